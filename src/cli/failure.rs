@@ -1,0 +1,149 @@
+//! Errors become a kind, hints and an exit code: here alone.
+
+use std::error::Error;
+use std::io;
+
+use crate::runner::{Interrupted, StageError};
+use crate::{experiment, query, runner, store};
+
+/// What kind of failure it is, which decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The experiment, its data or the world is at fault.
+    Data,
+    /// The command line is.
+    Usage,
+    /// A stage failed; the others are kept.
+    Stage,
+    /// The store is damaged.
+    Damaged,
+    /// mrx is at fault.
+    Bug,
+    /// It was asked to stop.
+    Interrupted,
+    /// The reader of its output went away.
+    BrokenPipe,
+}
+
+impl Kind {
+    /// Returns the exit code.
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::BrokenPipe => 0,
+            Self::Data => 1,
+            Self::Usage => 2,
+            Self::Stage => 3,
+            Self::Damaged => 4,
+            Self::Bug => 70,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    pub(super) error: StageError,
+    pub(super) hints: Vec<String>,
+}
+
+impl Failure {
+    /// A failure of this kind, in these words.
+    pub(super) fn new(kind: Kind, error: impl Into<StageError>) -> Self {
+        Self { kind, error: error.into(), hints: Vec::new() }
+    }
+
+    /// Adds a hint.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Classifies an error by what it is made of.
+    pub(super) fn of(error: StageError) -> Self {
+        let mut failure = Self { kind: Kind::Data, error, hints: Vec::new() };
+        let mut cause: Option<&(dyn Error + 'static)> = Some(failure.error.as_ref());
+        let (mut kind, mut hint) = (None, None);
+        while let Some(link) = cause.filter(|_| kind.is_none() && hint.is_none()) {
+            (kind, hint) = look(link);
+            cause = link.source();
+        }
+        failure.kind = kind.unwrap_or(Kind::Data);
+        failure.hints.extend(hint);
+        failure
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::of(Box::new(error))
+    }
+}
+
+type Look = (Option<Kind>, Option<String>);
+
+/// What one link of an error's chain says of the kind, and what helps.
+fn look(error: &(dyn Error + 'static)) -> Look {
+    if let Some(error) = error.downcast_ref::<store::Error>() {
+        return store_error(error);
+    }
+    if let Some(runner::Error::Store(error)) = error.downcast_ref() {
+        return store_error(error);
+    }
+    if let Some(error) = error.downcast_ref::<query::Error>() {
+        return query_error(error);
+    }
+    if let Some(query::InputsError::Rows(error)) = error.downcast_ref() {
+        return store_error(error);
+    }
+    if let Some(experiment::Error::At { did_you_mean: Some(near), .. }) = error.downcast_ref() {
+        return (None, Some(format!("did you mean `{near}`?")));
+    }
+    if error.is::<Interrupted>() || matches!(error.downcast_ref(), Some(runner::Error::Interrupted(_))) {
+        let hint = "what was made is safe; the same command goes on from here";
+        return (Some(Kind::Interrupted), Some(hint.to_owned()));
+    }
+    if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
+        return (Some(Kind::BrokenPipe), None);
+    }
+    (None, None)
+}
+
+fn store_error(error: &store::Error) -> Look {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        store::Error::Missing { .. } => {
+            let text = "`mrx run EXPERIMENT` makes one here; `--store DIR` or MRX_STORE names another";
+            (None, hint(text))
+        }
+        store::Error::Newer { .. } => (None, hint("a newer mrx wrote it; use that one")),
+        store::Error::Busy { .. } => (None, hint("wait for it to finish, then try again")),
+        store::Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            (None, hint("make room (`mrx store gc` shows what may go), then run the same command again"))
+        }
+        damage if damage.is_damage() => (
+            Some(Kind::Damaged),
+            hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"),
+        ),
+        _ => (None, None),
+    }
+}
+
+fn query_error(error: &query::Error) -> Look {
+    match error {
+        query::Error::Store(error) => store_error(error),
+        query::Error::Refused(query::Refused::NotAQuery(_)) => {
+            let may = "SELECT, FROM, VALUES, WITH, PIVOT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN run; \
+                       `--format parquet` writes what comes out";
+            (None, Some(may.to_owned()))
+        }
+        query::Error::Refused(query::Refused::Several(_)) => {
+            (None, Some("run them one by one".to_owned()))
+        }
+        query::Error::DuckDb(_) if error.to_string().contains("does not exist") => {
+            (None, Some("`mrx sql \"SHOW TABLES\"` lists the views, `DESCRIBE judgements` the columns".to_owned()))
+        }
+        _ => (None, None),
+    }
+}

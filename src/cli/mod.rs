@@ -1,0 +1,127 @@
+//! The face: one file per command. Talks to people, and hands everything else down.
+
+mod completions;
+mod display;
+mod failure;
+mod plan;
+mod run;
+mod shell;
+mod show;
+mod sql;
+mod store;
+mod tables;
+mod target;
+mod trace;
+mod ui;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::failure::{Failure, Kind};
+use self::ui::{Color, Ui};
+use crate::store::Store;
+
+/// What every command takes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mrx",
+    version,
+    about = "Run the Meta-Rewarding loop and keep every row",
+    after_help = "Exit codes: 0 done · 1 the experiment or its data is at fault · 2 usage · 3 a stage failed, \
+                  the others are kept · 4 the store is damaged · 70 a bug in mrx · 130 interrupted",
+    max_term_width = 100
+)]
+struct Args {
+    /// Keep tables in this folder
+    #[arg(long, global = true, env = "MRX_STORE", value_name = "DIR", default_value = ".mrx")]
+    store: PathBuf,
+
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Plan(plan::Args),
+    Sql(sql::Args),
+    Show(show::Args),
+    Trace(trace::Args),
+    #[command(subcommand)]
+    Store(store::Command),
+    Completions(completions::Args),
+}
+
+/// Where the store is, and whether it has to be there already.
+struct Place(PathBuf);
+
+impl Place {
+    /// The store, which has to be there.
+    fn open(&self) -> Result<Store, Failure> {
+        Ok(Store::open(absolute(&self.0)?)?)
+    }
+
+    /// The store, made where there is none.
+    fn create(&self) -> Result<Store, Failure> {
+        Ok(Store::create(absolute(&self.0)?)?)
+    }
+
+    /// The store, or one that is not there yet: for looking only.
+    fn look(&self) -> Result<Store, Failure> {
+        let root = absolute(&self.0)?;
+        match Store::open(&root) {
+            Err(crate::store::Error::Missing { .. }) => Ok(Store::not_yet(root)),
+            opened => Ok(opened?),
+        }
+    }
+}
+
+fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
+    Ok(std::path::absolute(path)?)
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Args { store, color, quiet, command } = Args::parse();
+    let ui = Ui::new(color, quiet);
+    let place = Place(store);
+    let outcome = catch_unwind(AssertUnwindSafe(|| match command {
+        Command::Run(args) => run::run(&args, &place, &ui),
+        Command::Plan(args) => plan::run(&args, &place, &ui),
+        Command::Sql(args) => sql::run(&args, &place, &ui),
+        Command::Show(args) => show::run(&args, &place, &ui),
+        Command::Trace(args) => trace::run(&args, &place, &ui),
+        Command::Store(command) => store::run(&command, &place, &ui),
+        Command::Completions(args) => completions::run(&args, &ui),
+    }));
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            ui.failure(&failure);
+            ExitCode::from(failure.kind.code())
+        }
+        // The panic has told its place on stderr already.
+        Err(_) => {
+            ui.error("this is a bug in mrx; nothing that was committed is lost");
+            ExitCode::from(Kind::Bug.code())
+        }
+    }
+}
+
+/// Builds the command line, for completions and for the test that prints every help text.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}

@@ -1,0 +1,91 @@
+//! `mrx plan`: say what a run would do, and why.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::tables::{Format, print_rows};
+use super::ui::{Ui, seconds};
+use super::Place;
+use crate::experiment::Experiment;
+use crate::runner::{Outlook, State, Why, survey};
+
+/// Say what a run would do, and why, without doing it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A folder with experiment.toml, or a TOML file
+    experiment: PathBuf,
+
+    /// Set a value as if the file said so; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+}
+
+/// A line of the plan, as printed.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    node: String,
+    state: String,
+    rows: Option<u64>,
+    time: Option<String>,
+    run: Option<String>,
+    why: Option<String>,
+}
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    let experiment = Experiment::load(&args.experiment, &args.overrides)?;
+    let store = place.look()?;
+    let outlooks = survey(&store, experiment.plan())?;
+    let lines: Vec<Line> = outlooks.iter().map(line).collect();
+    print_rows(ui, args.format, &lines)?;
+    let to_make = outlooks.iter().filter(|outlook| outlook.state != State::Hit).count();
+    let nodes = outlooks.len();
+    ui.say(&match to_make {
+        0 => format!("\nnothing to do: all {nodes} nodes are in the store"),
+        n => format!("\n{n} of {nodes} nodes would be made"),
+    });
+    Ok(())
+}
+
+fn line(outlook: &Outlook) -> Line {
+    let state = match outlook.state {
+        State::Hit => "hit",
+        State::Partial => "partial",
+        State::Miss => "miss",
+        State::Waits => "waits",
+    };
+    Line {
+        node: outlook.node.to_string(),
+        state: state.to_owned(),
+        rows: matches!(outlook.state, State::Hit | State::Partial).then_some(outlook.rows),
+        time: outlook.seconds.map(seconds),
+        run: outlook.run.map(|run| run.short()),
+        why: outlook.why.as_ref().map(|why| said(why, outlook)),
+    }
+}
+
+fn said(why: &Why, outlook: &Outlook) -> String {
+    match why {
+        Why::New => "never made".to_owned(),
+        Why::Lost { table } => format!("`{table}` is gone from the store"),
+        Why::After { node } => format!("after {node}"),
+        Why::Differs { first, more, from_node, from_experiment } => {
+            let others = match more {
+                0 => String::new(),
+                1 => " and 1 more".to_owned(),
+                n => format!(" and {n} more"),
+            };
+            let other = if *from_node == outlook.node.as_str() {
+                String::new()
+            } else {
+                format!(" (nearest: {from_node} of {from_experiment})")
+            };
+            format!("{first}{others}{other}")
+        }
+    }
+}

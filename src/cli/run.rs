@@ -1,0 +1,128 @@
+//! `mrx run`: make an experiment's tables.
+
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use super::display::{Display, JsonEvents};
+use super::failure::{Failure, Kind};
+use super::ui::{Label, Ui, seconds};
+use super::Place;
+use crate::experiment::Experiment;
+use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Summary};
+
+/// Make an experiment's tables, all that are not made yet
+///
+/// Interrupted or killed, the same command goes on where it was: rows that are safe are not made
+/// again. Ctrl-C finishes the shard in hand; a second Ctrl-C leaves at once.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A folder with experiment.toml, or a TOML file
+    experiment: PathBuf,
+
+    /// Make these nodes and what they stand on, as `judge.m1` (all where none is named)
+    nodes: Vec<String>,
+
+    /// Set a value as if the file said so; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Print events as JSON lines on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    let began = Instant::now();
+    let experiment = Experiment::load(&args.experiment, &args.overrides)?;
+    let wanted = named_nodes(experiment.plan(), &args.nodes)?;
+    let store = place.create()?;
+    let interrupt = Interrupt::default();
+    on_ctrl_c(&interrupt)?;
+    let display = Display::new(ui);
+    let events = JsonEvents(ui);
+    let listener: &dyn Listener = if args.json { &events } else { &display };
+    let runner = Runner { store: &store, listener, interrupt: &interrupt, clock: SystemTime::now };
+    let summary = runner.run(experiment.plan(), &wanted)?;
+    if !args.json {
+        tell(&summary, began.elapsed().as_secs_f64(), ui);
+    }
+    failures(summary, args, ui)
+}
+
+fn tell(summary: &Summary, spent: f64, ui: &Ui) {
+    let Summary { made, reused, failed, skipped } = summary;
+    if failed.is_empty() && *made == 0 {
+        let all = if *reused == 1 { "the node is".to_owned() } else { format!("all {reused} nodes are") };
+        return ui.say(&format!("nothing to do: {all} in the store ({})", seconds(spent)));
+    }
+    let mut parts = vec![ui.paint(Label::Strong, &format!("{made} made"))];
+    let others = [(*reused, "reused"), (failed.len(), "failed"), (*skipped, "skipped")];
+    parts.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    ui.say(&format!("{} in {}", parts.join(", "), seconds(spent)));
+}
+
+/// Prints each node's error; the worst of them decides the exit code.
+fn failures(summary: Summary, args: &Args, ui: &Ui) -> Result<(), Failure> {
+    let mut worst = None;
+    for FailedNode { node, error } in summary.failed {
+        let mut failure = Failure::of(error);
+        failure.error = format!("{node}: {}", with_causes(failure.error.as_ref())).into();
+        if failure.kind != Kind::Damaged {
+            failure.kind = Kind::Stage;
+        }
+        if failure.hints.is_empty() {
+            let again = format!("what was made is kept; `mrx run {}` goes on", args.experiment.display());
+            failure.hints.push(again);
+        }
+        if let Some(earlier) = worst.replace(failure) {
+            ui.failure(&earlier);
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+/// Writes an error and its causes, each once.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = Vec::new();
+    for cause in causes.map(ToString::to_string) {
+        if !said.last().is_some_and(|last| last.contains(&cause)) {
+            said.push(cause);
+        }
+    }
+    said.join("\n  caused by: ")
+}
+
+/// Reads node names, each of which has to be in the plan.
+pub(super) fn named_nodes(plan: &Plan, names: &[String]) -> Result<Vec<NodeName>, Failure> {
+    let known = |name: &String| plan.nodes.iter().any(|node| node.name.as_str() == name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let text = format!("`{unknown}` is no node of `{}`", plan.experiment);
+        let failure = Failure::new(Kind::Usage, text);
+        let near = plan.nodes.iter().map(|node| node.name.as_str());
+        let near = near.min_by_key(|name| strsim::damerau_levenshtein(name, unknown));
+        return Err(match near {
+            Some(near) => failure.hint(format!("did you mean `{near}`? `mrx plan` lists them all")),
+            None => failure,
+        });
+    }
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The first Ctrl-C asks for a stop after the shard in hand; the second leaves at once.
+fn on_ctrl_c(interrupt: &Interrupt) -> Result<(), Failure> {
+    let interrupt = interrupt.clone();
+    ctrlc::set_handler(move || {
+        if interrupt.requested() {
+            exit_now();
+        }
+        interrupt.request();
+        super::ui::talk("\nfinishing the shard in hand; Ctrl-C again leaves at once");
+    })
+    .map_err(|e| Failure::new(Kind::Bug, e))
+}
+
+#[expect(clippy::exit, reason = "the person asked twice; everything safe is on disk already")]
+fn exit_now() -> ! {
+    std::process::exit(i32::from(Kind::Interrupted.code()))
+}

@@ -1,0 +1,186 @@
+//! `mrx show`: print one artifact: what it is, what it was made from, what it cost, its rows.
+
+use std::fmt::Write as _;
+
+use clap::ValueEnum;
+use indicatif::HumanBytes;
+use serde_json::Value;
+
+use super::Place;
+use super::failure::{Failure, Kind};
+use super::sql::print_query;
+use super::tables::Format;
+use super::target::Target;
+use super::ui::{Ui, seconds, thousands};
+use crate::query::{Session, TABLES, ddl_of};
+use crate::store::{Digest, Manifest, Store, read_schema};
+
+/// Print a node, a run, an object, or the schemas
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A node (`judge.m1`, `experiment/judge.m1`), the first digits of a run or an object; with
+    /// --schema, a table
+    #[arg(required_unless_present = "schema")]
+    target: Option<String>,
+
+    /// Print what every column of a table (of all, where none is named) means, as SQL
+    #[arg(long)]
+    schema: bool,
+
+    /// Rows of each table to show
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rows: usize,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Shape,
+}
+
+/// How to print an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For a person
+    Text,
+    /// The manifest, as JSON
+    Json,
+}
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    if args.schema {
+        return schema(args.target.as_deref(), ui);
+    }
+    let store = place.open()?;
+    let target = args.target.as_deref().unwrap_or_default();
+    match Target::find(&store, target)? {
+        Target::Run(manifest) if args.format == Shape::Json => {
+            ui.print(&serde_json::to_string_pretty(&*manifest)?)
+        }
+        Target::Run(manifest) => {
+            ui.print(&text_of(&store, &manifest)?)?;
+            let session = Session::open(&store)?;
+            for (name, table) in &manifest.tables {
+                ui.print(&format!("\n{name}"))?;
+                rows_of(&session, &store, table.object, args.rows, ui)?;
+            }
+            Ok(())
+        }
+        Target::Object(digest, _) if args.format == Shape::Json => {
+            let text = format!("{} is an object, and only runs have manifests", digest.short());
+            Err(Failure::new(Kind::Usage, text))
+        }
+        Target::Object(digest, makers) => object(&store, digest, &makers, args.rows, ui),
+    }
+}
+
+fn schema(table: Option<&str>, ui: &Ui) -> Result<(), Failure> {
+    let Some(table) = table else {
+        let all: Vec<&str> = TABLES.iter().map(|(_, ddl)| ddl.trim_end()).collect();
+        return ui.print(&all.join("\n\n"));
+    };
+    match ddl_of(table) {
+        Some(ddl) => ui.print(ddl.trim_end()),
+        None => {
+            let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+            let failure = Failure::new(Kind::Usage, format!("there is no table `{table}`"));
+            Err(failure.hint(format!("one of {}", names.join(", "))))
+        }
+    }
+}
+
+fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
+    let mut text = format!("{} of {}\n", manifest.node, manifest.experiment);
+    let cost = &manifest.cost;
+    let attempts = match cost.attempts {
+        1 => String::new(),
+        n => format!(", in {n} attempts"),
+    };
+    let _ = writeln!(text, "run       {}", manifest.run);
+    let _ = writeln!(text, "started   {}", cost.started);
+    let _ = writeln!(text, "took      {}{attempts}", seconds(cost.seconds));
+    text.push_str("\nmade\n");
+    for (name, table) in &manifest.tables {
+        let (rows, bytes) = (thousands(table.rows), HumanBytes(table.bytes));
+        let _ = writeln!(text, "  {name:<16} {rows:>12} rows  {bytes:>11}  {}", table.object.short());
+    }
+    for (name, object) in &manifest.objects {
+        let _ = writeln!(text, "  {name:<46} {}", object.short());
+    }
+    text.push_str("\nfrom\n");
+    let makers = store.manifests()?;
+    if let Some(Value::Object(inputs)) = manifest.key.get("inputs") {
+        for (name, input) in inputs {
+            ancestry(&mut text, name, input, &makers);
+        }
+    }
+    text.push_str("\nwith\n");
+    let version = manifest.key.get("version").unwrap_or(&Value::Null);
+    let stage = manifest.key.get("stage").and_then(Value::as_str).unwrap_or_default();
+    let _ = writeln!(text, "  {stage} version {version}");
+    if let Some(Value::Object(config)) = manifest.key.get("config") {
+        for (name, value) in config {
+            setting(&mut text, name, value);
+        }
+    }
+    Ok(text.trim_end().to_owned())
+}
+
+/// One input: a table and the node that made it, or files and their digests.
+fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Manifest]) {
+    match input {
+        Value::Object(files) => {
+            for (file, digest) in files {
+                let digest = digest.as_str().unwrap_or_default();
+                let _ = writeln!(text, "  {name:<16} {file:<29} {}", digest.get(..12).unwrap_or(digest));
+            }
+        }
+        other => {
+            let digest = other.as_str().unwrap_or_default();
+            let made = |m: &&Manifest| m.tables.values().any(|t| t.object.to_hex() == digest);
+            let maker = makers.iter().find(made).map_or("", |maker| maker.node.as_str());
+            let _ = writeln!(text, "  {name:<16} {maker:<29} {}", digest.get(..12).unwrap_or(digest));
+        }
+    }
+}
+
+fn setting(text: &mut String, name: &str, value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                setting(text, &format!("{name}.{field}"), value);
+            }
+        }
+        Value::String(long) if long.contains('\n') => {
+            let first = long.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let first: String = first.chars().take(48).collect();
+            let _ = writeln!(text, "  {name:<28} {} lines: {first}…", long.lines().count());
+        }
+        Value::Null => {
+            let _ = writeln!(text, "  {name:<28} off");
+        }
+        other => {
+            let _ = writeln!(text, "  {name:<28} {other}");
+        }
+    }
+}
+
+fn object(store: &Store, digest: Digest, makers: &[Manifest], rows: usize, ui: &Ui) -> Result<(), Failure> {
+    let path = store.checked_path(digest)?;
+    let bytes = HumanBytes(path.metadata()?.len());
+    ui.print(&format!("object    {digest}\nsize      {bytes}"))?;
+    for maker in makers {
+        ui.print(&format!("made by   {} of {} (run {})", maker.node, maker.experiment, maker.run.short()))?;
+    }
+    let is_table = makers.iter().any(|m| m.tables.values().any(|table| table.object == digest));
+    if !is_table && read_schema(&path).is_err() {
+        return Ok(());
+    }
+    let (name, schema) = read_schema(&path)?;
+    ui.print(&format!("\n{}: {} columns", name.unwrap_or_default(), schema.fields().len()))?;
+    rows_of(&Session::open(store)?, store, digest, rows, ui)
+}
+
+fn rows_of(session: &Session, store: &Store, digest: Digest, rows: usize, ui: &Ui) -> Result<(), Failure> {
+    let path = store.object_path(digest).to_string_lossy().replace('\'', "''");
+    let query = format!("FROM read_parquet('{path}') LIMIT {rows}");
+    print_query(session, &query, Format::Table, Some(0), ui)
+}

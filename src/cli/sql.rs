@@ -1,0 +1,95 @@
+//! `mrx sql`: ask questions.
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+
+use super::failure::{Failure, Kind};
+use super::tables::{Format, rows_out, tell_left_out};
+use super::ui::Ui;
+use super::{Place, shell};
+use crate::query::{Catalogue, Error, Refused, Session};
+
+/// Ask SQL over every table of every experiment
+///
+/// Without a query, an interactive shell on a terminal, else the query is read from stdin.
+/// Queries are DuckDB's SQL and cannot change anything.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Views: prompts, examples, responses, judgements (with score and status), meta_judgements (with winner \
+and status), readings, ratings, pairs, reference_logps, checkpoints, metrics, verdicts, estimates; each \
+row carries experiment, model (m0, m1, …), node and run. About the store itself: runs, nodes, lineage. \
+`mrx show --schema` says what every column means.
+
+Short-hands: share(condition) is the share of rows for which it holds; excerpt(text, length := 60) is \
+the beginning of a text on one line.")]
+pub(super) struct Args {
+    /// The query
+    query: Option<String>,
+
+    /// Read the query from a file
+    #[arg(long, short, value_name = "FILE", conflicts_with = "query")]
+    file: Option<PathBuf>,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+
+    /// Rows of a table to show, 0 for all; 50 on a terminal, all elsewhere
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
+
+    /// Print a script that gives DuckDB's own shell, or Python, the same views
+    #[arg(long, conflicts_with_all = ["query", "file"])]
+    attach: bool,
+}
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    let store = place.open()?;
+    if args.attach {
+        ui.print(&Catalogue::open(&store)?.script())?;
+        ui.hint("duckdb:  mrx sql --attach > views.sql && duckdb -init views.sql");
+        ui.hint("python:  duckdb.execute(subprocess.check_output([\"mrx\", \"sql\", \"--attach\"], text=True))");
+        return Ok(());
+    }
+    let session = Session::open(&store)?;
+    let query = match (&args.query, &args.file) {
+        (Some(query), _) => query.clone(),
+        (None, Some(file)) => std::fs::read_to_string(file).map_err(|e| {
+            Failure::new(Kind::Data, format!("cannot read {}: {e}", file.display()))
+        })?,
+        (None, None) if std::io::stdin().is_terminal() => {
+            return shell::run(&session, &store, args.format, args.rows, ui);
+        }
+        (None, None) => {
+            let mut query = String::new();
+            std::io::stdin().read_to_string(&mut query)?;
+            query
+        }
+    };
+    print_query(&session, &query, args.format, args.rows, ui)
+}
+
+/// Runs one query and prints what comes out.
+pub(super) fn print_query(
+    session: &Session,
+    query: &str,
+    format: Format,
+    rows: Option<usize>,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let mut out = rows_out(ui, format, rows);
+    match session.run(query, out.as_mut()) {
+        Ok(()) => {
+            tell_left_out(ui, out.as_ref());
+            Ok(())
+        }
+        Err(Error::Refused(refused @ Refused::Syntax { .. })) => {
+            let excerpt = match &refused {
+                Refused::Syntax { place, .. } => format!("{refused}\n{place}"),
+                other => other.to_string(),
+            };
+            Err(Failure::new(Kind::Data, excerpt))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,46 @@
+//! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
+
+mod locate;
+mod per_iteration;
+mod plan;
+mod toml_file;
+
+use std::path::{Path, PathBuf};
+
+pub use locate::{Error, Position};
+use toml_file::File;
+
+use crate::runner::Plan;
+
+/// An experiment, read and checked, with its SQL and its templates.
+pub struct Experiment {
+    plan: Plan,
+    path: PathBuf,
+}
+
+impl Experiment {
+    /// Reads the experiment at `path`: a TOML file, or a folder that holds `experiment.toml`.
+    ///
+    /// `overrides` are `a.b=c`, as if the file said so; values are TOML, and text where they are not.
+    ///
+    /// # Errors
+    /// Each mistake in the file, with line and column, what was expected and what was found.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let path = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
+        let file = File::read(&path, overrides)?;
+        let plan = plan::expand(&file)?;
+        Ok(Self { plan, path })
+    }
+
+    /// Returns the nodes it expands to.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Returns the TOML file it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}

@@ -1,0 +1,172 @@
+//! Values that may change from iteration to iteration: a scalar, or a list with one per iteration.
+//!
+//! The visitors are written by hand: `#[serde(untagged)]` would answer every mistake with "data
+//! did not match any variant".
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+
+/// One value for all iterations, or one for each.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum PerIteration<T> {
+    Same(T),
+    Each(Vec<T>),
+}
+
+impl<T: Copy> PerIteration<T> {
+    /// The value for iteration `t`, counted from 0. The list's length was checked.
+    pub(super) fn at(&self, t: usize) -> Option<T> {
+        match self {
+            Self::Same(value) => Some(*value),
+            Self::Each(values) => values.get(t).copied(),
+        }
+    }
+}
+
+/// A value that stands alone in the file, and knows its range.
+pub(super) trait Scalar: Sized {
+    /// What a reader is told to write.
+    const EXPECTED: &'static str;
+
+    /// Takes a number; integers come as floats too.
+    fn number(_: f64) -> Option<Self> {
+        None
+    }
+
+    /// Takes a truth value.
+    fn truth(_: bool) -> Option<Self> {
+        None
+    }
+}
+
+/// Defines a scalar over a plain type.
+macro_rules! scalar {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $number:expr, $truth:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub(super) struct $name(pub(super) $inner);
+
+        impl Scalar for $name {
+            const EXPECTED: &'static str = $expected;
+
+            fn number(value: f64) -> Option<Self> {
+                let take: fn(f64) -> Option<$inner> = $number;
+                take(value).map(Self)
+            }
+
+            fn truth(value: bool) -> Option<Self> {
+                let take: fn(bool) -> Option<$inner> = $truth;
+                take(value).map(Self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(ScalarVisitor(PhantomData))
+            }
+        }
+    };
+}
+
+/// The whole number that `value` is, if it is one of at least `least`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just before")]
+fn whole(value: f64, least: f64) -> Option<u64> {
+    let fits = value >= least && value.fract() == 0.0 && value < 9.0e15;
+    fits.then_some(value as u64)
+}
+
+scalar!(
+    /// How many of something: at least 1.
+    Count(u64), "a whole number of at least 1", |value| whole(value, 1.0), |_| None
+);
+scalar!(
+    /// A sampling temperature.
+    Temperature(f64), "a number of at least 0", |value| (value >= 0.0).then_some(value), |_| None
+);
+scalar!(
+    /// The share of probability that is drawn from.
+    TopP(f64), "a number above 0 and at most 1",
+    |value| (value > 0.0 && value <= 1.0).then_some(value), |_| None
+);
+scalar!(
+    /// A share.
+    Share(f64), "a number from 0 to 1", |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
+);
+scalar!(
+    /// A precision.
+    Positive(f64), "a number above 0", |value| (value > 0.0 && value.is_finite()).then_some(value), |_| None
+);
+scalar!(
+    /// A limit in characters, or `false` for none.
+    Limit(Option<u64>), "a whole number of at least 1, or false for no limit",
+    |value| whole(value, 1.0).map(Some), |on| (!on).then_some(None)
+);
+scalar!(
+    /// On or off.
+    Switch(bool), "true or false", |_| None, Some
+);
+
+struct ScalarVisitor<T>(PhantomData<T>);
+
+impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<T, E> {
+        T::truth(value).ok_or_else(|| E::invalid_value(de::Unexpected::Bool(value), &self))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "larger numbers are refused anyway")]
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
+        T::number(value as f64).ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
+        T::number(value).ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+}
+
+impl<'de, T: Scalar + Deserialize<'de>> Deserialize<'de> for PerIteration<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PerIterationVisitor(PhantomData))
+    }
+}
+
+struct PerIterationVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for PerIterationVisitor<T> {
+    type Value = PerIteration<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, or a list with one per iteration", T::EXPECTED)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        let one = T::truth(value).map(PerIteration::Same);
+        one.ok_or_else(|| E::invalid_value(de::Unexpected::Bool(value), &self))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "larger numbers are refused anyway")]
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        let one = T::number(value as f64).map(PerIteration::Same);
+        one.ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        let one = T::number(value).map(PerIteration::Same);
+        one.ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(PerIteration::Each(values))
+    }
+}

@@ -1,0 +1,296 @@
+//! From the file to the nodes: what is left out gets the paper's value.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::Error;
+use super::per_iteration::{
+    Count, Limit, PerIteration, Positive, Scalar, Share, Switch, Temperature, TopP,
+};
+use super::toml_file::{Each, File};
+use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
+use crate::stages::{
+    ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Rate, Read, Respond,
+    Sampling, Subject, Template, TemplateError, Train,
+};
+
+/// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
+pub(super) fn expand(file: &File) -> Result<Plan, Error> {
+    check_name(file)?;
+    let iterations = file.root.iterations.map_or(4, |count| count.0);
+    let iterations = usize::try_from(iterations).unwrap_or(usize::MAX);
+    let loop_ = Loop {
+        file,
+        iterations,
+        seed: file.root.seed.unwrap_or(0),
+        sql: file.text.read(&file.find(file.root.prompts.sql.as_ref()), &file.root.prompts.sql.span())?,
+        prompt_files: prompt_files(file)?,
+        model_files: model_files(file)?,
+        judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
+        meta_judge: {
+            let named = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
+            template(file, named, META_JUDGE, Template::for_meta_judge)?
+        },
+    };
+    loop_.check_lists()?;
+    let mut nodes = Vec::new();
+    for t in 0..iterations {
+        loop_.iteration(t, &mut nodes)?;
+    }
+    Ok(Plan { experiment: file.root.name.as_ref().clone(), nodes })
+}
+
+/// The name is a file name in the store and a text in SQL.
+fn check_name(file: &File) -> Result<(), Error> {
+    let name = file.root.name.as_ref();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && name.chars().all(plain) && !name.starts_with('.') {
+        return Ok(());
+    }
+    let message = format!("expected a name of letters, digits, `-`, `_` and `.`, found `{name}`");
+    Err(file.text.error(&file.root.name.span(), message))
+}
+
+fn prompt_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut files = BTreeMap::new();
+    for named in &file.root.prompts.files {
+        let path = file.find(Path::new(named.as_ref()));
+        let found = path.canonicalize().map_err(|e| {
+            file.text.error(&named.span(), format!("cannot read {}: {e}", path.display()))
+        })?;
+        files.insert(named.as_ref().clone(), found);
+    }
+    Ok(files)
+}
+
+/// Lists the files of the model's folder; their digests stand for the model.
+fn model_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let named = &file.root.model.path;
+    let folder = file.find(named.as_ref());
+    let failed = |why: String| file.text.error(&named.span(), why);
+    let entries = std::fs::read_dir(&folder)
+        .map_err(|e| failed(format!("cannot read the model folder {}: {e}", folder.display())))?;
+    let mut files = BTreeMap::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| failed(format!("cannot read {}: {e}", folder.display())))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            files.insert(name, entry.path());
+        }
+    }
+    if files.contains_key("config.json") {
+        Ok(files)
+    } else {
+        Err(failed(format!("expected a model folder, found no config.json in {}", folder.display())))
+    }
+}
+
+fn template(
+    file: &File,
+    named: Option<&Spanned<PathBuf>>,
+    default: &str,
+    parse: fn(&str) -> Result<Template, TemplateError>,
+) -> Result<Template, Error> {
+    let at_fault = |error: TemplateError| match named {
+        Some(named) => {
+            let path = file.find(named.as_ref());
+            file.text.error(&named.span(), format!("template {}: {error}", path.display()))
+        }
+        None => file.text.error(&(0..0), format!("the built-in template: {error}")),
+    };
+    let text = match named {
+        Some(named) => file.text.read(&file.find(named.as_ref()), &named.span())?,
+        None => default.to_owned(),
+    };
+    parse(&text).map_err(at_fault)
+}
+
+/// What every iteration shares.
+struct Loop<'f> {
+    file: &'f File,
+    iterations: usize,
+    seed: u64,
+    sql: String,
+    prompt_files: BTreeMap<String, PathBuf>,
+    model_files: BTreeMap<String, PathBuf>,
+    judge: Template,
+    meta_judge: Template,
+}
+
+impl Loop<'_> {
+    /// A list has one value per iteration, or it is a mistake.
+    fn check_lists(&self) -> Result<(), Error> {
+        let root = &self.file.root;
+        self.check(root.respond.samples.as_ref())?;
+        self.check(root.respond.temperature.as_ref())?;
+        self.check(root.respond.top_p.as_ref())?;
+        self.check(root.respond.max_tokens.as_ref())?;
+        self.check(root.judge.samples.as_ref())?;
+        self.check(root.judge.temperature.as_ref())?;
+        self.check(root.judge.top_p.as_ref())?;
+        self.check(root.judge.max_tokens.as_ref())?;
+        if let Some(meta_judge) = &root.meta_judge {
+            self.check(meta_judge.enabled.as_ref())?;
+            self.check(meta_judge.temperature.as_ref())?;
+            self.check(meta_judge.top_p.as_ref())?;
+            self.check(meta_judge.max_tokens.as_ref())?;
+        }
+        self.check(root.pairs.actor.rho.as_ref())?;
+        self.check(root.pairs.actor.max_chosen_chars.as_ref())?;
+        self.check(root.pairs.judge.enabled.as_ref())?;
+        self.check(root.pairs.judge.prior.as_ref())?;
+        self.check(root.pairs.judge.max_chosen_chars.as_ref())
+    }
+
+    fn check<T>(&self, value: Option<&Spanned<PerIteration<T>>>) -> Result<(), Error> {
+        match value.map(|value| (value.as_ref(), value.span())) {
+            Some((PerIteration::Each(values), span)) if values.len() != self.iterations => {
+                let (found, wanted) = (values.len(), self.iterations);
+                let message = format!("expected {wanted} values, one per iteration, found {found}");
+                Err(self.file.text.error(&span, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn sampling(
+        &self,
+        t: usize,
+        temperature: &Each<Temperature>,
+        top_p: &Each<TopP>,
+        max_tokens: &Each<Count>,
+    ) -> Sampling {
+        let max_tokens = at(max_tokens, t, Count(2048)).0;
+        Sampling {
+            temperature: at(temperature, t, Temperature(0.8)).0,
+            top_p: at(top_p, t, TopP(0.95)).0,
+            max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
+            seed: self.seed,
+        }
+    }
+
+    /// M_t: the model's folder, or what the iteration before made.
+    fn model(&self, t: usize) -> Result<Input, Error> {
+        let source = if t == 0 {
+            Source::Files(self.model_files.clone())
+        } else {
+            Source::Table { node: self.name("train", t, "")?, table: "checkpoints" }
+        };
+        Ok(Input { name: "model", source })
+    }
+
+    fn name(&self, stage: &str, t: usize, part: &str) -> Result<NodeName, Error> {
+        format!("{stage}.m{t}{part}")
+            .parse()
+            .map_err(|e| self.file.text.error(&(0..0), format!("{e}")))
+    }
+
+    /// Adds the nodes that work with M_t and make M_(t+1).
+    fn iteration(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
+        let name = |stage: &str| self.name(stage, t, "");
+        let table = |stage: &str, table| Ok::<_, Error>(Input::table(name(stage)?, table));
+        let mut add = |name: NodeName, stage: Box<dyn Stage>, inputs: Vec<Input>| {
+            nodes.push(Node { name, stage, inputs });
+        };
+        let files = Input { name: "files", source: Source::Files(self.prompt_files.clone()) };
+        let prompts = table("prompts", "prompts")?;
+        let responses = table("respond", "responses")?;
+        let judgements = table("judge", "judgements")?;
+        let readings = table("read", "readings")?;
+        add(name("prompts")?, Box::new(self.prompts(t)), vec![files]);
+        add(name("respond")?, Box::new(self.respond(t)), vec![prompts.clone(), self.model(t)?]);
+        let inputs = vec![prompts.clone(), responses.clone(), self.model(t)?];
+        add(name("judge")?, Box::new(self.judge(t)), inputs);
+        add(name("read")?, Box::new(Read::new(Subject::Judgements)), vec![judgements.clone()]);
+        let mut scored = vec![prompts, responses, judgements, readings];
+        if self.trains_judge(t) {
+            let mut inputs = scored.clone();
+            inputs.push(self.model(t)?);
+            add(name("meta_judge")?, Box::new(self.meta_judge(t)), inputs);
+            let compared = table("meta_judge", "meta_judgements")?;
+            let read = self.name("read", t, ".meta")?;
+            let subject = Box::new(Read::new(Subject::MetaJudgements));
+            add(read.clone(), subject, vec![compared.clone()]);
+            let inputs = vec![compared, Input::table(read, "readings")];
+            add(name("rate")?, Box::new(self.rate(t)), inputs);
+            scored.push(table("rate", "ratings")?);
+        }
+        add(name("pair")?, Box::new(self.pair(t)), scored);
+        let inputs = vec![table("pair", "pairs")?, self.model(t)?];
+        add(self.name("train", t + 1, "")?, Box::new(Train {}), inputs);
+        Ok(())
+    }
+
+    fn prompts(&self, t: usize) -> Prompts {
+        let per_share = self.file.root.prompts.per_iteration;
+        Prompts {
+            sql: self.sql.clone(),
+            share: t,
+            shares: self.iterations,
+            per_share: per_share.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
+            seed: self.seed,
+        }
+    }
+
+    fn respond(&self, t: usize) -> Respond {
+        let respond = &self.file.root.respond;
+        Respond {
+            samples: samples(&respond.samples, t, 7),
+            sampling: self.sampling(t, &respond.temperature, &respond.top_p, &respond.max_tokens),
+        }
+    }
+
+    fn judge(&self, t: usize) -> Judge {
+        let judge = &self.file.root.judge;
+        Judge {
+            template: self.judge.clone(),
+            samples: samples(&judge.samples, t, 11),
+            sampling: self.sampling(t, &judge.temperature, &judge.top_p, &judge.max_tokens),
+        }
+    }
+
+    /// Whether iteration t compares judgements and trains on them.
+    fn trains_judge(&self, t: usize) -> bool {
+        let root = &self.file.root;
+        let compares = root.meta_judge.as_ref().is_some_and(|m| at(&m.enabled, t, Switch(true)).0);
+        compares && at(&root.pairs.judge.enabled, t, Switch(true)).0
+    }
+
+    fn meta_judge(&self, t: usize) -> MetaJudge {
+        let sampling = self.file.root.meta_judge.as_ref().map_or_else(
+            || self.sampling(t, &None, &None, &None),
+            |m| self.sampling(t, &m.temperature, &m.top_p, &m.max_tokens),
+        );
+        MetaJudge { template: self.meta_judge.clone(), sampling }
+    }
+
+    fn rate(&self, t: usize) -> Rate {
+        Rate { prior: at(&self.file.root.pairs.judge.prior, t, Positive(0.01)).0 }
+    }
+
+    fn pair(&self, t: usize) -> Pair {
+        let pairs = &self.file.root.pairs;
+        Pair {
+            actor: ActorPairs {
+                rho: at(&pairs.actor.rho, t, Share(0.0)).0,
+                max_chosen_chars: at(&pairs.actor.max_chosen_chars, t, Limit(None)).0,
+            },
+            judge: self.trains_judge(t).then(|| JudgePairs {
+                template: self.judge.clone(),
+                max_chosen_chars: at(&pairs.judge.max_chosen_chars, t, Limit(None)).0,
+            }),
+            seed: self.seed,
+        }
+    }
+}
+
+/// The value for iteration t, or the default where the file is silent.
+fn at<T: Scalar + Copy>(value: &Each<T>, t: usize, default: T) -> T {
+    value.as_ref().and_then(|value| value.as_ref().at(t)).unwrap_or(default)
+}
+
+fn samples(value: &Each<Count>, t: usize, default: u64) -> usize {
+    usize::try_from(at(value, t, Count(default)).0).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,173 @@
+//! The file: its tables and fields, as they are written, with their places.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
+
+use super::Error;
+use super::locate::Text;
+use super::per_iteration::{
+    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
+};
+
+/// A value with its place, so that a list of the wrong length can be pointed at.
+pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
+
+/// An experiment's file, read.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) root: Root,
+    pub(super) text: Text,
+}
+
+/// The top of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Root {
+    pub(super) name: Spanned<String>,
+    pub(super) iterations: Option<Count>,
+    pub(super) seed: Option<u64>,
+    pub(super) model: Model,
+    pub(super) prompts: Prompts,
+    #[serde(default)]
+    pub(super) respond: Respond,
+    #[serde(default)]
+    pub(super) judge: Judge,
+    pub(super) meta_judge: Option<MetaJudge>,
+    #[serde(default)]
+    pub(super) pairs: Pairs,
+}
+
+/// `[model]`: M0.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Model {
+    pub(super) path: Spanned<PathBuf>,
+}
+
+/// `[prompts]`: where prompts come from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prompts {
+    pub(super) sql: Spanned<PathBuf>,
+    #[serde(default)]
+    pub(super) files: Vec<Spanned<String>>,
+    pub(super) per_iteration: Option<Count>,
+}
+
+/// `[respond]`: how the actor draws.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Respond {
+    pub(super) samples: Each<Count>,
+    pub(super) temperature: Each<Temperature>,
+    pub(super) top_p: Each<TopP>,
+    pub(super) max_tokens: Each<Count>,
+}
+
+/// `[judge]`: how the judge draws.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Judge {
+    pub(super) template: Option<Spanned<PathBuf>>,
+    pub(super) samples: Each<Count>,
+    pub(super) temperature: Each<Temperature>,
+    pub(super) top_p: Each<TopP>,
+    pub(super) max_tokens: Each<Count>,
+}
+
+/// `[meta_judge]`: how the meta-judge draws. Without the table, Self-Rewarding.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetaJudge {
+    pub(super) enabled: Each<Switch>,
+    pub(super) template: Option<Spanned<PathBuf>>,
+    pub(super) temperature: Each<Temperature>,
+    pub(super) top_p: Each<TopP>,
+    pub(super) max_tokens: Each<Count>,
+}
+
+/// `[pairs.actor]` and `[pairs.judge]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pairs {
+    #[serde(default)]
+    pub(super) actor: ActorPairs,
+    #[serde(default)]
+    pub(super) judge: JudgePairs,
+}
+
+/// `[pairs.actor]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActorPairs {
+    pub(super) rho: Each<Share>,
+    pub(super) max_chosen_chars: Each<Limit>,
+}
+
+/// `[pairs.judge]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JudgePairs {
+    pub(super) enabled: Each<Switch>,
+    pub(super) prior: Each<Positive>,
+    pub(super) max_chosen_chars: Each<Limit>,
+}
+
+impl File {
+    /// Reads the file, with overrides laid over it.
+    pub(super) fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = Text { path: path.to_owned(), text, overrides: overrides.to_vec() };
+        let root = {
+            let mut table = DeTable::parse(&text.text).map_err(|e| text.toml_error(&e))?;
+            for (index, assignment) in text.overrides.iter().enumerate() {
+                lay_over(table.get_mut(), assignment, text.override_span(index))
+                    .map_err(|message| text.error(&text.override_span(index), message))?;
+            }
+            Root::deserialize(Deserializer::from(table)).map_err(|e| text.toml_error(&e))?
+        };
+        Ok(Self { root, text })
+    }
+
+    /// Finds a file that the experiment names: relative to the experiment's own folder.
+    pub(super) fn find(&self, named: &Path) -> PathBuf {
+        self.text.path.parent().unwrap_or(Path::new("")).join(named)
+    }
+}
+
+/// Lays `a.b=c` over a table. The value is TOML; what is no TOML is text.
+fn lay_over<'i>(
+    table: &mut DeTable<'i>,
+    assignment: &'i str,
+    span: Range<usize>,
+) -> Result<(), String> {
+    let (path, value) =
+        assignment.split_once('=').ok_or_else(|| "expected `a.b=value`".to_owned())?;
+    let value = match DeValue::parse(value.trim()) {
+        Ok(value) => value.into_inner(),
+        Err(_) => DeValue::String(Cow::Borrowed(value.trim())),
+    };
+    let mut keys: Vec<&str> = path.trim().split('.').map(str::trim).collect();
+    let last = keys.pop().filter(|key| !key.is_empty());
+    let last = last.ok_or_else(|| "expected `a.b=value`".to_owned())?;
+    let mut table = table;
+    for key in keys {
+        let new = || Spanned::new(span.clone(), DeValue::Table(DeTable::new()));
+        let entry = table.entry(Spanned::new(span.clone(), Cow::Borrowed(key))).or_insert_with(new);
+        table = match entry.get_mut() {
+            DeValue::Table(inner) => inner,
+            other => return Err(format!("`{key}` is a {}, not a table", other.type_str())),
+        };
+    }
+    // Insert would keep the old key, and with it a place in the file that is not the value's.
+    let key = Spanned::new(span.clone(), Cow::Borrowed(last));
+    table.remove(&key);
+    table.insert(key, Spanned::new(span, value));
+    Ok(())
+}

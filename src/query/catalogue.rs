@@ -1,0 +1,231 @@
+//! The catalogue: one view per table, over explicit lists of objects.
+//!
+//! Every row carries `experiment`, `model`, `node` and `run`. Work that two experiments share
+//! appears under both; `run` tells them apart from it. The catalogue is a SQL script, so that
+//! `mrx sql` and a foreign DuckDB (`mrx sql --attach`) see exactly the same views.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::schema::TABLES;
+use crate::store::{Digest, Error, Manifest, Store};
+
+/// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
+const MACROS: &str = "\
+CREATE MACRO share(condition) AS avg(CASE WHEN condition THEN 1.0 ELSE 0.0 END);
+CREATE MACRO excerpt(text, length := 60) AS CASE WHEN len(text) > length
+    THEN left(regexp_replace(text, '\\s+', ' ', 'g'), length - 1) || '…'
+    ELSE regexp_replace(text, '\\s+', ' ', 'g') END;
+";
+
+/// One table of one node, where its bytes are.
+#[derive(Debug, Clone)]
+struct Part {
+    experiment: String,
+    model: String,
+    node: String,
+    run: Digest,
+    object: Digest,
+    /// The table that this one was made from row by row, if it was.
+    of: Option<Digest>,
+}
+
+/// Which objects make up each table, over every experiment of a store.
+#[derive(Debug)]
+pub struct Catalogue {
+    store: Store,
+    parts: BTreeMap<String, Vec<Part>>,
+    has_runs: bool,
+    has_plans: bool,
+}
+
+impl Catalogue {
+    /// Lists what the recorded plans of a store lead to.
+    ///
+    /// # Errors
+    /// Where a plan or a manifest cannot be read, and where an object is gone or cut short.
+    pub fn open(store: &Store) -> Result<Self, Error> {
+        let mut parts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        let plans = store.plans()?;
+        for plan in &plans {
+            for node in &plan.nodes {
+                let Some(manifest) = node.run.map(|run| store.manifest(run)).transpose()?.flatten()
+                else {
+                    continue;
+                };
+                for (table, stored) in &manifest.tables {
+                    check_length(store, stored.object, stored.bytes)?;
+                    parts.entry(table.clone()).or_default().push(Part {
+                        experiment: plan.experiment.clone(),
+                        model: node.model.clone(),
+                        node: node.node.clone(),
+                        run: manifest.run,
+                        object: stored.object,
+                        of: source_of_readings(table, &manifest),
+                    });
+                }
+            }
+        }
+        let has_runs = !store.run_keys()?.is_empty();
+        Ok(Self { store: store.clone(), parts, has_runs, has_plans: !plans.is_empty() })
+    }
+
+    /// Returns the script that defines every view.
+    #[must_use]
+    pub fn script(&self) -> String {
+        let mut script = String::from("CREATE SCHEMA IF NOT EXISTS declared;\nUSE declared;\n");
+        for (_, ddl) in TABLES {
+            script.push_str(ddl);
+        }
+        script.push_str("USE main;\n");
+        script.push_str(MACROS);
+        for (table, _) in TABLES {
+            let _ = writeln!(script, "CREATE VIEW {table} AS\n{};", self.view(table));
+        }
+        script.push_str(&self.runs());
+        script.push_str(&self.nodes());
+        script.push_str(LINEAGE);
+        script
+    }
+
+    fn view(&self, table: &str) -> String {
+        let parts = self.parts.get(table).map(Vec::as_slice).unwrap_or_default();
+        if parts.is_empty() {
+            return self.empty_view(table);
+        }
+        let branches: Vec<String> = parts.iter().map(|part| self.branch(table, part)).collect();
+        branches.join("\nUNION ALL ")
+    }
+
+    /// A table that no run has made yet has its columns all the same.
+    fn empty_view(&self, table: &str) -> String {
+        let read = match reads(table) {
+            Some(name) => format!(", NULL::DOUBLE AS {name}, {NOT_READ}"),
+            None => String::new(),
+        };
+        format!(
+            "SELECT ''::VARCHAR AS experiment, ''::VARCHAR AS model, ''::VARCHAR AS node, \
+             ''::VARCHAR AS run, *{read} FROM declared.{table} WHERE false"
+        )
+    }
+
+    fn branch(&self, table: &str, part: &Part) -> String {
+        let Part { experiment, model, node, run, object, .. } = part;
+        let place = format!("'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, '{run}' AS run");
+        let rows = self.read(*object);
+        let Some(name) = reads(table) else {
+            return format!("SELECT {place}, * FROM {rows}");
+        };
+        let readings = self.parts.get("readings").into_iter().flatten();
+        let mut readings = readings.filter(|reading| {
+            reading.experiment == *experiment && reading.of == Some(*object)
+        });
+        match readings.next() {
+            None => format!("SELECT {place}, *, NULL::DOUBLE AS {name}, {NOT_READ} FROM {rows}"),
+            // Row i of the readings is the reading of row i: many times faster than joining ids.
+            Some(reading) => format!(
+                "SELECT {place}, r.*, v.{name}, v.status, v.rule FROM {rows} r POSITIONAL JOIN \
+                 (SELECT value AS {name}, status, rule FROM {}) v",
+                self.read(reading.object)
+            ),
+        }
+    }
+
+    fn read(&self, object: Digest) -> String {
+        format!("read_parquet({})", quote(&self.store.object_path(object).to_string_lossy()))
+    }
+
+    fn runs(&self) -> String {
+        let columns = "{run: 'VARCHAR', experiment: 'VARCHAR', node: 'VARCHAR', key: 'JSON', \
+            tables: 'MAP(VARCHAR, STRUCT(object VARCHAR, rows UBIGINT, bytes UBIGINT))', \
+            cost: 'STRUCT(started TIMESTAMP, seconds DOUBLE, attempts INTEGER)'}";
+        let files = self.store.runs_folder().join("*.json");
+        let source = if self.has_runs {
+            let files = quote(&files.to_string_lossy());
+            format!("read_json({files}, columns = {columns}, maximum_object_size = 268435456)")
+        } else {
+            "(SELECT NULL::VARCHAR AS run, NULL::VARCHAR AS experiment, NULL::VARCHAR AS node, \
+             NULL::JSON AS key, NULL::MAP(VARCHAR, STRUCT(object VARCHAR, rows UBIGINT, bytes UBIGINT)) AS tables, \
+             NULL::STRUCT(started TIMESTAMP, seconds DOUBLE, attempts INTEGER) AS cost) WHERE false"
+                .to_owned()
+        };
+        format!(
+            "CREATE VIEW runs AS SELECT run, experiment AS first_experiment, node AS first_node,\n\
+             \tkey->>'stage' AS stage, (key->>'version')::INTEGER AS version,\n\
+             \tcost.started AS started, cost.seconds AS seconds, cost.attempts AS attempts,\n\
+             \tlist_sum([t.rows FOR t IN map_values(tables)])::UBIGINT AS rows,\n\
+             \tlist_sum([t.bytes FOR t IN map_values(tables)])::UBIGINT AS bytes, tables, key\n\
+             FROM {source};\n"
+        )
+    }
+
+    fn nodes(&self) -> String {
+        let source = if self.has_plans {
+            let files = quote(&self.store.plans_folder().join("*.json").to_string_lossy());
+            format!(
+                "(SELECT experiment, unnest(nodes) AS n FROM read_json({files}, columns = \
+                 {{experiment: 'VARCHAR', nodes: 'STRUCT(node VARCHAR, model VARCHAR, run VARCHAR)[]'}}))"
+            )
+        } else {
+            "(SELECT NULL::VARCHAR AS experiment, NULL::STRUCT(node VARCHAR, model VARCHAR, run VARCHAR) AS n) \
+             WHERE false"
+                .to_owned()
+        };
+        format!(
+            "CREATE VIEW nodes AS SELECT p.experiment, p.n.node AS node, \
+             split_part(p.n.node, '.', 1) AS stage, p.n.model AS model, p.n.run AS run, \
+             r.run IS NOT NULL AS finished, r.rows, r.bytes, r.started, r.seconds, r.attempts\n\
+             FROM (SELECT * FROM {source}) p LEFT JOIN runs r ON p.n.run = r.run;\n"
+        )
+    }
+}
+
+const NOT_READ: &str = "NULL::VARCHAR AS status, NULL::VARCHAR AS rule";
+
+/// Which run made what another run read: one row per input of a run.
+const LINEAGE: &str = "\
+CREATE VIEW lineage AS
+WITH read AS (
+    SELECT run, i.key AS input, i.value->>'$' AS object
+    FROM runs, json_each(runs.key->'inputs') i
+), made AS (
+    SELECT run, t.key AS table_name, t.value.object AS object
+    FROM (SELECT run, unnest(map_entries(tables)) AS t FROM runs)
+)
+SELECT n.experiment, n.node, read.run, read.input, read.object,
+    m.run AS from_run, m.table_name AS from_table
+FROM nodes n JOIN read ON read.run = n.run LEFT JOIN made m ON m.object = read.object;
+";
+
+/// The name under which a table's readings join it, for tables that are read.
+fn reads(table: &str) -> Option<&'static str> {
+    match table {
+        "judgements" => Some("score"),
+        "meta_judgements" => Some("winner"),
+        _ => None,
+    }
+}
+
+/// The object that a readings table was read from, as its run's key says.
+fn source_of_readings(table: &str, manifest: &Manifest) -> Option<Digest> {
+    let inputs = manifest.key.get("inputs").filter(|_| table == "readings")?;
+    let read = inputs.get("judgements").or_else(|| inputs.get("meta_judgements"))?;
+    read.as_str()?.parse().ok()
+}
+
+/// DuckDB would say only that some file is too small; this says which object of the store it is.
+fn check_length(store: &Store, digest: Digest, bytes: u64) -> Result<(), Error> {
+    let Ok(found) = store.object_path(digest).metadata() else {
+        return Err(Error::ObjectMissing { digest });
+    };
+    if found.len() == bytes {
+        return Ok(());
+    }
+    let reason = format!("it has {} bytes, and its manifest says {bytes}", found.len());
+    Err(Error::ObjectDamaged { digest, reason })
+}
+
+/// Quotes text as a SQL string.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,73 @@
+//! The gate: only queries pass.
+//!
+//! `allowed_paths` alone is no sandbox: `COPY … TO` could overwrite an object. So a statement runs
+//! only if DuckDB's own parser calls it a query: `json_serialize_sql` accepts it (SELECT, FROM,
+//! VALUES, WITH, DESCRIBE, SHOW, SUMMARIZE), or it is one PIVOT, or an EXPLAIN of one of these.
+
+use duckdb::Connection;
+
+use super::syntax::{Parsed, Place, parse, skip_blank, strip_word};
+
+/// Why a statement does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no statement.
+    #[error("there is no statement to run")]
+    Nothing,
+    /// There is more than one.
+    #[error("expected one statement, found {0}")]
+    Several(usize),
+    /// It is not a query.
+    #[error("`{0}` is not a query, and only queries run here")]
+    NotAQuery(String),
+    /// It does not parse.
+    #[error("{message}, at line {}, column {}", place.line, place.column)]
+    Syntax {
+        /// DuckDB's words.
+        message: String,
+        /// Where.
+        place: Place,
+    },
+}
+
+/// Lets a single query through, and nothing else.
+pub(super) fn admit(connection: &Connection, sql: &str) -> Result<(), super::Error> {
+    let query = without_explain(sql);
+    match parse(connection, query)? {
+        Parsed::Queries(trees) if trees.len() == 1 => Ok(()),
+        Parsed::Queries(trees) if trees.is_empty() => Err(Refused::Nothing.into()),
+        Parsed::Queries(trees) => Err(Refused::Several(trees.len()).into()),
+        Parsed::Other if is_one_pivot(connection, query)? => Ok(()),
+        Parsed::Other => {
+            let word = skip_blank(query).split_whitespace().next().unwrap_or_default();
+            Err(Refused::NotAQuery(word.to_uppercase()).into())
+        }
+        Parsed::Wrong { message, offset } => {
+            let offset = offset + (sql.len() - query.len());
+            Err(Refused::Syntax { message, place: Place::of(sql, offset) }.into())
+        }
+    }
+}
+
+/// A PIVOT whose columns come from the data has no syntax tree. It is told apart from every other
+/// statement by parsing inside parentheses too. The text parses by itself, so its quotes, comments
+/// and parentheses are closed; a second statement would then put a `;` inside the parentheses.
+fn is_one_pivot(connection: &Connection, sql: &str) -> duckdb::Result<bool> {
+    let statement = sql.trim_end().trim_end_matches(';');
+    let wrapped = format!("SELECT * FROM (\n{statement}\n)");
+    Ok(matches!(parse(connection, &wrapped)?, Parsed::Other))
+}
+
+/// Strips `EXPLAIN`, `EXPLAIN ANALYZE` and `EXPLAIN (…)`.
+fn without_explain(sql: &str) -> &str {
+    let Some(rest) = strip_word(sql, "explain") else { return sql };
+    let rest = strip_word(rest, "analyze").unwrap_or(rest);
+    match skip_blank(rest).strip_prefix('(') {
+        Some(options) if !skip_blank(options).is_empty() => {
+            // `EXPLAIN (FORMAT json) …` has options, `EXPLAIN (SELECT …)` a query in parentheses.
+            let is_option = ["analyze", "format"].iter().any(|w| strip_word(options, w).is_some());
+            options.split_once(')').filter(|_| is_option).map_or(rest, |(_, query)| query)
+        }
+        _ => rest,
+    }
+}

@@ -1,0 +1,250 @@
+//! An experiment's own SQL: rows from the files it declares, and from nothing else.
+//!
+//! The query decides what an experiment is about, so its result must follow from its text and the
+//! digests of its files alone: functions that change from call to call, samples without a seed and
+//! LIMIT without ORDER BY are refused, and so is every file that is not declared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+use duckdb::Connection;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::catalogue::quote;
+use super::session::{closed, lock_down, tidy};
+use super::syntax::{Parsed, Place, parse};
+use crate::store::{self, from_batch};
+
+/// Why an experiment's query cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InputsError {
+    /// It does not parse.
+    #[error("{message}, at line {}, column {}\n{place}", place.line, place.column)]
+    Syntax {
+        /// DuckDB's words.
+        message: String,
+        /// Where.
+        place: Place,
+    },
+    /// It is not one query.
+    #[error("expected one query (SELECT, FROM, VALUES or WITH)")]
+    NotOneQuery,
+    /// It would not give the same rows again.
+    #[error("{what}, so the query would not give the same rows twice")]
+    Unstable {
+        /// What in it.
+        what: String,
+    },
+    /// It reads a file that the experiment does not declare.
+    #[error("the query reads `{file}`, which is not among its declared files ({declared})")]
+    Undeclared {
+        /// The file.
+        file: String,
+        /// Those that are declared.
+        declared: String,
+    },
+    /// DuckDB refused or failed.
+    #[error("{}", tidy(.0))]
+    DuckDb(#[source] duckdb::Error),
+    /// Rows came out in a shape that was not asked for.
+    #[error(transparent)]
+    Rows(#[from] store::Error),
+}
+
+impl From<duckdb::Error> for InputsError {
+    fn from(error: duckdb::Error) -> Self {
+        Self::DuckDb(error)
+    }
+}
+
+/// A column of a query's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type, in DuckDB's spelling.
+    pub kind: String,
+}
+
+/// An experiment's query, bound to its declared files.
+#[derive(Debug)]
+pub struct Inputs {
+    connection: Connection,
+    query: String,
+}
+
+impl Inputs {
+    /// Checks the query and binds the file names in it to the declared files.
+    ///
+    /// # Errors
+    /// Each way in which a query cannot be used.
+    pub fn open(sql: &str, files: &BTreeMap<String, PathBuf>) -> Result<Self, InputsError> {
+        let connection = Connection::open_in_memory_with_flags(closed()?)?;
+        let tree = one_query(&connection, sql)?;
+        let unstable = unstable_functions(&connection)?;
+        refuse_unstable(&tree, &unstable)?;
+        let query = bind(sql, &tree, files)?;
+        let paths: Vec<String> =
+            files.values().map(|path| path.to_string_lossy().into_owned()).collect();
+        // One thread: without ORDER BY, rows then still come in the order of the file.
+        connection.execute_batch("SET threads = 1;")?;
+        connection.execute_batch(&lock_down("allowed_paths", &paths))?;
+        let query = query.trim_end().trim_end_matches(';').to_owned();
+        Ok(Self { connection, query })
+    }
+
+    /// Lists the columns that come out.
+    ///
+    /// # Errors
+    /// What DuckDB says, an unknown column or a missing file among it.
+    pub fn columns(&self) -> Result<Vec<Column>, InputsError> {
+        let mut statement = self.connection.prepare(&format!("DESCRIBE\n{}", self.query))?;
+        let columns = statement
+            .query_map([], |row| Ok(Column { name: row.get(0)?, kind: row.get(1)? }))?;
+        Ok(columns.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Runs the query, `select` over its columns, and returns the rows.
+    ///
+    /// # Errors
+    /// What DuckDB says of a row, as a text that is no number.
+    pub fn rows<Q: DeserializeOwned>(&self, select: &str) -> Result<Vec<Q>, InputsError> {
+        let sql = format!("SELECT {select} FROM (\n{}\n)", self.query);
+        let mut statement = self.connection.prepare(&sql)?;
+        drop(statement.stream_arrow([])?);
+        let mut rows = Vec::new();
+        while let Some(columns) = statement.step()? {
+            rows.extend(from_batch::<Q>(&RecordBatch::from(&columns))?);
+        }
+        Ok(rows)
+    }
+}
+
+fn one_query(connection: &Connection, sql: &str) -> Result<Value, InputsError> {
+    match parse(connection, sql)? {
+        Parsed::Queries(mut trees) if trees.len() == 1 => Ok(trees.remove(0)),
+        Parsed::Wrong { message, offset } => {
+            Err(InputsError::Syntax { message, place: Place::of(sql, offset) })
+        }
+        Parsed::Queries(_) | Parsed::Other => Err(InputsError::NotOneQuery),
+    }
+}
+
+/// Functions that DuckDB itself calls volatile, as `random`, or bound to the moment, as `now`.
+fn unstable_functions(connection: &Connection) -> Result<BTreeSet<String>, InputsError> {
+    let mut statement = connection.prepare(
+        "SELECT DISTINCT function_name FROM duckdb_functions()
+         WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')",
+    )?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+fn refuse_unstable(tree: &Value, unstable: &BTreeSet<String>) -> Result<(), InputsError> {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut found = None;
+    visit(tree, &mut |node| {
+        if let Some(name) = text(node, "function_name").filter(|name| unstable.contains(name)) {
+            found.get_or_insert(format!("`{name}()` changes from call to call"));
+        }
+        let modifiers = node.get("modifiers").and_then(Value::as_array);
+        let kinds: Vec<String> =
+            modifiers.into_iter().flatten().filter_map(|modifier| text(modifier, "type")).collect();
+        let has = |kind: &str| kinds.iter().any(|found| found.starts_with(kind));
+        if has("LIMIT") && !has("ORDER") {
+            found.get_or_insert("a LIMIT without an ORDER BY takes any rows".to_owned());
+        }
+        if let Some(sample) = node.get("sample").filter(|sample| sample.is_object())
+            && sample.get("seed").and_then(Value::as_i64).is_none_or(|seed| seed < 0)
+        {
+            found.get_or_insert("a sample without REPEATABLE takes any rows".to_owned());
+        }
+    });
+    found.map_or(Ok(()), |what| Err(InputsError::Unstable { what }))
+}
+
+fn visit(tree: &Value, see: &mut impl FnMut(&Value)) {
+    match tree {
+        Value::Object(fields) => {
+            see(tree);
+            fields.values().for_each(|field| visit(field, see));
+        }
+        Value::Array(items) => items.iter().for_each(|item| visit(item, see)),
+        _ => {}
+    }
+}
+
+/// A file name that stands in the query, and where.
+struct Mention {
+    name: String,
+    offset: usize,
+}
+
+/// Replaces each declared file name by the path of the file whose digest is in the key.
+///
+/// DuckDB would look for a relative name in the working folder; a file of the same name there
+/// must not stand in for the declared one.
+fn bind(
+    sql: &str,
+    tree: &Value,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<String, InputsError> {
+    let mut mentions = Vec::new();
+    visit(tree, &mut |node| mentions.extend(mentions_in(node)));
+    mentions.sort_by_key(|mention| std::cmp::Reverse(mention.offset));
+    mentions.dedup_by_key(|mention| mention.offset);
+    let mut bound = sql.to_owned();
+    for Mention { name, offset } in mentions {
+        let Some(path) = files.get(&name) else {
+            let declared: Vec<&str> = files.keys().map(String::as_str).collect();
+            let declared =
+                if declared.is_empty() { "none".to_owned() } else { declared.join(", ") };
+            return Err(InputsError::Undeclared { file: name, declared });
+        };
+        for mark in ['\'', '"'] {
+            let written = format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}")));
+            if bound[offset..].starts_with(&written) {
+                bound.replace_range(offset..offset + written.len(), &quote(&path.to_string_lossy()));
+                break;
+            }
+        }
+    }
+    Ok(bound)
+}
+
+/// The files that one node of the tree reads: `read_json('x')`, `read_csv(['x', 'y'])`, `FROM 'x'`.
+fn mentions_in(node: &Value) -> Vec<Mention> {
+    let kind = node.get("type").and_then(Value::as_str).unwrap_or_default();
+    let offset = |node: &Value| node.get("query_location").and_then(Value::as_u64);
+    match kind {
+        "BASE_TABLE" => {
+            let name = node.get("table_name").and_then(Value::as_str).unwrap_or_default();
+            let is_file = name.contains(['.', '/']);
+            let at = offset(node).and_then(|at| usize::try_from(at).ok()).filter(|_| is_file);
+            at.map(|offset| Mention { name: name.to_owned(), offset }).into_iter().collect()
+        }
+        "TABLE_FUNCTION" => {
+            let function = node.get("function");
+            let name = function.and_then(|f| f.get("function_name")).and_then(Value::as_str);
+            let reads = name.is_some_and(|name| {
+                name.starts_with("read_") || name.starts_with("parquet_") || name == "sniff_csv"
+            });
+            let first = function.and_then(|f| f.get("children")).and_then(|c| c.get(0));
+            let mut found = Vec::new();
+            if let Some(first) = first.filter(|_| reads) {
+                visit(first, &mut |constant| found.extend(constant_text(constant)));
+            }
+            found
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn constant_text(node: &Value) -> Option<Mention> {
+    let is_constant = node.get("type").and_then(Value::as_str) == Some("VALUE_CONSTANT");
+    let name = node.get("value").filter(|_| is_constant)?.get("value")?.as_str()?;
+    let offset = usize::try_from(node.get("query_location")?.as_u64()?).ok()?;
+    Some(Mention { name: name.to_owned(), offset })
+}

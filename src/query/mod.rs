@@ -1,0 +1,17 @@
+//! DuckDB: a view per table of the store, SQL in, Arrow out. The only room that names duckdb.
+
+mod catalogue;
+mod format;
+mod gate;
+mod inputs;
+mod schema;
+mod session;
+mod syntax;
+
+pub use catalogue::Catalogue;
+pub use format::{Format, Sink, TableText, emit, sink};
+pub use gate::Refused;
+pub use inputs::{Column, Inputs, InputsError};
+pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, references};
+pub use session::{Error, Session};
+pub use syntax::Place;

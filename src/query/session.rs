@@ -1,0 +1,141 @@
+//! A session: the catalogue in a locked DuckDB, queries in, Arrow out.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use duckdb::{Config, Connection};
+use serde::de::DeserializeOwned;
+
+use super::gate::{Refused, admit};
+use super::catalogue::quote;
+use super::{Catalogue, Sink};
+use crate::store::{self, Store, from_batch};
+
+/// What can go wrong with a query.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The gate refused the statement.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// DuckDB refused or failed.
+    #[error("{}", tidy(.0))]
+    DuckDb(#[source] duckdb::Error),
+    /// The store is at fault.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// What came out could not be written.
+    #[error("cannot write the rows")]
+    Write(#[from] std::io::Error),
+    /// What came out has no form in this format.
+    #[error("the rows cannot be written in this format: {0}")]
+    Format(String),
+}
+
+impl From<duckdb::Error> for Error {
+    fn from(error: duckdb::Error) -> Self {
+        Self::DuckDb(error)
+    }
+}
+
+/// DuckDB's own words, which carry the line and a caret, without the wrapper's prefix.
+pub(super) fn tidy(error: &duckdb::Error) -> String {
+    match error {
+        duckdb::Error::DuckDBFailure(_, Some(message)) => message.trim_end().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Settings under which nothing can be loaded from anywhere.
+pub(super) fn closed() -> Result<Config, duckdb::Error> {
+    Config::default()
+        .with("autoload_known_extensions", "false")?
+        .with("autoinstall_known_extensions", "false")
+}
+
+/// The statements after which only `paths` can be read, nothing written, and no setting changed.
+pub(super) fn lock_down(setting: &str, paths: &[String]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| quote(path)).collect();
+    format!(
+        "SET temp_directory = ''; SET {setting} = [{}]; SET enable_external_access = false; \
+         SET lock_configuration = true;",
+        paths.join(", ")
+    )
+}
+
+/// The views of a store, ready for queries, read-only.
+pub struct Session {
+    connection: Connection,
+}
+
+impl Session {
+    /// Opens the views of a store.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn open(store: &Store) -> Result<Self, Error> {
+        let catalogue = Catalogue::open(store)?;
+        let connection = Connection::open_in_memory_with_flags(closed()?)?;
+        connection.execute_batch(&catalogue.script())?;
+        let folders = [store.objects_folder(), store.runs_folder(), store.plans_folder()];
+        let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
+        connection.execute_batch(&lock_down("allowed_directories", &folders))?;
+        Ok(Self { connection })
+    }
+
+    /// Runs one query and streams what comes out.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for anything but one query; else what DuckDB or the sink says.
+    pub fn run(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
+        admit(&self.connection, sql)?;
+        let mut statement = self.connection.prepare(sql)?;
+        let schema = statement.stream_arrow([])?.get_schema();
+        sink.begin(&schema)?;
+        while let Some(columns) = statement.step()? {
+            if !sink.batch(&RecordBatch::from(&columns))? {
+                break;
+            }
+        }
+        sink.end()
+    }
+
+    /// Runs one query and returns its rows, for queries whose answer is small.
+    ///
+    /// # Errors
+    /// As [`Session::run`], and where the rows are not those of `Q`.
+    pub fn rows<Q: DeserializeOwned>(&self, sql: &str) -> Result<Vec<Q>, Error> {
+        let mut kept = Kept(Vec::new());
+        self.run(sql, &mut kept)?;
+        Ok(kept.0)
+    }
+
+    /// Lists every view and its columns, for completion.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn columns(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT table_name, column_name FROM duckdb_columns()
+             WHERE schema_name = 'main' AND NOT internal ORDER BY ALL",
+        )?;
+        let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(columns.collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+/// Keeps rows in memory.
+struct Kept<Q>(Vec<Q>);
+
+impl<Q: DeserializeOwned> Sink for Kept<Q> {
+    fn begin(&mut self, _: &SchemaRef) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &RecordBatch) -> Result<bool, Error> {
+        self.0.extend(from_batch(batch)?);
+        Ok(true)
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}

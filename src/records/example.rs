@@ -1,0 +1,26 @@
+//! Supervised examples: what fine-tuning makes M0 from.
+
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+use crate::store::Record;
+
+/// A row of `examples`; the columns' meanings stand in `schemas/examples.sql`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// Its id.
+    pub example_id: String,
+    /// Place in the order of training.
+    pub position: i32,
+    /// The conversation up to the answer.
+    pub messages: Vec<Message>,
+    /// The answer to learn.
+    pub target: String,
+    /// What it teaches.
+    pub category: Option<String>,
+}
+
+impl Record for Example {
+    const TABLE: &'static str = "examples";
+    const DISTINCT: &'static [&'static str] = &["example_id", "position"];
+}

@@ -1,0 +1,87 @@
+//! Pairs: candidates for preference training, kept or dropped with the reason.
+
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+use crate::store::Record;
+
+/// A row of `pairs`; the columns' meanings stand in `schemas/pairs.sql`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Its id.
+    pub pair_id: String,
+    /// The prompt it stems from.
+    pub prompt_id: String,
+    /// Whose behaviour it trains.
+    pub role: Role,
+    /// Whether training uses it.
+    pub kept: bool,
+    /// Why it was dropped.
+    pub reason: Option<Reason>,
+    /// Preferred response, or the one judged.
+    pub chosen_response_id: Option<String>,
+    /// The other response.
+    pub rejected_response_id: Option<String>,
+    /// Preferred judgement.
+    pub chosen_judgement_id: Option<String>,
+    /// The other judgement.
+    pub rejected_judgement_id: Option<String>,
+    /// Score or strength of the preferred side.
+    pub score_chosen: Option<f64>,
+    /// The same of the other.
+    pub score_rejected: Option<f64>,
+    /// What both sides answer.
+    pub messages: Vec<Message>,
+    /// Text of the preferred side.
+    pub chosen: Option<String>,
+    /// Text of the other side.
+    pub rejected: Option<String>,
+}
+
+impl Record for Pair {
+    const TABLE: &'static str = "pairs";
+    const DISTINCT: &'static [&'static str] = &["pair_id", "prompt_id", "chosen_response_id", "rejected_response_id", "chosen_judgement_id", "rejected_judgement_id", "chosen", "rejected"];
+}
+
+/// Whose behaviour a pair trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Two responses to a prompt.
+    Actor,
+    /// Two judgements of a response.
+    Judge,
+}
+
+/// Why a candidate is not trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Fewer than two responses have a valid score.
+    NoValidScore,
+    /// Every response scores the same.
+    EqualScores,
+    /// The preferred side is the other side.
+    EqualTexts,
+    /// The preferred side is longer than the limit.
+    ChosenTooLong,
+    /// No response's scores vary.
+    NoVariance,
+    /// The tournament tells no judgement from another.
+    NoInformation,
+}
+
+impl Reason {
+    /// Returns the word that stands in the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoValidScore => "no_valid_score",
+            Self::EqualScores => "equal_scores",
+            Self::EqualTexts => "equal_texts",
+            Self::ChosenTooLong => "chosen_too_long",
+            Self::NoVariance => "no_variance",
+            Self::NoInformation => "no_information",
+        }
+    }
+}

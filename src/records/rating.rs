@@ -1,0 +1,33 @@
+//! Ratings: the strength of each judgement in its tournament.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::Record;
+
+/// A row of `ratings`; the columns' meanings stand in `schemas/ratings.sql`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rating {
+    /// The prompt whose tournament it is.
+    pub prompt_id: String,
+    /// The response all players judged.
+    pub response_id: String,
+    /// The player.
+    pub judgement_id: String,
+    /// Natural-log units, mean 0.
+    pub strength: f64,
+    /// Approximate, same unit.
+    pub standard_error: Option<f64>,
+    /// Decided comparisons.
+    pub bouts: i32,
+    /// Weighted wins.
+    pub wins: f64,
+    /// Weight of a win from the first position.
+    pub omega_first: f64,
+    /// Weight of a win from the second.
+    pub omega_second: f64,
+}
+
+impl Record for Rating {
+    const TABLE: &'static str = "ratings";
+    const DISTINCT: &'static [&'static str] = &["judgement_id", "strength", "standard_error"];
+}

@@ -1,0 +1,41 @@
+//! Readings: what a text says, or why nothing could be read.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::Record;
+
+/// A row of `readings`; the columns' meanings stand in `schemas/readings.sql`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The judgement that was read.
+    pub judgement_id: Option<String>,
+    /// The meta-judgement that was read.
+    pub meta_judgement_id: Option<String>,
+    /// The score, or the winner.
+    pub value: Option<f64>,
+    /// Whether there is a value.
+    pub status: Status,
+    /// The rule and its version.
+    pub rule: String,
+}
+
+impl Record for Reading {
+    const TABLE: &'static str = "readings";
+    const DISTINCT: &'static [&'static str] = &["judgement_id", "meta_judgement_id"];
+}
+
+/// Whether a text could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It has a value.
+    Ok,
+    /// It has no marker.
+    Missing,
+    /// Its number is outside the scale.
+    OffScale,
+    /// The token limit cut it, so what it says is not its last word.
+    Truncated,
+    /// Its marker names no one.
+    Ambiguous,
+}

@@ -1,0 +1,116 @@
+//! Events: the engine's only exit. A display, a JSON stream and a test are listeners alike.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+use super::NodeName;
+use crate::store::Digest;
+
+/// Something that happened while a plan ran.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The plan is known.
+    Planned {
+        /// The experiment.
+        experiment: String,
+        /// How many nodes are wanted.
+        nodes: usize,
+    },
+    /// Another process is making this very run.
+    Waiting {
+        /// The node.
+        node: NodeName,
+    },
+    /// Work on a node begins, or goes on.
+    Started {
+        /// The node.
+        node: NodeName,
+        /// Its run.
+        run: Digest,
+        /// Rows that an earlier attempt left safe.
+        resumed_rows: u64,
+    },
+    /// A node got further.
+    Progress {
+        /// The node.
+        node: NodeName,
+        /// Units of work done, of earlier attempts too.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// Units that this attempt found done already: no rate can be read from them.
+        resumed: u64,
+    },
+    /// Something a person should know, that stops nothing.
+    Warned {
+        /// The node.
+        node: NodeName,
+        /// What.
+        text: String,
+    },
+    /// A finished run of the same key was found.
+    Reused {
+        /// The node.
+        node: NodeName,
+        /// Its run.
+        run: Digest,
+        /// Rows in its tables.
+        rows: u64,
+    },
+    /// A node was made and committed.
+    Finished {
+        /// The node.
+        node: NodeName,
+        /// Its run.
+        run: Digest,
+        /// Rows in its tables.
+        rows: u64,
+        /// Seconds of work, over all attempts.
+        seconds: f64,
+    },
+    /// A node failed. What it had made safe stays safe.
+    Failed {
+        /// The node.
+        node: NodeName,
+        /// The error and its causes.
+        error: String,
+    },
+    /// A node cannot run because one that it reads from failed.
+    Skipped {
+        /// The node.
+        node: NodeName,
+        /// The one that failed.
+        because: NodeName,
+    },
+}
+
+/// Hears every event, in order.
+pub trait Listener {
+    /// Takes note of one event.
+    fn hear(&self, event: &Event);
+}
+
+/// A request to stop after the shard in hand.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Asks for a stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a stop was asked for.
+    #[must_use]
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The run stopped because it was asked to. Everything it made is safe.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;

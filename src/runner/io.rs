@@ -1,0 +1,282 @@
+//! What a stage can do: read its inputs, write its tables, say how far it is. No clock, no
+//! environment, no way to anything that is not in its key.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::claim::Made;
+use super::run::Attempt;
+use super::{Event, Interrupted, StageError};
+use crate::store::{Digest, Record, Shards, Store, StoredTable, TableReader, TableWriter, fields, to_batch};
+
+/// An input whose bytes are known.
+#[derive(Debug, Clone)]
+pub(super) enum Resolved {
+    Table(StoredTable),
+    Files(BTreeMap<String, (PathBuf, Digest)>),
+}
+
+impl Resolved {
+    /// How the input stands in the key.
+    pub(super) fn key(&self) -> Value {
+        match self {
+            Self::Table(table) => table.object.to_hex().into(),
+            Self::Files(files) => {
+                files.iter().map(|(name, (_, digest))| (name.clone(), digest.to_hex())).collect()
+            }
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Table(table) => table.object,
+            Self::Files(_) => Digest::of_json(&self.key()),
+        }
+    }
+}
+
+/// A stage asked for an input that its node does not have, or in a form that it does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("the stage asks for an input `{0}` that its node does not give it")]
+struct NoSuchInput(String);
+
+/// A file outside the store changed between the key and the reading.
+#[derive(Debug, thiserror::Error)]
+#[error("{} changed while it was being read", path.display())]
+struct Changed {
+    path: PathBuf,
+}
+
+/// The inputs and outputs of one attempt at a run.
+pub struct Io<'a> {
+    store: &'a Store,
+    inputs: &'a BTreeMap<String, Resolved>,
+    attempt: &'a Attempt<'a>,
+    made: Made,
+}
+
+impl<'a> Io<'a> {
+    pub(super) fn new(
+        store: &'a Store,
+        inputs: &'a BTreeMap<String, Resolved>,
+        attempt: &'a Attempt<'a>,
+    ) -> Self {
+        Self { store, inputs, attempt, made: Made::default() }
+    }
+
+    pub(super) fn into_made(self) -> Made {
+        self.made
+    }
+
+    fn input(&self, name: &str) -> Result<&Resolved, StageError> {
+        self.inputs.get(name).ok_or_else(|| NoSuchInput(name.to_owned()).into())
+    }
+
+    fn stored(&self, name: &str) -> Result<StoredTable, StageError> {
+        match self.input(name)? {
+            Resolved::Table(table) => Ok(*table),
+            Resolved::Files(_) => Err(NoSuchInput(name.to_owned()).into()),
+        }
+    }
+
+    /// Returns the digest that stands for an input in the key.
+    ///
+    /// # Errors
+    /// Where the node has no such input.
+    pub fn digest(&self, input: &str) -> Result<Digest, StageError> {
+        Ok(self.input(input)?.digest())
+    }
+
+    /// Whether the node has such an input.
+    #[must_use]
+    pub fn has(&self, input: &str) -> bool {
+        self.inputs.contains_key(input)
+    }
+
+    /// Counts the rows of an input table.
+    ///
+    /// # Errors
+    /// Where the node has no such table.
+    pub fn count(&self, input: &str) -> Result<u64, StageError> {
+        Ok(self.stored(input)?.rows)
+    }
+
+    /// Reads the rows of an input table, or of it only the columns that `Q` names.
+    ///
+    /// # Errors
+    /// Where the table's bytes are not what they should be.
+    pub fn rows<Q: DeserializeOwned>(&self, input: &str) -> Result<TableReader<Q>, StageError> {
+        Ok(TableReader::open(self.store, self.stored(input)?.object)?)
+    }
+
+    /// Returns where the files of an input are, by name; `None` where the input is a table.
+    ///
+    /// # Errors
+    /// Where the node has no such input, or a file is no longer what the key says.
+    pub fn files(&self, input: &str) -> Result<Option<BTreeMap<String, PathBuf>>, StageError> {
+        match self.input(input)? {
+            Resolved::Table(_) => Ok(None),
+            Resolved::Files(files) => {
+                let paths = files.iter().map(|(name, (path, _))| (name.clone(), path.clone()));
+                Ok(Some(paths.collect()))
+            }
+        }
+    }
+
+    /// Checks that the files of an input still hold what the key says they hold.
+    ///
+    /// # Errors
+    /// Naming the file that changed.
+    pub fn check_unchanged(&self, input: &str) -> Result<(), StageError> {
+        let Resolved::Files(files) = self.input(input)? else { return Ok(()) };
+        for (path, digest) in files.values() {
+            if crate::store::digest_file(path)? != *digest {
+                return Err(Changed { path: path.clone() }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where an object is, after checking its bytes.
+    ///
+    /// # Errors
+    /// Where it is missing or damaged.
+    pub fn object(&self, digest: Digest) -> Result<PathBuf, StageError> {
+        Ok(self.store.checked_path(digest)?)
+    }
+
+    /// Keeps a copy of a file as an object of this run and returns its name and size.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or the store cannot be written.
+    pub fn keep_file(&mut self, name: &str, path: &Path) -> Result<(Digest, u64), StageError> {
+        let (digest, bytes) = self.store.put_file(path)?;
+        self.made.objects.insert(name.to_owned(), digest);
+        Ok((digest, bytes))
+    }
+
+    /// Says that the tables of this run speak of an object that an earlier run made.
+    pub fn keep_object(&mut self, name: &str, digest: Digest) {
+        self.made.objects.insert(name.to_owned(), digest);
+    }
+
+    /// Returns a folder that lasts until the run is finished, for checkpoints of long work.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn checkpoint_folder(&self) -> Result<PathBuf, StageError> {
+        Ok(self.attempt.partial.checkpoint_folder()?)
+    }
+
+    /// Tells a person something that stops nothing.
+    pub fn warn(&self, text: impl Into<String>) {
+        let node = self.attempt.node.clone();
+        self.attempt.listener.hear(&Event::Warned { node, text: text.into() });
+    }
+
+    /// Writes a whole table of rows that are quick to make.
+    ///
+    /// # Errors
+    /// Where a row cannot be made or the store cannot be written.
+    pub fn write<R: Record>(
+        &mut self,
+        rows: impl IntoIterator<Item = Result<R, StageError>>,
+    ) -> Result<(), StageError> {
+        const AT_ONCE: usize = 2048;
+        let mut writer = TableWriter::<R>::create(self.store)?;
+        let mut pending = Vec::with_capacity(AT_ONCE);
+        for row in rows {
+            pending.push(row?);
+            if pending.len() == AT_ONCE {
+                writer.write(&pending)?;
+                pending.clear();
+            }
+        }
+        writer.write(&pending)?;
+        self.made.tables.insert(R::TABLE.to_owned(), writer.finish()?);
+        Ok(())
+    }
+
+    /// Writes a table of rows that cost something, shard by shard: the one place where work resumes.
+    ///
+    /// `units` are `total` pieces of work in a fixed order; `work` turns `size` of them into rows,
+    /// which are safe on disk before the next shard begins. Shards that an earlier attempt made
+    /// safe are not worked again. Neither `size` nor an interruption changes the table's bytes.
+    ///
+    /// # Errors
+    /// Where `work` fails; and [`Interrupted`] between shards, once a stop was asked for.
+    pub fn each_shard<U, R: Record>(
+        &mut self,
+        total: u64,
+        size: usize,
+        units: impl Iterator<Item = Result<U, StageError>>,
+        mut work: impl FnMut(Vec<U>, &mut Meter<'_>) -> Result<Vec<R>, StageError>,
+    ) -> Result<(), StageError> {
+        let columns = fields::<R>()?;
+        let mut shards = self.attempt.partial.shards(&format!("{}-{size}", R::TABLE))?;
+        let done = shards.len() * size;
+        let mut meter = Meter::new(self.attempt, total, (done as u64).min(total));
+        let mut units = units.skip(done);
+        loop {
+            let shard: Vec<U> = units.by_ref().take(size).collect::<Result<_, _>>()?;
+            if shard.is_empty() {
+                break;
+            }
+            if self.attempt.interrupt.requested() {
+                return Err(Interrupted.into());
+            }
+            let after = meter.done + shard.len() as u64;
+            let rows = work(shard, &mut meter)?;
+            shards.push(&to_batch(&columns, &rows)?)?;
+            meter.reach(after);
+            self.attempt.note()?;
+        }
+        self.assemble::<R>(&shards)
+    }
+
+    fn assemble<R: Record>(&mut self, shards: &Shards) -> Result<(), StageError> {
+        let mut writer = TableWriter::<R>::create(self.store)?;
+        for batch in shards.batches() {
+            writer.write_batch(batch?)?;
+        }
+        self.made.tables.insert(R::TABLE.to_owned(), writer.finish()?);
+        Ok(())
+    }
+}
+
+/// Counts finished units of work and tells the listener.
+pub struct Meter<'a> {
+    attempt: &'a Attempt<'a>,
+    done: u64,
+    total: u64,
+    resumed: u64,
+}
+
+impl<'a> Meter<'a> {
+    fn new(attempt: &'a Attempt<'a>, total: u64, resumed: u64) -> Self {
+        let meter = Self { attempt, done: resumed, total, resumed };
+        meter.tell();
+        meter
+    }
+
+    /// Says that `units` more are done.
+    pub fn add(&mut self, units: u64) {
+        self.reach(self.done + units);
+    }
+
+    fn reach(&mut self, done: u64) {
+        if done != self.done {
+            self.done = done;
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let node = self.attempt.node.clone();
+        let Self { done, total, resumed, .. } = *self;
+        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed });
+    }
+}

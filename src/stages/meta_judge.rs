@@ -1,0 +1,247 @@
+//! `meta_judge`: judgements of one response, compared two by two in both orders
+//! (Meta-Rewarding, section 2.2).
+//!
+//! Per prompt, the response whose valid scores vary most is taken. Its players are its judgements
+//! with a valid score; equal texts are one player.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::align::{InStep, groups, zip_rows};
+use super::draw::{Draft, Drawer};
+use super::{Sampling, Template};
+use crate::model::Message;
+use crate::records::MetaJudgement;
+use crate::runner::{Io, Signature, Stage, StageError};
+use crate::store::Digest;
+
+/// Draws meta-judgements.
+#[derive(Debug, Clone, Serialize)]
+pub struct MetaJudge {
+    /// The meta-judge's prompt, over `prompt`, `response`, `judgement_a` and `judgement_b`.
+    pub template: Template,
+    /// How to draw.
+    pub sampling: Sampling,
+}
+
+impl MetaJudge {
+    /// 1: the first.
+    const VERSION: u32 = 1;
+
+    /// Comparisons in a shard.
+    const SHARD: usize = 512;
+}
+
+/// Variances that differ by less are a tie: scores are means of a few small numbers.
+const TIE: f64 = 1e-9;
+
+#[derive(Deserialize)]
+struct Question {
+    prompt_id: String,
+    prompt: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    response_id: String,
+    prompt_id: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Scored {
+    judgement_id: String,
+    response_id: String,
+    prompt_id: String,
+    text_digest: String,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    judgement_id: String,
+    response_id: String,
+    prompt_id: String,
+    text: String,
+    text_digest: String,
+}
+
+#[derive(Deserialize)]
+struct Score {
+    judgement_id: Option<String>,
+    value: Option<f64>,
+}
+
+/// The responses to compare judgements of, at most one per prompt, and how many comparisons.
+#[derive(Default)]
+struct Chosen {
+    responses: HashSet<String>,
+    comparisons: u64,
+}
+
+/// The players of one tournament.
+struct Tournament {
+    prompt_id: String,
+    prompt: String,
+    response_id: String,
+    response: String,
+    judgements: Vec<(String, String)>,
+}
+
+impl Stage for MetaJudge {
+    fn signature(&self) -> Signature {
+        Signature::of("meta_judge", Self::VERSION, self)
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let drawer = Drawer::open(io, self.sampling)?;
+        let chosen = self.choose(io)?;
+        let total = chosen.comparisons;
+        let tournaments = tournaments(io, chosen.responses)?;
+        let comparisons = tournaments.flat_map(|tournament| match tournament {
+            Err(error) => vec![Err(error)],
+            Ok(tournament) => {
+                let (players, tournament) = (tournament.judgements.len(), Arc::new(tournament));
+                let both = (0..players).flat_map(|a| (0..players).map(move |b| (a, b)));
+                let both = both.filter(|(a, b)| a != b);
+                both.map(|(a, b)| Ok((tournament.clone(), a, b))).collect()
+            }
+        });
+        io.each_shard(total, Self::SHARD, comparisons, |comparisons, meter| {
+            let (mut drafts, mut places) = (Vec::new(), Vec::new());
+            for (tournament, a, b) in comparisons {
+                let (first, second) = (&tournament.judgements[a], &tournament.judgements[b]);
+                let Tournament { prompt, response, .. } = &*tournament;
+                let text = self.template.meta_judge(prompt, response, [&first.1, &second.1])?;
+                let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
+                drafts.push(Draft { id: id.finish('m'), messages: vec![Message::user(text)] });
+                places.push((tournament, a, b));
+            }
+            let drawn = drawer.draw(drafts, 1, meter)?;
+            let row = |((tournament, a, b), drawn): ((Arc<Tournament>, usize, usize), _)| {
+                row_of(&tournament, a, b, drawn)
+            };
+            Ok(places.into_iter().zip(drawn).map(row).collect())
+        })
+    }
+}
+
+fn row_of(tournament: &Tournament, a: usize, b: usize, drawn: super::draw::Drawn) -> MetaJudgement {
+    MetaJudgement {
+        meta_judgement_id: drawn.id,
+        prompt_id: tournament.prompt_id.clone(),
+        response_id: tournament.response_id.clone(),
+        first_judgement_id: tournament.judgements[a].0.clone(),
+        second_judgement_id: tournament.judgements[b].0.clone(),
+        seed: drawn.seed,
+        text: drawn.text,
+        text_digest: drawn.text_digest,
+        prompt_tokens: drawn.prompt_tokens,
+        completion_tokens: drawn.completion_tokens,
+        finish_reason: drawn.finish_reason,
+        logprob: drawn.logprob,
+    }
+}
+
+impl MetaJudge {
+    /// Takes, per prompt, the response whose scores vary most; ties by a seeded draw.
+    fn choose(&self, io: &Io<'_>) -> Result<Chosen, StageError> {
+        let belongs = |j: &Scored, r: &Score| r.judgement_id.as_ref() == Some(&j.judgement_id);
+        let judgements = io.rows::<Scored>("judgements")?;
+        let scored = zip_rows("readings", judgements, io.rows::<Score>("readings")?, belongs);
+        let mut chosen = Chosen::default();
+        for prompt in groups(scored, |(judgement, _)| judgement.prompt_id.clone()) {
+            let (_, rows) = prompt?;
+            let mut scores: Vec<(String, Vec<f64>, HashSet<String>)> = Vec::new();
+            for (judgement, score) in rows {
+                let Some(value) = score.value else { continue };
+                if scores.last().is_none_or(|last| last.0 != judgement.response_id) {
+                    scores.push((judgement.response_id, Vec::new(), HashSet::new()));
+                }
+                if let Some((_, values, texts)) = scores.last_mut() {
+                    values.push(value);
+                    texts.insert(judgement.text_digest);
+                }
+            }
+            if let Some((response_id, players)) = self.most_varied(scores) {
+                chosen.responses.insert(response_id);
+                chosen.comparisons += players * players.saturating_sub(1);
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn most_varied(
+        &self,
+        scores: Vec<(String, Vec<f64>, HashSet<String>)>,
+    ) -> Option<(String, u64)> {
+        let varied = scores.into_iter().map(|(id, values, texts)| (variance(&values), id, texts));
+        let varied: Vec<_> = varied.filter(|(variance, ..)| *variance > TIE).collect();
+        let most = varied.iter().map(|(variance, ..)| *variance).fold(0.0, f64::max);
+        let tied = varied.into_iter().filter(|(variance, ..)| most - variance <= TIE);
+        let lot = |id: &str| Digest::of(format!("{}\n{id}", self.sampling.seed).as_bytes());
+        let (_, id, texts) = tied.min_by_key(|(_, id, _)| lot(id))?;
+        Some((id, texts.len() as u64))
+    }
+}
+
+/// Population variance.
+#[expect(clippy::cast_precision_loss, reason = "a response has few judgements")]
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
+}
+
+/// Streams the tournaments of the chosen responses, in the order of the judgements.
+fn tournaments(
+    io: &Io<'_>,
+    chosen: HashSet<String>,
+) -> Result<impl Iterator<Item = Result<Tournament, StageError>> + use<>, StageError> {
+    let belongs = |j: &Said, r: &Score| r.judgement_id.as_ref() == Some(&j.judgement_id);
+    let judgements = io.rows::<Said>("judgements")?;
+    let said = zip_rows("readings", judgements, io.rows::<Score>("readings")?, belongs);
+    let said = groups(said, |(judgement, _)| judgement.response_id.clone());
+    let prompts = groups(io.rows::<Question>("prompts")?, |row| row.prompt_id.clone());
+    let mut prompts = InStep::new("prompts", prompts);
+    let responses = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
+    let mut responses = InStep::new("responses", responses);
+    Ok(said.filter_map(move |group| {
+        let (response_id, rows) = match group {
+            Ok(group) => group,
+            Err(error) => return Some(Err(error)),
+        };
+        if !chosen.contains(&response_id) {
+            return None;
+        }
+        Some(tournament(response_id, rows, &mut prompts, &mut responses))
+    }))
+}
+
+fn tournament<P, R>(
+    response_id: String,
+    rows: Vec<(Said, Score)>,
+    prompts: &mut InStep<P, Question>,
+    responses: &mut InStep<R, Answer>,
+) -> Result<Tournament, StageError>
+where
+    P: Iterator<Item = Result<(String, Vec<Question>), StageError>>,
+    R: Iterator<Item = Result<(String, Vec<Answer>), StageError>>,
+{
+    let prompt_id = rows[0].0.prompt_id.clone();
+    let prompt = prompts.take(&prompt_id)?.remove(0).prompt;
+    let answers: HashMap<String, String> =
+        responses.take(&prompt_id)?.into_iter().map(|a| (a.response_id, a.text)).collect();
+    let response = answers.get(&response_id).cloned().ok_or_else(|| super::align::OutOfStep {
+        table: "responses",
+        at: response_id.clone(),
+    })?;
+    let mut seen = HashSet::new();
+    let valid = rows.into_iter().filter(|(_, score)| score.value.is_some());
+    let judgements = valid
+        .filter(|(judgement, _)| seen.insert(judgement.text_digest.clone()))
+        .map(|(judgement, _)| (judgement.judgement_id, judgement.text))
+        .collect();
+    Ok(Tournament { prompt_id, prompt, response_id, response, judgements })
+}

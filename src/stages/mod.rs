@@ -1,0 +1,28 @@
+//! The verbs of the loop, one file each, in the order in which data flows:
+//! [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] → [`Pair`] → [`Train`].
+//!
+//! The only room where the engine and the craft meet. A stage's fields are its configuration and
+//! its key: what is not a field cannot matter.
+
+mod align;
+mod draw;
+mod judge;
+mod meta_judge;
+mod pair;
+mod prompts;
+mod rate;
+mod read;
+mod respond;
+mod rubric;
+mod train;
+
+pub use draw::Sampling;
+pub use judge::Judge;
+pub use meta_judge::MetaJudge;
+pub use pair::{ActorPairs, JudgePairs, Pair};
+pub use prompts::Prompts;
+pub use rate::Rate;
+pub use read::{Read, Subject};
+pub use respond::Respond;
+pub use rubric::{JUDGE, META_JUDGE, Template, TemplateError};
+pub use train::{NoPairs, Train};

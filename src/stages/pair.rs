@@ -1,0 +1,352 @@
+//! `pair`: preference pairs of actor and judge, each kept or dropped with its reason
+//! (Meta-Rewarding, sections 2.1 to 2.3).
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Template;
+use super::align::{InStep, groups, zip_rows};
+use crate::records::{self, Message, Rating, Reason, Role, RowId};
+use crate::runner::{Io, Signature, Stage, StageError};
+use crate::store::{self, Digest};
+
+/// Builds pairs: one row per prompt and role.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pair {
+    /// How pairs of responses are built.
+    pub actor: ActorPairs,
+    /// How pairs of judgements are built; `None` where this iteration does not train the judge.
+    pub judge: Option<JudgePairs>,
+    /// Breaks ties.
+    pub seed: u64,
+}
+
+/// How pairs of responses are built: the length control of section 2.1.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActorPairs {
+    /// ρ, 0 to 1: how far below the best score a shorter response may still be chosen.
+    pub rho: f64,
+    /// Pairs whose chosen response has more characters are dropped.
+    pub max_chosen_chars: Option<u64>,
+}
+
+/// How pairs of judgements are built.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgePairs {
+    /// The judge's prompt: what both judgements answer.
+    pub template: Template,
+    /// Pairs whose chosen judgement has more characters are dropped.
+    pub max_chosen_chars: Option<u64>,
+}
+
+impl Pair {
+    /// 1: the first.
+    const VERSION: u32 = 1;
+}
+
+/// Scores are means of a few small numbers: edges and ties hold up to this.
+const TOLERANCE: f64 = 1e-9;
+
+#[derive(Deserialize)]
+struct Question {
+    prompt_id: String,
+    prompt: String,
+    messages: Vec<Message>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Answer {
+    response_id: String,
+    prompt_id: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Judged {
+    judgement_id: String,
+    prompt_id: String,
+    response_id: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Score {
+    judgement_id: Option<String>,
+    value: Option<f64>,
+}
+
+/// A response and the mean of its valid scores.
+#[derive(Debug, Clone)]
+struct Scored {
+    answer: Answer,
+    score: f64,
+    chars: usize,
+}
+
+impl Stage for Pair {
+    fn signature(&self) -> Signature {
+        Signature::of("pair", Self::VERSION, self)
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let belongs = |j: &Judged, s: &Score| s.judgement_id.as_ref() == Some(&j.judgement_id);
+        let judged = io.rows::<Judged>("judgements")?;
+        let judged = zip_rows("readings", judged, io.rows::<Score>("readings")?, belongs);
+        let mut judged = InStep::new("judgements", groups(judged, |(j, _)| j.prompt_id.clone()));
+        let answers = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
+        let mut answers = InStep::new("responses", answers);
+        let ratings = match &self.judge {
+            Some(_) => Some(io.rows::<Rating>("ratings")?),
+            None => None,
+        };
+        let ratings = groups(ratings.into_iter().flatten(), |row| row.prompt_id.clone());
+        let mut ratings = InStep::new("ratings", ratings);
+        let questions = io.rows::<Question>("prompts")?;
+        let mut prompt_of = |question: Result<Question, store::Error>| -> Result<_, StageError> {
+            let question = question?;
+            let id = &question.prompt_id;
+            Ok(Prompt {
+                judged: judged.take(id)?,
+                answers: answers.take(id)?,
+                ratings: ratings.take_if(id)?,
+                question,
+            })
+        };
+        io.write(questions.flat_map(move |question| {
+            match prompt_of(question).and_then(|prompt| self.pairs_of(prompt)) {
+                Ok(pairs) => pairs.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        }))
+    }
+}
+
+/// All that is known of one prompt.
+struct Prompt {
+    question: Question,
+    answers: Vec<Answer>,
+    judged: Vec<(Judged, Score)>,
+    ratings: Vec<Rating>,
+}
+
+impl Pair {
+    fn pairs_of(&self, prompt: Prompt) -> Result<Vec<records::Pair>, StageError> {
+        let mut pairs = vec![self.actor_pair(&prompt)];
+        if let Some(judge) = &self.judge {
+            pairs.push(self.judge_pair(judge, &prompt)?);
+        }
+        Ok(pairs)
+    }
+
+    /// Breaks ties: the same draw for the same row, whatever stands beside it.
+    fn lot(&self, id: &str) -> Digest {
+        Digest::of(format!("{}\n{id}", self.seed).as_bytes())
+    }
+
+    fn actor_pair(&self, prompt: &Prompt) -> records::Pair {
+        let scored = scores_of(prompt);
+        let messages = prompt.question.messages.clone();
+        let mut pair = empty_pair(&prompt.question.prompt_id, Role::Actor, messages);
+        let picked = match self.pick(&scored, prompt.answers.len()) {
+            Ok((chosen, rejected)) => {
+                pair.chosen_response_id = Some(chosen.answer.response_id.clone());
+                pair.rejected_response_id = Some(rejected.answer.response_id.clone());
+                pair.score_chosen = Some(chosen.score);
+                pair.score_rejected = Some(rejected.score);
+                pair.chosen = Some(chosen.answer.text.clone());
+                pair.rejected = Some(rejected.answer.text.clone());
+                too_long(chosen.chars, self.actor.max_chosen_chars)
+            }
+            Err(reason) => Some(reason),
+        };
+        finish_pair(pair, picked)
+    }
+
+    /// Chooses the shortest response of the upper tier and the longest of the lower one.
+    fn pick<'s>(
+        &self,
+        scored: &'s [Scored],
+        answers: usize,
+    ) -> Result<(&'s Scored, &'s Scored), Reason> {
+        if scored.len() < 2 {
+            let one_text = scored.len() == 1 && answers > 0;
+            return Err(if one_text { Reason::EqualTexts } else { Reason::NoValidScore });
+        }
+        let highest = scored.iter().map(|s| s.score).fold(f64::NEG_INFINITY, f64::max);
+        let lowest = scored.iter().map(|s| s.score).fold(f64::INFINITY, f64::min);
+        if highest - lowest <= TOLERANCE {
+            return Err(Reason::EqualScores);
+        }
+        let rho = self.actor.rho;
+        let upper = (1.0 - rho).mul_add(highest, rho * lowest) - TOLERANCE;
+        let lower = (1.0 - rho).mul_add(lowest, rho * highest) + TOLERANCE;
+        let lot = |s: &Scored| self.lot(&s.answer.response_id);
+        let chosen = scored.iter().filter(|s| s.score >= upper).min_by_key(|s| (s.chars, lot(s)));
+        let rejected = scored
+            .iter()
+            .filter(|s| s.score <= lower)
+            .min_by_key(|s| (std::cmp::Reverse(s.chars), lot(s)));
+        match (chosen, rejected) {
+            // ρ of a half and more lets the tiers overlap: the chosen one must still be better.
+            (Some(chosen), Some(rejected)) if chosen.score > rejected.score + TOLERANCE => {
+                Ok((chosen, rejected))
+            }
+            _ => Err(Reason::EqualScores),
+        }
+    }
+
+    fn judge_pair(&self, judge: &JudgePairs, prompt: &Prompt) -> Result<records::Pair, StageError> {
+        let id = &prompt.question.prompt_id;
+        let Some(first) = prompt.ratings.first() else {
+            let messages = prompt.question.messages.clone();
+            let pair = empty_pair(id, Role::Judge, messages);
+            return Ok(finish_pair(pair, Some(Reason::NoVariance)));
+        };
+        let answer = prompt.answers.iter().find(|answer| answer.response_id == first.response_id);
+        let response = answer.map_or("", |answer| answer.text.as_str());
+        let content = judge.template.judge(&prompt.question.prompt, response)?;
+        let messages = vec![Message { role: "user".to_owned(), content }];
+        let mut pair = empty_pair(id, Role::Judge, messages);
+        pair.chosen_response_id = Some(first.response_id.clone());
+        let by_strength = |a: &&Rating, b: &&Rating| {
+            let lots = || self.lot(&b.judgement_id).cmp(&self.lot(&a.judgement_id));
+            if (a.strength - b.strength).abs() <= TOLERANCE {
+                lots()
+            } else {
+                a.strength.total_cmp(&b.strength)
+            }
+        };
+        let chosen = prompt.ratings.iter().max_by(by_strength).unwrap_or(first);
+        let rejected = prompt.ratings.iter().min_by(by_strength).unwrap_or(first);
+        if chosen.strength - rejected.strength <= TOLERANCE {
+            return Ok(finish_pair(pair, Some(Reason::NoInformation)));
+        }
+        let texts: HashMap<&str, &str> =
+            prompt.judged.iter().map(|(j, _)| (j.judgement_id.as_str(), j.text.as_str())).collect();
+        let text = |rating: &Rating| texts.get(rating.judgement_id.as_str()).map(|t| (*t).to_owned());
+        pair.chosen_judgement_id = Some(chosen.judgement_id.clone());
+        pair.rejected_judgement_id = Some(rejected.judgement_id.clone());
+        pair.score_chosen = Some(chosen.strength);
+        pair.score_rejected = Some(rejected.strength);
+        (pair.chosen, pair.rejected) = (text(chosen), text(rejected));
+        let chars = pair.chosen.as_ref().map_or(0, |text| text.chars().count());
+        Ok(finish_pair(pair, too_long(chars, judge.max_chosen_chars)))
+    }
+}
+
+/// The judged responses of a prompt that have a valid score; equal texts were judged once.
+fn scores_of(prompt: &Prompt) -> Vec<Scored> {
+    let mut sums: HashMap<&str, (f64, u32)> = HashMap::new();
+    for (judged, score) in &prompt.judged {
+        if let Some(value) = score.value {
+            let (sum, count) = sums.entry(judged.response_id.as_str()).or_default();
+            *sum += value;
+            *count += 1;
+        }
+    }
+    let answers = prompt.answers.iter();
+    answers
+        .filter_map(|answer| {
+            let (sum, count) = sums.get(answer.response_id.as_str())?;
+            let chars = answer.text.chars().count();
+            Some(Scored { answer: answer.clone(), score: sum / f64::from(*count), chars })
+        })
+        .collect()
+}
+
+fn too_long(chars: usize, most: Option<u64>) -> Option<Reason> {
+    most.is_some_and(|most| chars as u64 > most).then_some(Reason::ChosenTooLong)
+}
+
+fn empty_pair(prompt_id: &str, role: Role, messages: Vec<Message>) -> records::Pair {
+    records::Pair {
+        pair_id: String::new(),
+        prompt_id: prompt_id.to_owned(),
+        role,
+        kept: false,
+        reason: None,
+        chosen_response_id: None,
+        rejected_response_id: None,
+        chosen_judgement_id: None,
+        rejected_judgement_id: None,
+        score_chosen: None,
+        score_rejected: None,
+        messages,
+        chosen: None,
+        rejected: None,
+    }
+}
+
+/// Names the pair by what it is made of, and says whether it is kept.
+fn finish_pair(pair: records::Pair, reason: Option<Reason>) -> records::Pair {
+    let messages: Vec<_> = pair.messages.iter().map(|m| [&m.role, &m.content]).collect();
+    let role = if pair.role == Role::Actor { "actor" } else { "judge" };
+    let pair_id = RowId::of(role)
+        .and(serde_json::json!(messages))
+        .and(serde_json::json!([
+            pair.chosen_response_id,
+            pair.rejected_response_id,
+            pair.chosen_judgement_id,
+            pair.rejected_judgement_id,
+        ]))
+        .and(pair.prompt_id.clone())
+        .finish('d');
+    records::Pair { pair_id, kept: reason.is_none(), reason, ..pair }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stage(rho: f64) -> Pair {
+        Pair { actor: ActorPairs { rho, max_chosen_chars: None }, judge: None, seed: 0 }
+    }
+
+    fn scored(responses: &[(&str, f64)]) -> Vec<Scored> {
+        let one = |&(text, score): &(&str, f64)| Scored {
+            answer: Answer {
+                response_id: format!("r_{text}"),
+                prompt_id: "p".to_owned(),
+                text: text.to_owned(),
+            },
+            score,
+            chars: text.chars().count(),
+        };
+        responses.iter().map(one).collect()
+    }
+
+    fn pick(rho: f64, responses: &[(&str, f64)]) -> Result<(String, String), Reason> {
+        let scored = scored(responses);
+        let picked = stage(rho).pick(&scored, scored.len());
+        picked.map(|(c, r)| (c.answer.text.clone(), r.answer.text.clone()))
+    }
+
+    #[test]
+    fn the_tiers_are_those_of_the_worked_example() {
+        // S_max 5, S_min 2, rho 0.32: chosen tier [4.04, 5], rejected tier [2, 2.96].
+        let responses = [("best but long", 5.0), ("good", 4.04), ("bad and so long", 2.96), ("bad", 2.0)];
+        let (chosen, rejected) = pick(0.32, &responses).unwrap();
+        assert_eq!((chosen.as_str(), rejected.as_str()), ("good", "bad and so long"));
+        let (chosen, rejected) = pick(0.0, &responses).unwrap();
+        assert_eq!((chosen.as_str(), rejected.as_str()), ("best but long", "bad"));
+        let outside = [("best but long", 5.0), ("good", 4.03), ("bad and so long", 2.97), ("bad", 2.0)];
+        let (chosen, rejected) = pick(0.32, &outside).unwrap();
+        assert_eq!((chosen.as_str(), rejected.as_str()), ("best but long", "bad"));
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_no_pair() {
+        assert_eq!(pick(0.0, &[]), Err(Reason::NoValidScore));
+        assert_eq!(pick(0.0, &[("a", 3.0)]), Err(Reason::EqualTexts));
+        assert_eq!(pick(0.0, &[("a", 3.0), ("bb", 3.0)]), Err(Reason::EqualScores));
+        assert_eq!(pick(1.0, &[("a", 2.0), ("bb", 3.0)]), Err(Reason::EqualScores), "tiers cross");
+    }
+
+    #[test]
+    fn equal_lengths_are_broken_by_the_same_lot_whatever_the_order() {
+        let one = pick(0.0, &[("aa", 5.0), ("bb", 5.0), ("cc", 1.0), ("dd", 1.0)]);
+        let two = pick(0.0, &[("dd", 1.0), ("bb", 5.0), ("cc", 1.0), ("aa", 5.0)]);
+        assert_eq!(one, two);
+    }
+}

@@ -1,0 +1,205 @@
+//! `prompts`: rows of any query over the experiment's files, one disjoint share per iteration.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::query::{Column, Inputs};
+use crate::records::{Message, Prompt, RowId};
+use crate::runner::{Io, Signature, Stage, StageError};
+use crate::store::Digest;
+
+/// Takes one share of the prompts that a query gives.
+///
+/// The order is a seeded shuffle of the prompts' ids: the order in which the query gives them, and
+/// how it was parallelised, do not matter.
+#[derive(Debug, Clone, Serialize)]
+pub struct Prompts {
+    /// The query; see [`Inputs`] for what it may do.
+    pub sql: String,
+    /// Which share, from 0.
+    pub share: usize,
+    /// How many shares there are.
+    pub shares: usize,
+    /// Prompts in a share; `None` divides all there are.
+    pub per_share: Option<usize>,
+    /// The experiment's seed.
+    pub seed: u64,
+}
+
+impl Prompts {
+    /// 1: the first.
+    const VERSION: u32 = 1;
+}
+
+/// Why a query's rows are no prompts. Rows are counted from 1, as the query gives them.
+#[derive(Debug, thiserror::Error)]
+enum BadPrompts {
+    #[error("the query gives no column `prompt`; it gives {found}")]
+    NoPrompt { found: String },
+    #[error("the query gives a column `{found}`; prompts have {KNOWN}{}", did_you_mean(.near.as_ref()))]
+    UnknownColumn { found: String, near: Option<String> },
+    #[error("column `{column}` is {kind}; expected {expected}")]
+    WrongType { column: String, kind: String, expected: &'static str },
+    #[error("row {row} has no prompt: it is {what}")]
+    Empty { row: usize, what: &'static str },
+    #[error("rows {first} and {second} are the same prompt: `{text}`")]
+    Duplicate { first: usize, second: usize, text: String },
+    #[error("row {row}, message {message}: role `{role}` is not system, user or assistant")]
+    BadRole { row: usize, message: usize, role: String },
+    #[error("the query gives {found} prompts; {shares} iterations of {per_share} need {needed}")]
+    TooFew { found: usize, shares: usize, per_share: usize, needed: usize },
+}
+
+const COLUMNS: [&str; 4] = ["prompt", "reference", "category", "source"];
+const KNOWN: &str = "prompt, reference, category and source";
+
+fn did_you_mean(near: Option<&String>) -> String {
+    near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
+}
+
+/// A row as the query gives it: a text or a conversation, not both.
+#[derive(Deserialize)]
+struct Given {
+    text: Option<String>,
+    messages: Option<Vec<Option<GivenMessage>>>,
+    reference: Option<String>,
+    category: Option<String>,
+    source: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GivenMessage {
+    role: Option<String>,
+    content: Option<String>,
+}
+
+impl Stage for Prompts {
+    fn signature(&self) -> Signature {
+        Signature::of("prompts", Self::VERSION, self)
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let files = io.files("files")?.unwrap_or_default();
+        let inputs = Inputs::open(&self.sql, &files)?;
+        let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
+        io.check_unchanged("files")?;
+        let prompts = number(given)?;
+        let per_share = self.per_share.unwrap_or(prompts.len() / self.shares);
+        let needed = per_share * self.shares;
+        if prompts.len() < needed || per_share == 0 {
+            let (found, shares, per_share) = (prompts.len(), self.shares, per_share.max(1));
+            let needed = needed.max(shares);
+            return Err(BadPrompts::TooFew { found, shares, per_share, needed }.into());
+        }
+        io.write(self.share_of(prompts, per_share).into_iter().map(Ok))
+    }
+}
+
+impl Prompts {
+    fn share_of(&self, mut prompts: Vec<Prompt>, per_share: usize) -> Vec<Prompt> {
+        prompts.sort_by_cached_key(|prompt| {
+            Digest::of(format!("{}\n{}", self.seed, prompt.prompt_id).as_bytes())
+        });
+        let share = prompts.into_iter().skip(self.share * per_share).take(per_share);
+        let placed = (0..).zip(share);
+        placed.map(|(position, prompt)| Prompt { position, ..prompt }).collect()
+    }
+}
+
+/// Says how the query's columns become those of [`Given`].
+fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
+    for Column { name, .. } in columns.iter().filter(|c| !COLUMNS.contains(&c.name.as_str())) {
+        let near = COLUMNS.into_iter().filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
+        return Err(BadPrompts::UnknownColumn {
+            found: name.clone(),
+            near: near.map(ToOwned::to_owned).next(),
+        });
+    }
+    let kind_of = |name: &str| columns.iter().find(|c| c.name == name).map(|c| c.kind.as_str());
+    let prompt = match kind_of("prompt") {
+        None => {
+            let found: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+            return Err(BadPrompts::NoPrompt { found: found.join(", ") });
+        }
+        Some("VARCHAR") => "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages",
+        Some(kind) if is_conversation(kind) => {
+            "NULL::VARCHAR AS text, [{'role': m.\"role\"::VARCHAR, 'content': m.\"content\"::VARCHAR} FOR m IN prompt] AS messages"
+        }
+        Some(kind) => {
+            return Err(BadPrompts::WrongType {
+                column: "prompt".to_owned(),
+                kind: kind.to_owned(),
+                expected: "VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)",
+            });
+        }
+    };
+    let optional = COLUMNS[1..].iter().map(|name| match kind_of(name) {
+        Some(_) => format!("{name}::VARCHAR AS {name}"),
+        None => format!("NULL::VARCHAR AS {name}"),
+    });
+    Ok(format!("{prompt}, {}", optional.collect::<Vec<_>>().join(", ")))
+}
+
+fn is_conversation(kind: &str) -> bool {
+    let fields = kind.strip_prefix("STRUCT(").and_then(|kind| kind.strip_suffix(")[]"));
+    fields.is_some_and(|fields| {
+        let has = |name: &str| fields.split(", ").any(|f| f.trim_start_matches('"').starts_with(name));
+        has("role") && has("content")
+    })
+}
+
+/// Turns rows into prompts, in the query's order.
+fn number(given: Vec<Given>) -> Result<Vec<Prompt>, BadPrompts> {
+    let mut first_rows: HashMap<String, usize> = HashMap::with_capacity(given.len());
+    let mut prompts = Vec::with_capacity(given.len());
+    for (row, given) in (1..).zip(given) {
+        let prompt = prompt_of(row, given)?;
+        if let Some(first) = first_rows.insert(prompt.prompt_id.clone(), row) {
+            let text = prompt.prompt.chars().take(60).collect();
+            return Err(BadPrompts::Duplicate { first, second: row, text });
+        }
+        prompts.push(prompt);
+    }
+    Ok(prompts)
+}
+
+fn prompt_of(row: usize, given: Given) -> Result<Prompt, BadPrompts> {
+    let messages = match (given.text, given.messages) {
+        (Some(text), _) => vec![Message { role: "user".to_owned(), content: text }],
+        (None, Some(messages)) => conversation_of(row, messages)?,
+        (None, None) => return Err(BadPrompts::Empty { row, what: "NULL" }),
+    };
+    if messages.iter().all(|message| message.content.trim().is_empty()) {
+        return Err(BadPrompts::Empty { row, what: "empty" });
+    }
+    let parts: Vec<_> = messages.iter().map(|m| [m.role.clone(), m.content.clone()]).collect();
+    let prompt_id = RowId::of(serde_json::json!(parts)).finish('p');
+    let prompt = match messages.as_slice() {
+        [only] if only.role == "user" => only.content.clone(),
+        several => {
+            let lines = several.iter().map(|m| format!("{}: {}", m.role, m.content));
+            lines.collect::<Vec<_>>().join("\n\n")
+        }
+    };
+    let Given { reference, category, source, .. } = given;
+    Ok(Prompt { prompt_id, position: 0, prompt, messages, reference, category, source })
+}
+
+fn conversation_of(
+    row: usize,
+    given: Vec<Option<GivenMessage>>,
+) -> Result<Vec<Message>, BadPrompts> {
+    let check = |(message, given): (usize, Option<GivenMessage>)| {
+        let (role, content) = match given {
+            Some(GivenMessage { role: Some(role), content: Some(content) }) => (role, content),
+            _ => return Err(BadPrompts::Empty { row, what: "a conversation with a NULL in it" }),
+        };
+        if ["system", "user", "assistant"].contains(&role.as_str()) {
+            Ok(Message { role, content })
+        } else {
+            Err(BadPrompts::BadRole { row, message, role })
+        }
+    };
+    (1..).zip(given).map(check).collect()
+}

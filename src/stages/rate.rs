@@ -1,0 +1,164 @@
+//! `rate`: the strength of each judgement in its tournament (Meta-Rewarding, section 2.2).
+//!
+//! A win from the position that wins less counts more: `ω1 = win_2nd / (win_1st + win_2nd)`,
+//! `ω2 = win_1st / (win_1st + win_2nd)` over the whole iteration. Then
+//! `B_mn = ω1·1[m, shown first, beats n] + ω2·1[m, shown second, beats n]`, and strengths are the
+//! Bradley–Terry fit of B.
+
+use serde::{Deserialize, Serialize};
+
+use super::align::{groups, zip_rows};
+use crate::records::Rating;
+use crate::runner::{Io, Signature, Stage, StageError};
+use crate::stats::Bouts;
+
+/// Rates judgements.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rate {
+    /// λ, the precision of the Gaussian prior on strengths, above 0.
+    pub prior: f64,
+}
+
+impl Rate {
+    /// 1: the first.
+    const VERSION: u32 = 1;
+}
+
+#[derive(Deserialize)]
+struct Compared {
+    meta_judgement_id: String,
+    prompt_id: String,
+    response_id: String,
+    first_judgement_id: String,
+    second_judgement_id: String,
+}
+
+#[derive(Deserialize)]
+struct Winner {
+    meta_judgement_id: Option<String>,
+    value: Option<f64>,
+}
+
+/// Weights of a win from the first and from the second position.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Omega {
+    first: f64,
+    second: f64,
+}
+
+impl Omega {
+    fn of(wins_first: u32, wins_second: u32) -> Self {
+        let total = f64::from(wins_first) + f64::from(wins_second);
+        if total == 0.0 {
+            return Self { first: 0.5, second: 0.5 };
+        }
+        Self { first: f64::from(wins_second) / total, second: f64::from(wins_first) / total }
+    }
+}
+
+impl Stage for Rate {
+    fn signature(&self) -> Signature {
+        Signature::of("rate", Self::VERSION, self)
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let (mut wins_first, mut wins_second) = (0, 0);
+        for winner in io.rows::<Winner>("readings")? {
+            let value = winner?.value.unwrap_or(0.0);
+            wins_first += u32::from(value > 0.0);
+            wins_second += u32::from(value < 0.0);
+        }
+        let omega = Omega::of(wins_first, wins_second);
+        let belongs =
+            |m: &Compared, w: &Winner| w.meta_judgement_id.as_ref() == Some(&m.meta_judgement_id);
+        let compared = io.rows::<Compared>("meta_judgements")?;
+        let compared = zip_rows("readings", compared, io.rows::<Winner>("readings")?, belongs);
+        let tournaments = groups(compared, |(row, _)| row.response_id.clone());
+        io.write(tournaments.flat_map(|tournament| match tournament {
+            Ok((_, rows)) => self.rate(&rows, omega).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }))
+    }
+}
+
+impl Rate {
+    fn rate(&self, rows: &[(Compared, Winner)], omega: Omega) -> Vec<Rating> {
+        let mut players: Vec<&str> = Vec::new();
+        for (row, _) in rows {
+            for id in [&row.first_judgement_id, &row.second_judgement_id] {
+                if !players.contains(&id.as_str()) {
+                    players.push(id);
+                }
+            }
+        }
+        let place = |id: &str| players.iter().position(|player| *player == id).unwrap_or_default();
+        let mut bouts = Bouts::new(players.len());
+        let mut decided = vec![0; players.len()];
+        for (row, winner) in rows {
+            let [first, second] = [&row.first_judgement_id, &row.second_judgement_id].map(|id| place(id));
+            match winner.value {
+                Some(value) if value > 0.0 => bouts.add(first, second, omega.first),
+                Some(value) if value < 0.0 => bouts.add(second, first, omega.second),
+                _ => continue,
+            }
+            decided[first] += 1;
+            decided[second] += 1;
+        }
+        let strengths = bouts.fit(self.prior);
+        // ω sums to 1 over the two bouts of a pair; two bouts are what was observed.
+        let errors = bouts.standard_errors(&strengths, self.prior, 2.0);
+        let (prompt_id, response_id) = (&rows[0].0.prompt_id, &rows[0].0.response_id);
+        let rating = |player: usize| Rating {
+            prompt_id: prompt_id.clone(),
+            response_id: response_id.clone(),
+            judgement_id: players[player].to_owned(),
+            strength: strengths[player],
+            standard_error: errors.as_ref().map(|errors| errors[player]),
+            bouts: decided[player],
+            wins: bouts.wins_of(player),
+            omega_first: omega.first,
+            omega_second: omega.second,
+        };
+        (0..players.len()).map(rating).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(first: &str, second: &str, value: f64) -> (Compared, Winner) {
+        let compared = Compared {
+            meta_judgement_id: format!("{first}{second}"),
+            prompt_id: "p".to_owned(),
+            response_id: "r".to_owned(),
+            first_judgement_id: first.to_owned(),
+            second_judgement_id: second.to_owned(),
+        };
+        (compared, Winner { meta_judgement_id: None, value: Some(value) })
+    }
+
+    #[test]
+    fn a_win_from_the_weaker_position_counts_more() {
+        assert_eq!(Omega::of(30, 10), Omega { first: 0.25, second: 0.75 });
+        assert_eq!(Omega::of(0, 0), Omega { first: 0.5, second: 0.5 });
+    }
+
+    #[test]
+    fn a_judge_that_always_takes_the_first_tells_nothing_apart() {
+        let rows = [row("a", "b", 1.0), row("b", "a", 1.0)];
+        let ratings = Rate { prior: 0.01 }.rate(&rows, Omega::of(2, 0));
+        assert_eq!(ratings.iter().map(|r| r.strength).collect::<Vec<_>>(), [0.0, 0.0]);
+        assert_eq!(ratings[0].bouts, 2, "both were decided, and both weigh nothing");
+        assert_eq!(ratings[0].standard_error, None);
+    }
+
+    #[test]
+    fn who_wins_in_both_orders_is_stronger() {
+        let rows = [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
+        let ratings = Rate { prior: 0.01 }.rate(&rows, Omega::of(3, 1));
+        let strength = |id: &str| ratings.iter().find(|r| r.judgement_id == id).unwrap().strength;
+        assert!(strength("a") > strength("b"));
+        assert!((ratings[0].wins - (0.25 + 0.75 + 0.25)).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,240 @@
+//! Work in hand: the lock of a run that is being made, and the shards that are already safe.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::FileReader;
+use arrow::ipc::writer::FileWriter;
+use serde::{Deserialize, Serialize};
+
+use super::file::{self, HashedFile};
+use super::objects::name_of;
+use super::{Digest, Error, FORMAT, Store, digest_file};
+
+/// The folder of a run that is being made. Whoever holds it holds the run's lock.
+///
+/// The lock is the operating system's: it goes with its process, so none is ever stale.
+#[derive(Debug)]
+#[must_use = "the run's lock is let go of when this is dropped"]
+pub struct Partial {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// What earlier attempts at a run cost.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Effort {
+    format: u32,
+    seconds: f64,
+    attempts: u32,
+}
+
+impl Store {
+    /// Returns the folder of work in hand.
+    #[must_use]
+    pub fn partial_folder(&self) -> PathBuf {
+        self.root().join("partial")
+    }
+
+    /// Takes the lock of a run; calls `waiting` and then waits while another process holds it.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the store cannot be written.
+    pub fn partial(&self, run: Digest, waiting: impl FnOnce()) -> Result<Partial, Error> {
+        let folder = self.partial_folder().join(run.to_hex());
+        let path = folder.join("lock");
+        let wrote = |source: io::Error| Error::write(&path, source);
+        let mut waiting = Some(waiting);
+        loop {
+            file::create_folder(&folder)?;
+            let lock = match File::options().create(true).truncate(false).write(true).open(&path) {
+                Ok(lock) => lock,
+                // The winner of the race has just removed the folder: make it anew.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(wrote(source)),
+            };
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting();
+                    }
+                    lock.lock().map_err(wrote)?;
+                }
+                Err(TryLockError::Error(source)) => return Err(wrote(source)),
+            }
+            if path.exists() {
+                return Ok(Partial { folder, _lock: lock });
+            }
+        }
+    }
+
+    /// Counts the rows of an unfinished run that are already safe, per table.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where a folder cannot be listed.
+    pub fn partial_rows(&self, run: Digest) -> Result<u64, Error> {
+        let folder = self.partial_folder().join(run.to_hex());
+        let mut rows = 0;
+        for table in file::list(&folder)?.iter().filter(|path| path.is_dir()) {
+            rows += file::list(table)?.iter().filter_map(|path| Shard::parse(path)).map(|s| s.rows).sum::<u64>();
+        }
+        Ok(rows)
+    }
+}
+
+impl Partial {
+    /// Opens the shards of one table that are already safe.
+    ///
+    /// # Errors
+    /// [`Error::Read`] where the folder cannot be listed.
+    pub fn shards(&self, table: &str) -> Result<Shards, Error> {
+        let folder = self.folder.join(table);
+        let shards = file::list(&folder)?.iter().filter_map(|path| Shard::parse(path)).collect();
+        Ok(Shards { folder, shards })
+    }
+
+    /// Returns a folder that lasts until the run is finished, for a stage's own checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where it cannot be made.
+    pub fn checkpoint_folder(&self) -> Result<PathBuf, Error> {
+        let folder = self.folder.join("checkpoint");
+        file::create_folder(&folder)?;
+        Ok(folder)
+    }
+
+    /// Starts an attempt: returns the seconds spent by earlier ones, and how many there are now.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the note cannot be kept.
+    pub fn begin(&self) -> Result<(f64, u32), Error> {
+        let path = self.folder.join("effort.json");
+        let earlier = file::read_json::<Effort>(&path)?;
+        let earlier = earlier.unwrap_or(Effort { format: FORMAT, seconds: 0.0, attempts: 0 });
+        let effort = Effort { attempts: earlier.attempts + 1, ..earlier };
+        file::write_json(&path, &effort)?;
+        Ok((effort.seconds, effort.attempts))
+    }
+
+    /// Notes the seconds spent so far, so that a later attempt can add to them.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the note cannot be kept.
+    pub fn note(&self, seconds: f64, attempts: u32) -> Result<(), Error> {
+        file::write_json(&self.folder.join("effort.json"), &Effort { format: FORMAT, seconds, attempts })
+    }
+
+    /// Removes the work in hand, once it is all in objects and its manifest is written.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where it cannot be removed.
+    pub fn discard(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.folder).map_err(|source| Error::write(&self.folder, source))
+    }
+}
+
+/// The safe shards of one table: whole or not there, in order.
+#[derive(Debug)]
+pub struct Shards {
+    folder: PathBuf,
+    shards: Vec<Shard>,
+}
+
+/// A shard's place, and what its name says: number, rows and digest.
+#[derive(Debug)]
+struct Shard {
+    path: PathBuf,
+    rows: u64,
+    digest: Digest,
+}
+
+impl Shard {
+    /// Reads `00000012-4096-<digest>.arrow`.
+    fn parse(path: &Path) -> Option<Self> {
+        let mut parts = name_of(path).strip_suffix(".arrow")?.splitn(3, '-').skip(1);
+        let rows = parts.next()?.parse().ok()?;
+        let digest = parts.next()?.parse().ok()?;
+        Some(Self { path: path.to_owned(), rows, digest })
+    }
+}
+
+impl Shards {
+    /// Counts the shards.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+
+    /// Counts the rows in them.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.rows).sum()
+    }
+
+    /// Keeps a shard. When this returns, a power cut does not take it.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when the disk refuses; the shard is then not there at all.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let mut file = HashedFile::create(&self.folder)?;
+        let failed = |e: arrow::error::ArrowError| match e {
+            arrow::error::ArrowError::IoError(_, source) => Error::write(&self.folder, source),
+            other => Error::encode(name_of(&self.folder), other),
+        };
+        let mut writer = FileWriter::try_new(&mut file, batch.schema_ref()).map_err(failed)?;
+        writer.write(batch).and_then(|()| writer.finish()).map_err(failed)?;
+        drop(writer);
+        let rows = batch.num_rows() as u64;
+        let number = self.shards.len();
+        let place = |digest| self.folder.join(format!("{number:08}-{rows}-{digest}.arrow"));
+        let (digest, _) = file.finish(place)?;
+        let path = place(digest);
+        self.shards.push(Shard { path, rows, digest });
+        Ok(())
+    }
+
+    /// Reads the shards back, in order, checking the bytes of each.
+    pub fn batches(&self) -> impl Iterator<Item = Result<RecordBatch, Error>> + '_ {
+        self.shards.iter().map(Shard::read)
+    }
+}
+
+impl Shard {
+    fn read(&self) -> Result<RecordBatch, Error> {
+        let damaged = |reason: String| Error::Unreadable { path: self.path.clone(), reason };
+        let found = digest_file(&self.path)?;
+        if found != self.digest {
+            return Err(damaged(format!("its bytes hash to {}", found.short())));
+        }
+        let file = File::open(&self.path).map_err(|source| Error::read(&self.path, source))?;
+        let mut reader = FileReader::try_new(file, None).map_err(|e| damaged(e.to_string()))?;
+        match reader.next() {
+            Some(batch) => batch.map_err(|e| damaged(e.to_string())),
+            None => Err(damaged("it holds no rows".to_owned())),
+        }
+    }
+}
+
+impl Store {
+    /// Lists the shards of every unfinished run, with the digest that each name promises.
+    pub(super) fn partial_files(&self) -> Result<Vec<(PathBuf, Digest)>, Error> {
+        let mut files = Vec::new();
+        for run in file::list(&self.partial_folder())? {
+            for table in file::list(&run)?.iter().filter(|path| path.is_dir()) {
+                let shards = file::list(table)?;
+                let shards = shards.iter().filter_map(|path| Shard::parse(path));
+                files.extend(shards.map(|shard| (shard.path, shard.digest)));
+            }
+        }
+        Ok(files)
+    }
+}
