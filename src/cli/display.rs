@@ -123,18 +123,12 @@ impl Listener for Display<'_> {
             Event::Warned { node, text } => {
                 self.above_bar(|| self.ui.warn(&format!("{node}: {text}")));
             }
-            Event::Reused { node, rows, .. } => {
-                let reused = self.ui.paint(Label::Dim, "   reused");
-                self.line(node, &format!("{:>12} rows {reused}", thousands(*rows)));
-            }
             Event::Finished { node, rows, seconds, .. } => self.made(node, *rows, *seconds),
             Event::Failed { node, .. } => {
                 self.line(node, &self.ui.paint(Label::Error, &format!("{:>27}", "failed")));
             }
-            Event::Skipped { node, because } => {
-                let text = format!("{:>27}   {because} failed", "skipped");
-                self.line(node, &self.ui.paint(Label::Dim, &text));
-            }
+            // A hundred nodes may be reused or skipped; the summary counts them.
+            Event::Reused { .. } | Event::Skipped { .. } => self.state.borrow_mut().done += 1,
         }
     }
 }

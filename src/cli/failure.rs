@@ -100,7 +100,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
     if let Some(experiment::Error::At { did_you_mean: Some(near), .. }) = error.downcast_ref() {
         return (None, Some(format!("did you mean `{near}`?")));
     }
-    if error.is::<Interrupted>() || matches!(error.downcast_ref(), Some(runner::Error::Interrupted(_))) {
+    if error.is::<Interrupted>()
+        || matches!(error.downcast_ref(), Some(runner::Error::Interrupted(_)))
+    {
         let hint = "what was made is safe; the same command goes on from here";
         return (Some(Kind::Interrupted), Some(hint.to_owned()));
     }
@@ -114,14 +116,16 @@ fn store_error(error: &store::Error) -> Look {
     let hint = |text: &str| Some(text.to_owned());
     match error {
         store::Error::Missing { .. } => {
-            let text = "`mrx run EXPERIMENT` makes one here; `--store DIR` or MRX_STORE names another";
+            let text =
+                "`mrx run EXPERIMENT` makes one here; `--store DIR` or MRX_STORE names another";
             (None, hint(text))
         }
         store::Error::Newer { .. } => (None, hint("a newer mrx wrote it; use that one")),
         store::Error::Busy { .. } => (None, hint("wait for it to finish, then try again")),
-        store::Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-            (None, hint("make room (`mrx store gc` shows what may go), then run the same command again"))
-        }
+        store::Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => (
+            None,
+            hint("make room (`mrx store gc` shows what may go), then run the same command again"),
+        ),
         damage if damage.is_damage() => (
             Some(Kind::Damaged),
             hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"),
@@ -141,9 +145,13 @@ fn query_error(error: &query::Error) -> Look {
         query::Error::Refused(query::Refused::Several(_)) => {
             (None, Some("run them one by one".to_owned()))
         }
-        query::Error::DuckDb(_) if error.to_string().contains("does not exist") => {
-            (None, Some("`mrx sql \"SHOW TABLES\"` lists the views, `DESCRIBE judgements` the columns".to_owned()))
-        }
+        query::Error::DuckDb(_) if error.to_string().contains("does not exist") => (
+            None,
+            Some(
+                "`mrx sql \"SHOW TABLES\"` lists the views, `DESCRIBE judgements` the columns"
+                    .to_owned(),
+            ),
+        ),
         _ => (None, None),
     }
 }

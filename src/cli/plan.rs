@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Place;
 use super::failure::Failure;
 use super::tables::{Format, print_rows};
 use super::ui::{Ui, seconds};
-use super::Place;
 use crate::experiment::Experiment;
 use crate::runner::{Outlook, State, Why, survey};
 
@@ -64,7 +64,7 @@ fn line(outlook: &Outlook) -> Line {
         state: state.to_owned(),
         rows: matches!(outlook.state, State::Hit | State::Partial).then_some(outlook.rows),
         time: outlook.seconds.map(seconds),
-        run: outlook.run.map(|run| run.short()),
+        run: outlook.run.map(crate::store::Digest::short),
         why: outlook.why.as_ref().map(|why| said(why, outlook)),
     }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
+use super::Place;
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::ui::{Label, Ui, seconds};
-use super::Place;
 use crate::experiment::Experiment;
-use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Summary};
+use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, StageError, Summary};
 
 /// Make an experiment's tables, all that are not made yet
 ///
@@ -52,7 +52,8 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
 fn tell(summary: &Summary, spent: f64, ui: &Ui) {
     let Summary { made, reused, failed, skipped } = summary;
     if failed.is_empty() && *made == 0 {
-        let all = if *reused == 1 { "the node is".to_owned() } else { format!("all {reused} nodes are") };
+        let all =
+            if *reused == 1 { "the node is".to_owned() } else { format!("all {reused} nodes are") };
         return ui.say(&format!("nothing to do: {all} in the store ({})", seconds(spent)));
     }
     let mut parts = vec![ui.paint(Label::Strong, &format!("{made} made"))];
@@ -64,14 +65,15 @@ fn tell(summary: &Summary, spent: f64, ui: &Ui) {
 /// Prints each node's error; the worst of them decides the exit code.
 fn failures(summary: Summary, args: &Args, ui: &Ui) -> Result<(), Failure> {
     let mut worst = None;
-    for FailedNode { node, error } in summary.failed {
+    for (nodes, error) in by_message(summary.failed) {
         let mut failure = Failure::of(error);
-        failure.error = format!("{node}: {}", with_causes(failure.error.as_ref())).into();
+        failure.error = format!("{nodes}: {}", with_causes(failure.error.as_ref())).into();
         if failure.kind != Kind::Damaged {
             failure.kind = Kind::Stage;
         }
         if failure.hints.is_empty() {
-            let again = format!("what was made is kept; `mrx run {}` goes on", args.experiment.display());
+            let again =
+                format!("what was made is kept; `mrx run {}` goes on", args.experiment.display());
             failure.hints.push(again);
         }
         if let Some(earlier) = worst.replace(failure) {
@@ -79,6 +81,19 @@ fn failures(summary: Summary, args: &Args, ui: &Ui) -> Result<(), Failure> {
         }
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// Nodes that failed in the same words are told of together.
+fn by_message(failed: Vec<FailedNode>) -> Vec<(String, StageError)> {
+    let mut told: Vec<(String, StageError)> = Vec::new();
+    for FailedNode { node, error } in failed {
+        let message = with_causes(error.as_ref());
+        match told.iter_mut().find(|(_, earlier)| with_causes(earlier.as_ref()) == message) {
+            Some((nodes, _)) => *nodes = format!("{nodes}, {node}"),
+            None => told.push((node.to_string(), error)),
+        }
+    }
+    told
 }
 
 /// Writes an error and its causes, each once.

@@ -24,9 +24,30 @@ A statement ends with `;` and may go over several lines. Tab completes tables an
   .help            this                  .quit, Ctrl-D    leave";
 
 const KEYWORDS: [&str; 24] = [
-    "SELECT", "FROM", "WHERE", "GROUP BY", "GROUP BY ALL", "ORDER BY", "LIMIT", "JOIN", "LEFT JOIN",
-    "USING", "HAVING", "QUALIFY", "WITH", "AS", "DISTINCT", "COUNT", "AVG", "DESCRIBE", "SUMMARIZE",
-    "SHOW TABLES", "PIVOT", "EXPLAIN", "UNION ALL", "EXCLUDE",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP BY",
+    "GROUP BY ALL",
+    "ORDER BY",
+    "LIMIT",
+    "JOIN",
+    "LEFT JOIN",
+    "USING",
+    "HAVING",
+    "QUALIFY",
+    "WITH",
+    "AS",
+    "DISTINCT",
+    "COUNT",
+    "AVG",
+    "DESCRIBE",
+    "SUMMARIZE",
+    "SHOW TABLES",
+    "PIVOT",
+    "EXPLAIN",
+    "UNION ALL",
+    "EXCLUDE",
 ];
 
 pub(super) fn run(
@@ -145,9 +166,9 @@ impl Completer for Assistant {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = &line[..position];
         let is_name = |c: char| c.is_alphanumeric() || c == '_';
-        let start = before.rfind(|c| !is_name(c)).map_or(0, |at| {
-            at + before[at..].chars().next().map_or(1, char::len_utf8)
-        });
+        let start = before
+            .rfind(|c| !is_name(c))
+            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
         Ok((start, self.names(&before[start..], line)))
     }
 }
@@ -156,15 +177,16 @@ impl Assistant {
     /// Views, the columns of views that the statement mentions (of all where it mentions none),
     /// and key words, that start with what was typed.
     fn names(&self, typed: &str, line: &str) -> Vec<Pair> {
-        let mentioned = |view: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == view);
+        let mentioned =
+            |view: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == view);
         let any = self.columns.iter().any(|(view, _)| mentioned(view));
         let views = self.columns.iter().map(|(view, _)| view.clone());
         let columns = self.columns.iter().filter(|(view, _)| !any || mentioned(view));
         let columns = columns.map(|(_, column)| column.clone());
         let lower = typed.chars().any(char::is_lowercase);
-        let keywords = KEYWORDS.iter().map(|word| {
-            if lower { word.to_lowercase() } else { (*word).to_owned() }
-        });
+        let keywords = KEYWORDS
+            .iter()
+            .map(|word| if lower { word.to_lowercase() } else { (*word).to_owned() });
         let mut names: Vec<String> = views
             .chain(columns)
             .chain(keywords.filter(|_| !typed.is_empty()))
@@ -184,14 +206,19 @@ mod tests {
     #[test]
     fn tab_offers_views_then_the_columns_of_the_view_in_hand() {
         let column = |view: &str, column: &str| (view.to_owned(), column.to_owned());
-        let columns = vec![column("pairs", "kept"), column("prompts", "prompt"), column("pairs", "chosen")];
+        let columns =
+            vec![column("pairs", "kept"), column("prompts", "prompt"), column("pairs", "chosen")];
         let offered = |typed: &str, line: &str| -> Vec<String> {
             let assistant = Assistant { columns: columns.clone() };
             assistant.names(typed, line).into_iter().map(|pair| pair.replacement).collect()
         };
         assert_eq!(offered("p", "from p"), ["pairs", "pivot", "prompt", "prompts"]);
         assert_eq!(offered("k", "select k from pairs"), ["kept"]);
-        assert_eq!(offered("pr", "select pr from pairs"), ["prompts"], "prompts.prompt is not at hand");
+        assert_eq!(
+            offered("pr", "select pr from pairs"),
+            ["prompts"],
+            "prompts.prompt is not at hand"
+        );
         assert_eq!(offered("SEL", "SEL"), ["SELECT"]);
     }
 }

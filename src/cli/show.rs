@@ -77,14 +77,12 @@ fn schema(table: Option<&str>, ui: &Ui) -> Result<(), Failure> {
         let all: Vec<&str> = TABLES.iter().map(|(_, ddl)| ddl.trim_end()).collect();
         return ui.print(&all.join("\n\n"));
     };
-    match ddl_of(table) {
-        Some(ddl) => ui.print(ddl.trim_end()),
-        None => {
-            let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
-            let failure = Failure::new(Kind::Usage, format!("there is no table `{table}`"));
-            Err(failure.hint(format!("one of {}", names.join(", "))))
-        }
+    if let Some(ddl) = ddl_of(table) {
+        return ui.print(ddl.trim_end());
     }
+    let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+    let failure = Failure::new(Kind::Usage, format!("there is no table `{table}`"));
+    Err(failure.hint(format!("one of {}", names.join(", "))))
 }
 
 fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
@@ -100,7 +98,8 @@ fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
     text.push_str("\nmade\n");
     for (name, table) in &manifest.tables {
         let (rows, bytes) = (thousands(table.rows), HumanBytes(table.bytes));
-        let _ = writeln!(text, "  {name:<16} {rows:>12} rows  {bytes:>11}  {}", table.object.short());
+        let _ =
+            writeln!(text, "  {name:<16} {rows:>12} rows  {bytes:>11}  {}", table.object.short());
     }
     for (name, object) in &manifest.objects {
         let _ = writeln!(text, "  {name:<46} {}", object.short());
@@ -130,14 +129,19 @@ fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Manifest]) {
         Value::Object(files) => {
             for (file, digest) in files {
                 let digest = digest.as_str().unwrap_or_default();
-                let _ = writeln!(text, "  {name:<16} {file:<29} {}", digest.get(..12).unwrap_or(digest));
+                let _ = writeln!(
+                    text,
+                    "  {name:<16} {file:<29} {}",
+                    digest.get(..12).unwrap_or(digest)
+                );
             }
         }
         other => {
             let digest = other.as_str().unwrap_or_default();
             let made = |m: &&Manifest| m.tables.values().any(|t| t.object.to_hex() == digest);
             let maker = makers.iter().find(made).map_or("", |maker| maker.node.as_str());
-            let _ = writeln!(text, "  {name:<16} {maker:<29} {}", digest.get(..12).unwrap_or(digest));
+            let _ =
+                writeln!(text, "  {name:<16} {maker:<29} {}", digest.get(..12).unwrap_or(digest));
         }
     }
 }
@@ -163,12 +167,23 @@ fn setting(text: &mut String, name: &str, value: &Value) {
     }
 }
 
-fn object(store: &Store, digest: Digest, makers: &[Manifest], rows: usize, ui: &Ui) -> Result<(), Failure> {
+fn object(
+    store: &Store,
+    digest: Digest,
+    makers: &[Manifest],
+    rows: usize,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let path = store.checked_path(digest)?;
     let bytes = HumanBytes(path.metadata()?.len());
     ui.print(&format!("object    {digest}\nsize      {bytes}"))?;
     for maker in makers {
-        ui.print(&format!("made by   {} of {} (run {})", maker.node, maker.experiment, maker.run.short()))?;
+        ui.print(&format!(
+            "made by   {} of {} (run {})",
+            maker.node,
+            maker.experiment,
+            maker.run.short()
+        ))?;
     }
     let is_table = makers.iter().any(|m| m.tables.values().any(|table| table.object == digest));
     if !is_table && read_schema(&path).is_err() {
@@ -179,7 +194,13 @@ fn object(store: &Store, digest: Digest, makers: &[Manifest], rows: usize, ui: &
     rows_of(&Session::open(store)?, store, digest, rows, ui)
 }
 
-fn rows_of(session: &Session, store: &Store, digest: Digest, rows: usize, ui: &Ui) -> Result<(), Failure> {
+fn rows_of(
+    session: &Session,
+    store: &Store,
+    digest: Digest,
+    rows: usize,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let path = store.object_path(digest).to_string_lossy().replace('\'', "''");
     let query = format!("FROM read_parquet('{path}') LIMIT {rows}");
     print_query(session, &query, Format::Table, Some(0), ui)

@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 
-    /// Rows of a table to show, 0 for all; 50 on a terminal, all elsewhere
+    /// Rows of a table to show, 0 for all; 50 where not given. Other formats have every row
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
 

@@ -61,7 +61,9 @@ pub(super) fn run(command: &Command, place: &Place, ui: &Ui) -> Result<(), Failu
         Command::Verify { repair } => verify(*repair, place, ui),
         Command::Gc { yes, grace, format } => gc(*yes, *grace, *format, place, ui),
         Command::Pin { target: None, .. } => list_pins(place, ui),
-        Command::Pin { target: Some(target), note, remove } => pin(target, note, *remove, place, ui),
+        Command::Pin { target: Some(target), note, remove } => {
+            pin(target, note, *remove, place, ui)
+        }
         Command::Stats { format } => stats(*format, place, ui),
     }
 }
@@ -101,9 +103,13 @@ fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
         ui.say(&format!("nothing is damaged: {looked}"));
         return Ok(());
     }
-    let text = format!("{} of the store's files are not as they should be; {looked}", verified.findings.len());
+    let text = format!(
+        "{} of the store's files are not as they should be; {looked}",
+        verified.findings.len()
+    );
     let failure = Failure::new(Kind::Damaged, text);
-    Err(failure.hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"))
+    Err(failure
+        .hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"))
 }
 
 /// A line of what gc would delete.
@@ -126,7 +132,12 @@ fn gc(yes: bool, grace: Duration, format: Format, place: &Place, ui: &Ui) -> Res
         .iter()
         .map(|doomed| DoomedLine {
             kind: doomed.kind.to_owned(),
-            path: doomed.path.strip_prefix(store.root()).unwrap_or(&doomed.path).display().to_string(),
+            path: doomed
+                .path
+                .strip_prefix(store.root())
+                .unwrap_or(&doomed.path)
+                .display()
+                .to_string(),
             bytes: doomed.bytes,
             age: humantime::format_duration(whole_seconds(doomed.age)).to_string(),
             why: doomed.why.clone(),

@@ -60,6 +60,9 @@ pub(super) fn print_rows<T: Serialize + DeserializeOwned>(
 /// Says on stderr what a table left out.
 pub(super) fn tell_left_out(ui: &Ui, out: &dyn Sink) {
     if let Some(note) = out.note() {
-        ui.say(&ui.paint(super::ui::Label::Dim, &format!("({note}; --rows 0 shows all rows, --format csv all text)")));
+        ui.say(&ui.paint(
+            super::ui::Label::Dim,
+            &format!("({note}; --rows 0 shows all rows, --format csv all text)"),
+        ));
     }
 }

@@ -30,7 +30,9 @@ impl Target {
             Resolved::Many(found) => {
                 let digits: Vec<String> = found.iter().map(|digest| digest.short()).collect();
                 let text = format!("{} names start with {}", found.len(), prefix.as_str());
-                return Err(Failure::new(Kind::Data, text).hint(format!("one of {}", digits.join(", "))));
+                return Err(
+                    Failure::new(Kind::Data, text).hint(format!("one of {}", digits.join(", ")))
+                );
             }
         };
         if let Some(manifest) = store.manifest(digest)? {
@@ -56,7 +58,9 @@ impl Target {
             }
             names.extend(plan.nodes.iter().map(|known| known.node.clone()));
             let known = plan.nodes.iter().find(|known| known.node == node);
-            if let Some(manifest) = known.and_then(|k| k.run).map(|run| store.manifest(run)).transpose()?.flatten() {
+            if let Some(manifest) =
+                known.and_then(|k| k.run).map(|run| store.manifest(run)).transpose()?.flatten()
+            {
                 found.push((plan.experiment.clone(), manifest));
             }
         }
@@ -64,7 +68,8 @@ impl Target {
             1 => Ok(Self::Run(Box::new(found.remove(0).1))),
             0 => Err(nothing(text, node, &names)),
             n => {
-                let full: Vec<String> = found.iter().map(|(name, _)| format!("{name}/{node}")).collect();
+                let full: Vec<String> =
+                    found.iter().map(|(name, _)| format!("{name}/{node}")).collect();
                 let text = format!("{n} experiments have a finished node `{node}`");
                 Err(Failure::new(Kind::Usage, text).hint(format!("one of {}", full.join(", "))))
             }
@@ -77,7 +82,8 @@ fn nothing(text: &str, node: &str, names: &[String]) -> Failure {
         let failure = Failure::new(Kind::Data, format!("node `{text}` is not finished"));
         return failure.hint("`mrx run` makes it");
     }
-    let failure = Failure::new(Kind::Usage, format!("`{text}` is no node, run or object of this store"));
+    let failure =
+        Failure::new(Kind::Usage, format!("`{text}` is no node, run or object of this store"));
     match names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, node)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure,

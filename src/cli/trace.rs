@@ -74,7 +74,8 @@ impl<'a> Tracer<'a> {
         let mut homes = Vec::new();
         for table in documents()? {
             let key = table.columns.iter().find(|c| !c.nullable && c.name.ends_with("_id"));
-            let referenced = edges.iter().find(|edge| edge[2] == table.name).map(|edge| edge[3].clone());
+            let referenced =
+                edges.iter().find(|edge| edge[2] == table.name).map(|edge| edge[3].clone());
             let key = referenced.or_else(|| key.map(|column| column.name.clone()));
             if let Some(key) = key {
                 let columns = table.columns.into_iter().map(|column| column.name).collect();
@@ -88,7 +89,8 @@ impl<'a> Tracer<'a> {
     fn find(&self, typed: &str) -> Result<(String, Found), Failure> {
         let mut found: BTreeMap<String, (String, Found)> = BTreeMap::new();
         for (table, key, _) in &self.homes {
-            let references_other = self.edges.iter().any(|edge| edge[0] == *table && edge[1] == *key);
+            let references_other =
+                self.edges.iter().any(|edge| edge[0] == *table && edge[1] == *key);
             if references_other {
                 continue;
             }
@@ -100,7 +102,10 @@ impl<'a> Tracer<'a> {
         match found.into_values().next() {
             Some(row) if ids.len() == 1 => Ok(row),
             None => {
-                let failure = Failure::new(Kind::Data, format!("no row has an id that starts with `{typed}`"));
+                let failure = Failure::new(
+                    Kind::Data,
+                    format!("no row has an id that starts with `{typed}`"),
+                );
                 Err(failure.hint("ids look like r_3fa2…; `mrx sql \"SELECT response_id FROM responses LIMIT 5\"` shows some"))
             }
             Some(_) => {
@@ -122,14 +127,22 @@ impl<'a> Tracer<'a> {
             .filter(|name| has(name) || (table.ends_with("judgements") && matches!((*name, table), ("status", _) | ("score", "judgements") | ("winner", "meta_judgements"))))
             .map(|name| format!("CASE WHEN any_value({name}) IS NULL THEN NULL ELSE '{name} ' || any_value({name})::VARCHAR END"))
             .collect();
-        let facts = if facts.is_empty() { "''".to_owned() } else { format!("concat_ws(', ', {})", facts.join(", ")) };
+        let facts = if facts.is_empty() {
+            "''".to_owned()
+        } else {
+            format!("concat_ws(', ', {})", facts.join(", "))
+        };
         let above: Vec<String> = self
             .edges
             .iter()
             .filter(|edge| edge[0] == table)
             .map(|edge| format!("'{0}=' || any_value({0})", edge[1]))
             .collect();
-        let above = if above.is_empty() { "''".to_owned() } else { format!("concat_ws(' ', {})", above.join(", ")) };
+        let above = if above.is_empty() {
+            "''".to_owned()
+        } else {
+            format!("concat_ws(' ', {})", above.join(", "))
+        };
         Ok(self.session.rows(&format!(
             "SELECT {key} AS id, any_value(node) AS node, string_agg(DISTINCT experiment, ', ' ORDER BY experiment) AS experiments, \
              any_value(run) AS run, {text} AS text, {facts} AS facts, {above} AS above \
@@ -143,16 +156,21 @@ impl<'a> Tracer<'a> {
         let place = format!("{} of {}", row.node, row.experiments);
         self.ui.print(&format!("{indent}{role}{}  {place}{facts}", row.id))?;
         if let Some(text) = &row.text {
-            let short: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
+            let short: String =
+                text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
             let blank = indent.replace("├─ ", "│  ").replace("└─ ", "   ");
-            self.ui.print(&format!("{blank}  “{short}{}”", if text.chars().count() > 90 { "…" } else { "" }))?;
+            self.ui.print(&format!(
+                "{blank}  “{short}{}”",
+                if text.chars().count() > 90 { "…" } else { "" }
+            ))?;
         }
         Ok(())
     }
 
     /// Prints a row and, under it, the rows it was made from.
     fn up(&self, table: &str, row: &Found, depth: usize, role: &str) -> Result<(), Failure> {
-        let indent = if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
+        let indent =
+            if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
         self.line(&indent, role, row)?;
         for reference in row.above.split(' ').filter_map(|pair| pair.split_once('=')) {
             let (column, id) = reference;
@@ -160,13 +178,21 @@ impl<'a> Tracer<'a> {
             let Some([_, _, above, key]) = edge else { continue };
             // What a row above leads to as well is shown there, not twice.
             let indirect = self.edges.iter().any(|other| {
-                other[0] != table && other[2] == *above
-                    && self.edges.iter().any(|e| e[0] == table && e[2] == other[0] && row.above.contains(&format!("{}=", e[1])))
+                other[0] != table
+                    && other[2] == *above
+                    && self.edges.iter().any(|e| {
+                        e[0] == table
+                            && e[2] == other[0]
+                            && row.above.contains(&format!("{}=", e[1]))
+                    })
             });
             if indirect {
                 continue;
             }
-            let role = column.strip_suffix("_id").filter(|role| !above.starts_with(role)).unwrap_or_default();
+            let role = column
+                .strip_suffix("_id")
+                .filter(|role| !above.starts_with(role))
+                .unwrap_or_default();
             for found in self.rows(above, &format!("{key} = {}", quoted(id)), 1)? {
                 self.up(above, &found, depth + 1, role)?;
             }
@@ -189,7 +215,11 @@ impl<'a> Tracer<'a> {
         self.ui.print(&format!("model from {maker}"))?;
         for file in &files {
             let digest = file.object.as_deref().unwrap_or_default();
-            self.ui.print(&format!("   {:<28} {}", file.input, digest.get(..12).unwrap_or(digest)))?;
+            self.ui.print(&format!(
+                "   {:<28} {}",
+                file.input,
+                digest.get(..12).unwrap_or(digest)
+            ))?;
         }
         Ok(())
     }
@@ -198,7 +228,8 @@ impl<'a> Tracer<'a> {
     fn down(&self, table: &str, row: &Found) -> Result<(), Failure> {
         let mut said = false;
         for [child, column, parent, _] in self.edges.iter().filter(|edge| edge[2] == table) {
-            let key = self.homes.iter().find(|(name, ..)| name == child).map(|(_, key, _)| key.clone());
+            let key =
+                self.homes.iter().find(|(name, ..)| name == child).map(|(_, key, _)| key.clone());
             let first = key.unwrap_or_else(|| column.clone());
             let below: Vec<Below> = self.session.rows(&format!(
                 "SELECT node, count(*) AS rows, min({first}) AS first FROM {child} WHERE {column} = {} GROUP BY node ORDER BY node",
@@ -206,12 +237,14 @@ impl<'a> Tracer<'a> {
             ))?;
             for Below { node, rows, first } in below {
                 if !said {
-                    self.ui.print(&format!("what came of this {}", parent.trim_end_matches('s')))?;
+                    self.ui
+                        .print(&format!("what came of this {}", parent.trim_end_matches('s')))?;
                     said = true;
                 }
                 let role = column.strip_suffix("_id").unwrap_or(column);
                 let first = first.unwrap_or_default();
-                self.ui.print(&format!("   {rows:>6} {child:<16} {node:<14} as {role:<18} {first}"))?;
+                self.ui
+                    .print(&format!("   {rows:>6} {child:<16} {node:<14} as {role:<18} {first}"))?;
             }
         }
         if !said {

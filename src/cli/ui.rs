@@ -35,8 +35,7 @@ pub(super) struct Ui {
     color: bool,
     quiet: bool,
     pub(super) talks_to_terminal: bool,
-    columns: Option<usize>,
-    data_on_terminal: bool,
+    columns: usize,
 }
 
 impl Ui {
@@ -49,9 +48,9 @@ impl Ui {
             Color::Never => false,
         };
         let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let data_on_terminal = io::stdout().is_terminal();
-        let measured = data_on_terminal.then(|| usize::from(Term::stdout().size().1));
-        Self { color, quiet, talks_to_terminal, columns: asked.or(measured), data_on_terminal }
+        let measured = || io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1));
+        let columns = asked.or_else(measured).unwrap_or(120);
+        Self { color, quiet, talks_to_terminal, columns }
     }
 
     /// Dresses text for stderr.
@@ -121,16 +120,15 @@ impl Ui {
         Box::new(io::BufWriter::with_capacity(1 << 16, io::stdout()))
     }
 
-    /// How much of a table to show: all of it where no person looks.
+    /// How much of a table to show: a table is for a person, wherever it goes.
     pub(super) fn layout(&self, rows: Option<usize>) -> TableText {
         const SCREENFUL: usize = 50;
-        let at_most = if self.data_on_terminal { SCREENFUL } else { usize::MAX };
         let rows = match rows {
             Some(0) => usize::MAX,
             Some(rows) => rows,
-            None => at_most,
+            None => SCREENFUL,
         };
-        TableText { width: self.columns.unwrap_or(usize::MAX), rows }
+        TableText { width: self.columns, rows }
     }
 }
 

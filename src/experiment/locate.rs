@@ -50,7 +50,9 @@ pub enum Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File { path, line, column, .. } => write!(f, "{}:{line}:{column}", path.display()),
+            Self::File { path, line, column, .. } => {
+                write!(f, "{}:{line}:{column}", path.display())
+            }
             Self::Override(text) => write!(f, "--set {text}"),
         }
     }
@@ -68,32 +70,32 @@ fn excerpt(position: &Position) -> String {
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(super) toml: String,
     pub(super) overrides: Vec<String>,
 }
 
 impl Text {
     /// The span that stands for override number `index`.
     pub(super) fn override_span(&self, index: usize) -> Range<usize> {
-        let start = self.text.len() + 1 + index;
+        let start = self.toml.len() + 1 + index;
         start..start
     }
 
     fn position(&self, span: &Range<usize>) -> Position {
-        if let Some(text) = span.start.checked_sub(self.text.len() + 1) {
+        if let Some(text) = span.start.checked_sub(self.toml.len() + 1) {
             let text = self.overrides.get(text).cloned().unwrap_or_default();
             return Position::Override(text);
         }
-        let start = self.text[..span.start].rfind('\n').map_or(0, |at| at + 1);
-        let line_text = self.text[start..].lines().next().unwrap_or_default();
-        let column = self.text[start..span.start].chars().count() + 1;
+        let start = self.toml[..span.start].rfind('\n').map_or(0, |at| at + 1);
+        let line_text = self.toml[start..].lines().next().unwrap_or_default();
+        let column = self.toml[start..span.start].chars().count() + 1;
         let end = span.end.clamp(span.start, start + line_text.len().max(span.start - start));
         Position::File {
             path: self.path.clone(),
-            line: self.text[..span.start].matches('\n').count() + 1,
+            line: self.toml[..span.start].matches('\n').count() + 1,
             column,
             text: line_text.to_owned(),
-            width: self.text[span.start..end].chars().count(),
+            width: self.toml[span.start..end].chars().count(),
         }
     }
 

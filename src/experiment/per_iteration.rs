@@ -15,16 +15,6 @@ pub(super) enum PerIteration<T> {
     Each(Vec<T>),
 }
 
-impl<T: Copy> PerIteration<T> {
-    /// The value for iteration `t`, counted from 0. The list's length was checked.
-    pub(super) fn at(&self, t: usize) -> Option<T> {
-        match self {
-            Self::Same(value) => Some(*value),
-            Self::Each(values) => values.get(t).copied(),
-        }
-    }
-}
-
 /// A value that stands alone in the file, and knows its range.
 pub(super) trait Scalar: Sized {
     /// What a reader is told to write.
@@ -123,7 +113,8 @@ impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
 
     #[expect(clippy::cast_precision_loss, reason = "larger numbers are refused anyway")]
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<T, E> {
-        T::number(value as f64).ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
+        T::number(value as f64)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Signed(value), &self))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {

@@ -7,13 +7,13 @@ use toml::Spanned;
 
 use super::Error;
 use super::per_iteration::{
-    Count, Limit, PerIteration, Positive, Scalar, Share, Switch, Temperature, TopP,
+    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
 };
-use super::toml_file::{Each, File};
+use super::toml_file::{self as file, Draws, File};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
-    ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Rate, Read, Respond,
-    Sampling, Subject, Template, TemplateError, Train,
+    ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Rate, Read,
+    Respond, Sampling, Subject, Template, TemplateError, Train,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -25,7 +25,9 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
         file,
         iterations,
         seed: file.root.seed.unwrap_or(0),
-        sql: file.text.read(&file.find(file.root.prompts.sql.as_ref()), &file.root.prompts.sql.span())?,
+        sql: file
+            .text
+            .read(&file.find(file.root.prompts.sql.as_ref()), &file.root.prompts.sql.span())?,
         prompt_files: prompt_files(file)?,
         model_files: model_files(file)?,
         judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
@@ -34,7 +36,6 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
             template(file, named, META_JUDGE, Template::for_meta_judge)?
         },
     };
-    loop_.check_lists()?;
     let mut nodes = Vec::new();
     for t in 0..iterations {
         loop_.iteration(t, &mut nodes)?;
@@ -83,7 +84,10 @@ fn model_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
     if files.contains_key("config.json") {
         Ok(files)
     } else {
-        Err(failed(format!("expected a model folder, found no config.json in {}", folder.display())))
+        Err(failed(format!(
+            "expected a model folder, found no config.json in {}",
+            folder.display()
+        )))
     }
 }
 
@@ -120,58 +124,53 @@ struct Loop<'f> {
 }
 
 impl Loop<'_> {
-    /// A list has one value per iteration, or it is a mistake.
-    fn check_lists(&self) -> Result<(), Error> {
-        let root = &self.file.root;
-        self.check(root.respond.samples.as_ref())?;
-        self.check(root.respond.temperature.as_ref())?;
-        self.check(root.respond.top_p.as_ref())?;
-        self.check(root.respond.max_tokens.as_ref())?;
-        self.check(root.judge.samples.as_ref())?;
-        self.check(root.judge.temperature.as_ref())?;
-        self.check(root.judge.top_p.as_ref())?;
-        self.check(root.judge.max_tokens.as_ref())?;
-        if let Some(meta_judge) = &root.meta_judge {
-            self.check(meta_judge.enabled.as_ref())?;
-            self.check(meta_judge.temperature.as_ref())?;
-            self.check(meta_judge.top_p.as_ref())?;
-            self.check(meta_judge.max_tokens.as_ref())?;
-        }
-        self.check(root.pairs.actor.rho.as_ref())?;
-        self.check(root.pairs.actor.max_chosen_chars.as_ref())?;
-        self.check(root.pairs.judge.enabled.as_ref())?;
-        self.check(root.pairs.judge.prior.as_ref())?;
-        self.check(root.pairs.judge.max_chosen_chars.as_ref())
-    }
-
-    fn check<T>(&self, value: Option<&Spanned<PerIteration<T>>>) -> Result<(), Error> {
-        match value.map(|value| (value.as_ref(), value.span())) {
-            Some((PerIteration::Each(values), span)) if values.len() != self.iterations => {
-                let (found, wanted) = (values.len(), self.iterations);
+    /// The value for iteration t, or the default where the file is silent. A list has one value
+    /// per iteration, or it is a mistake.
+    fn at<T: Copy>(
+        &self,
+        value: Option<&Spanned<PerIteration<T>>>,
+        t: usize,
+        default: T,
+    ) -> Result<T, Error> {
+        let Some(value) = value else { return Ok(default) };
+        match value.as_ref() {
+            PerIteration::Same(same) => Ok(*same),
+            PerIteration::Each(each) if each.len() == self.iterations => Ok(each[t]),
+            PerIteration::Each(each) => {
+                let (found, wanted) = (each.len(), self.iterations);
                 let message = format!("expected {wanted} values, one per iteration, found {found}");
-                Err(self.file.text.error(&span, message))
+                Err(self.file.text.error(&value.span(), message))
             }
-            _ => Ok(()),
         }
     }
 
     fn sampling(
         &self,
         t: usize,
-        temperature: &Each<Temperature>,
-        top_p: &Each<TopP>,
-        max_tokens: &Each<Count>,
-    ) -> Sampling {
-        let max_tokens = at(max_tokens, t, Count(2048)).0;
-        Sampling {
-            temperature: at(temperature, t, Temperature(0.8)).0,
-            top_p: at(top_p, t, TopP(0.95)).0,
+        temperature: Option<&Spanned<PerIteration<Temperature>>>,
+        top_p: Option<&Spanned<PerIteration<TopP>>>,
+        max_tokens: Option<&Spanned<PerIteration<Count>>>,
+    ) -> Result<Sampling, Error> {
+        let max_tokens = self.at(max_tokens, t, Count(2048))?.0;
+        Ok(Sampling {
+            temperature: self.at(temperature, t, Temperature(0.8))?.0,
+            top_p: self.at(top_p, t, TopP(0.95))?.0,
             max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
             seed: self.seed,
-        }
+        })
     }
 
-    /// M_t: the model's folder, or what the iteration before made.
+    fn samples(
+        &self,
+        value: Option<&Spanned<PerIteration<Count>>>,
+        t: usize,
+        default: u64,
+    ) -> Result<usize, Error> {
+        let samples = self.at(value, t, Count(default))?.0;
+        Ok(usize::try_from(samples).unwrap_or(usize::MAX))
+    }
+
+    /// `M_t`: the model's folder, or what the iteration before made.
     fn model(&self, t: usize) -> Result<Input, Error> {
         let source = if t == 0 {
             Source::Files(self.model_files.clone())
@@ -187,7 +186,7 @@ impl Loop<'_> {
             .map_err(|e| self.file.text.error(&(0..0), format!("{e}")))
     }
 
-    /// Adds the nodes that work with M_t and make M_(t+1).
+    /// Adds the nodes that work with `M_t` and make `M_(t+1)`.
     fn iteration(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let name = |stage: &str| self.name(stage, t, "");
         let table = |stage: &str, table| Ok::<_, Error>(Input::table(name(stage)?, table));
@@ -200,24 +199,26 @@ impl Loop<'_> {
         let judgements = table("judge", "judgements")?;
         let readings = table("read", "readings")?;
         add(name("prompts")?, Box::new(self.prompts(t)), vec![files]);
-        add(name("respond")?, Box::new(self.respond(t)), vec![prompts.clone(), self.model(t)?]);
+        add(name("respond")?, Box::new(self.respond(t)?), vec![prompts.clone(), self.model(t)?]);
         let inputs = vec![prompts.clone(), responses.clone(), self.model(t)?];
-        add(name("judge")?, Box::new(self.judge(t)), inputs);
+        add(name("judge")?, Box::new(self.judge(t)?), inputs);
         add(name("read")?, Box::new(Read::new(Subject::Judgements)), vec![judgements.clone()]);
         let mut scored = vec![prompts, responses, judgements, readings];
-        if self.trains_judge(t) {
+        let meta_judge = self.meta_judge(t)?;
+        let trains_judge = meta_judge.is_some();
+        if let Some(meta_judge) = meta_judge {
             let mut inputs = scored.clone();
             inputs.push(self.model(t)?);
-            add(name("meta_judge")?, Box::new(self.meta_judge(t)), inputs);
+            add(name("meta_judge")?, Box::new(meta_judge), inputs);
             let compared = table("meta_judge", "meta_judgements")?;
             let read = self.name("read", t, ".meta")?;
             let subject = Box::new(Read::new(Subject::MetaJudgements));
             add(read.clone(), subject, vec![compared.clone()]);
             let inputs = vec![compared, Input::table(read, "readings")];
-            add(name("rate")?, Box::new(self.rate(t)), inputs);
+            add(name("rate")?, Box::new(self.rate(t)?), inputs);
             scored.push(table("rate", "ratings")?);
         }
-        add(name("pair")?, Box::new(self.pair(t)), scored);
+        add(name("pair")?, Box::new(self.pair(t, trains_judge)?), scored);
         let inputs = vec![table("pair", "pairs")?, self.model(t)?];
         add(self.name("train", t + 1, "")?, Box::new(Train {}), inputs);
         Ok(())
@@ -234,63 +235,62 @@ impl Loop<'_> {
         }
     }
 
-    fn respond(&self, t: usize) -> Respond {
-        let respond = &self.file.root.respond;
-        Respond {
-            samples: samples(&respond.samples, t, 7),
-            sampling: self.sampling(t, &respond.temperature, &respond.top_p, &respond.max_tokens),
-        }
+    fn respond(&self, t: usize) -> Result<Respond, Error> {
+        let Draws { samples, temperature, top_p, max_tokens } = &self.file.root.respond;
+        Ok(Respond {
+            samples: self.samples(samples.as_ref(), t, 7)?,
+            sampling: self.sampling(
+                t,
+                temperature.as_ref(),
+                top_p.as_ref(),
+                max_tokens.as_ref(),
+            )?,
+        })
     }
 
-    fn judge(&self, t: usize) -> Judge {
-        let judge = &self.file.root.judge;
-        Judge {
+    fn judge(&self, t: usize) -> Result<Judge, Error> {
+        let file::Judge { samples, temperature, top_p, max_tokens, .. } = &self.file.root.judge;
+        Ok(Judge {
             template: self.judge.clone(),
-            samples: samples(&judge.samples, t, 11),
-            sampling: self.sampling(t, &judge.temperature, &judge.top_p, &judge.max_tokens),
-        }
+            samples: self.samples(samples.as_ref(), t, 11)?,
+            sampling: self.sampling(
+                t,
+                temperature.as_ref(),
+                top_p.as_ref(),
+                max_tokens.as_ref(),
+            )?,
+        })
     }
 
-    /// Whether iteration t compares judgements and trains on them.
-    fn trains_judge(&self, t: usize) -> bool {
+    /// How iteration t compares judgements; `None` where it does not train the judge.
+    fn meta_judge(&self, t: usize) -> Result<Option<MetaJudge>, Error> {
         let root = &self.file.root;
-        let compares = root.meta_judge.as_ref().is_some_and(|m| at(&m.enabled, t, Switch(true)).0);
-        compares && at(&root.pairs.judge.enabled, t, Switch(true)).0
+        let trains = self.at(root.pairs.judge.enabled.as_ref(), t, Switch(true))?.0;
+        let Some(meta_judge) = &root.meta_judge else { return Ok(None) };
+        let file::MetaJudge { enabled, temperature, top_p, max_tokens, .. } = meta_judge;
+        let compares = self.at(enabled.as_ref(), t, Switch(true))?.0;
+        let sampling =
+            self.sampling(t, temperature.as_ref(), top_p.as_ref(), max_tokens.as_ref())?;
+        let template = self.meta_judge.clone();
+        Ok((trains && compares).then_some(MetaJudge { template, sampling }))
     }
 
-    fn meta_judge(&self, t: usize) -> MetaJudge {
-        let sampling = self.file.root.meta_judge.as_ref().map_or_else(
-            || self.sampling(t, &None, &None, &None),
-            |m| self.sampling(t, &m.temperature, &m.top_p, &m.max_tokens),
-        );
-        MetaJudge { template: self.meta_judge.clone(), sampling }
+    fn rate(&self, t: usize) -> Result<Rate, Error> {
+        let prior = self.file.root.pairs.judge.prior.as_ref();
+        Ok(Rate { prior: self.at(prior, t, Positive(0.01))?.0 })
     }
 
-    fn rate(&self, t: usize) -> Rate {
-        Rate { prior: at(&self.file.root.pairs.judge.prior, t, Positive(0.01)).0 }
-    }
-
-    fn pair(&self, t: usize) -> Pair {
+    fn pair(&self, t: usize, trains_judge: bool) -> Result<Pair, Error> {
         let pairs = &self.file.root.pairs;
-        Pair {
+        let max_chosen_chars = self.at(pairs.judge.max_chosen_chars.as_ref(), t, Limit(None))?.0;
+        let judge = JudgePairs { template: self.judge.clone(), max_chosen_chars };
+        Ok(Pair {
             actor: ActorPairs {
-                rho: at(&pairs.actor.rho, t, Share(0.0)).0,
-                max_chosen_chars: at(&pairs.actor.max_chosen_chars, t, Limit(None)).0,
+                rho: self.at(pairs.actor.rho.as_ref(), t, Share(0.0))?.0,
+                max_chosen_chars: self.at(pairs.actor.max_chosen_chars.as_ref(), t, Limit(None))?.0,
             },
-            judge: self.trains_judge(t).then(|| JudgePairs {
-                template: self.judge.clone(),
-                max_chosen_chars: at(&pairs.judge.max_chosen_chars, t, Limit(None)).0,
-            }),
+            judge: trains_judge.then_some(judge),
             seed: self.seed,
-        }
+        })
     }
-}
-
-/// The value for iteration t, or the default where the file is silent.
-fn at<T: Scalar + Copy>(value: &Each<T>, t: usize, default: T) -> T {
-    value.as_ref().and_then(|value| value.as_ref().at(t)).unwrap_or(default)
-}
-
-fn samples(value: &Each<Count>, t: usize, default: u64) -> usize {
-    usize::try_from(at(value, t, Count(default)).0).unwrap_or(usize::MAX)
 }

@@ -34,7 +34,7 @@ pub(super) struct Root {
     pub(super) model: Model,
     pub(super) prompts: Prompts,
     #[serde(default)]
-    pub(super) respond: Respond,
+    pub(super) respond: Draws,
     #[serde(default)]
     pub(super) judge: Judge,
     pub(super) meta_judge: Option<MetaJudge>,
@@ -62,7 +62,7 @@ pub(super) struct Prompts {
 /// `[respond]`: how the actor draws.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Respond {
+pub(super) struct Draws {
     pub(super) samples: Each<Count>,
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
@@ -121,11 +121,12 @@ pub(super) struct JudgePairs {
 impl File {
     /// Reads the file, with overrides laid over it.
     pub(super) fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
+        let toml = std::fs::read_to_string(path)
             .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let text = Text { path: path.to_owned(), text, overrides: overrides.to_vec() };
+        let overrides = overrides.to_vec();
+        let text = Text { path: path.to_owned(), toml, overrides };
         let root = {
-            let mut table = DeTable::parse(&text.text).map_err(|e| text.toml_error(&e))?;
+            let mut table = DeTable::parse(&text.toml).map_err(|e| text.toml_error(&e))?;
             for (index, assignment) in text.overrides.iter().enumerate() {
                 lay_over(table.get_mut(), assignment, text.override_span(index))
                     .map_err(|message| text.error(&text.override_span(index), message))?;

@@ -132,7 +132,10 @@ struct Draws(Mutex<ChaCha8Rng>);
 
 impl Object for Draws {}
 
-fn draw<T>(state: &State<'_, '_>, take: impl FnOnce(&mut ChaCha8Rng) -> T) -> Result<T, minijinja::Error> {
+fn draw<T>(
+    state: &State<'_, '_>,
+    take: impl FnOnce(&mut ChaCha8Rng) -> T,
+) -> Result<T, minijinja::Error> {
     let draws: Option<Arc<Draws>> =
         state.lookup("draws").and_then(|value| value.downcast_object::<Draws>());
     let draws = draws.ok_or_else(|| {
@@ -159,7 +162,7 @@ fn integer(state: &State<'_, '_>, low: i64, high: i64) -> Result<i64, minijinja:
 }
 
 fn uniform(state: &State<'_, '_>) -> Result<f64, minijinja::Error> {
-    draw(state, |generator| generator.random())
+    draw(state, rand::RngExt::random)
 }
 
 #[cfg(test)]

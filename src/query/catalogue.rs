@@ -91,35 +91,24 @@ impl Catalogue {
     fn view(&self, table: &str) -> String {
         let parts = self.parts.get(table).map(Vec::as_slice).unwrap_or_default();
         if parts.is_empty() {
-            return self.empty_view(table);
+            return empty_view(table);
         }
         let branches: Vec<String> = parts.iter().map(|part| self.branch(table, part)).collect();
         branches.join("\nUNION ALL ")
     }
 
-    /// A table that no run has made yet has its columns all the same.
-    fn empty_view(&self, table: &str) -> String {
-        let read = match reads(table) {
-            Some(name) => format!(", NULL::DOUBLE AS {name}, {NOT_READ}"),
-            None => String::new(),
-        };
-        format!(
-            "SELECT ''::VARCHAR AS experiment, ''::VARCHAR AS model, ''::VARCHAR AS node, \
-             ''::VARCHAR AS run, *{read} FROM declared.{table} WHERE false"
-        )
-    }
-
     fn branch(&self, table: &str, part: &Part) -> String {
         let Part { experiment, model, node, run, object, .. } = part;
-        let place = format!("'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, '{run}' AS run");
+        let place = format!(
+            "'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, '{run}' AS run"
+        );
         let rows = self.read(*object);
         let Some(name) = reads(table) else {
             return format!("SELECT {place}, * FROM {rows}");
         };
         let readings = self.parts.get("readings").into_iter().flatten();
-        let mut readings = readings.filter(|reading| {
-            reading.experiment == *experiment && reading.of == Some(*object)
-        });
+        let mut readings = readings
+            .filter(|reading| reading.experiment == *experiment && reading.of == Some(*object));
         match readings.next() {
             None => format!("SELECT {place}, *, NULL::DOUBLE AS {name}, {NOT_READ} FROM {rows}"),
             // Row i of the readings is the reading of row i: many times faster than joining ids.
@@ -196,6 +185,18 @@ SELECT n.experiment, n.node, read.run, read.input, read.object,
     m.run AS from_run, m.table_name AS from_table
 FROM nodes n JOIN read ON read.run = n.run LEFT JOIN made m ON m.object = read.object;
 ";
+
+/// A table that no run has made yet has its columns all the same.
+fn empty_view(table: &str) -> String {
+    let read = match reads(table) {
+        Some(name) => format!(", NULL::DOUBLE AS {name}, {NOT_READ}"),
+        None => String::new(),
+    };
+    format!(
+        "SELECT ''::VARCHAR AS experiment, ''::VARCHAR AS model, ''::VARCHAR AS node, \
+         ''::VARCHAR AS run, *{read} FROM declared.{table} WHERE false"
+    )
+}
 
 /// The name under which a table's readings join it, for tables that are read.
 fn reads(table: &str) -> Option<&'static str> {

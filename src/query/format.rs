@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, JsonArray, LineDelimited, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -64,7 +64,12 @@ pub trait Sink {
 }
 
 /// Makes the sink of a format. `Table` is [`TableText`]'s, which needs to know the terminal.
-pub fn sink<'w>(format: Format, table: TableText, out: Box<dyn Write + Send + 'w>) -> Box<dyn Sink + 'w> {
+#[must_use]
+pub fn sink<'w>(
+    format: Format,
+    table: TableText,
+    out: Box<dyn Write + Send + 'w>,
+) -> Box<dyn Sink + 'w> {
     match format {
         Format::Table => Box::new(TableSink { layout: table, out, ..TableSink::empty() }),
         Format::Markdown => Box::new(MarkdownSink { out }),
@@ -175,13 +180,14 @@ impl Sink for TableSink<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<bool, Error> {
         let wanted = self.layout.rows.saturating_sub(self.shown.len()).min(batch.num_rows());
         self.hidden_rows += batch.num_rows() - wanted;
-        let mut columns: Vec<_> = cells(&self.schema, &batch.slice(0, wanted))?
-            .into_iter()
-            .map(Vec::into_iter)
-            .collect();
-        for _ in 0..wanted {
-            let row = columns.iter_mut().map(|column| one_line(&column.next().unwrap_or_default()));
-            self.shown.push(row.collect());
+        let columns = cells(&self.schema, &batch.slice(0, wanted))?;
+        for row in 0..wanted {
+            let texts = self.schema.fields().iter().zip(&columns);
+            let texts = texts.map(|(field, column)| match field.data_type() {
+                DataType::Float32 | DataType::Float64 => rounded(&column[row]),
+                _ => one_line(&column[row]),
+            });
+            self.shown.push(texts.collect());
         }
         Ok(true)
     }
@@ -199,10 +205,17 @@ impl Sink for TableSink<'_> {
         let widths = fit(&natural, self.layout.width);
         self.hidden_columns = names.len() - widths.len();
         let mut table = Table::new();
-        table.load_preset(PRESET).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(names.iter().zip(&widths).map(|(name, width)| {
-            console::truncate_str(name, *width, "…").into_owned()
-        }));
+        table
+            .load_preset(presets::NOTHING)
+            .set_style(TableComponent::HeaderLines, '─')
+            .set_style(TableComponent::MiddleHeaderIntersections, '─')
+            .set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(
+            names
+                .iter()
+                .zip(&widths)
+                .map(|(name, width)| console::truncate_str(name, *width, "…").into_owned()),
+        );
         for row in &self.shown {
             let cells = row.iter().zip(&widths).map(|(text, width)| {
                 let cut = console::truncate_str(text, *width, "…").into_owned();
@@ -212,11 +225,14 @@ impl Sink for TableSink<'_> {
             table.add_row(cells.collect::<Vec<_>>());
         }
         for (field, column) in self.schema.fields().iter().zip(table.column_iter_mut()) {
+            column.set_padding((0, GAP));
             if field.data_type().is_numeric() {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        writeln!(self.out, "{}", table.trim_fmt())?;
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
         Ok(self.out.flush()?)
     }
 
@@ -239,15 +255,15 @@ impl Sink for TableSink<'_> {
     }
 }
 
-/// A rule under the header, two spaces between columns, nothing else.
-const PRESET: &str = "     ─            ";
+/// Spaces between columns.
+const GAP: u16 = 2;
 
 /// Narrows the widest columns until the table fits; leaves out the last where that is not enough.
 fn fit(natural: &[usize], terminal: usize) -> Vec<usize> {
     const LEAST: usize = 8;
-    const GAP: usize = 2;
     let mut widths = natural.to_vec();
-    let total = |widths: &[usize]| widths.iter().map(|width| width + GAP).sum::<usize>();
+    let gap = usize::from(GAP);
+    let total = |widths: &[usize]| widths.iter().map(|width| width + gap).sum::<usize>();
     while total(&widths) > terminal {
         let widest = widths.iter().copied().max().unwrap_or(0);
         if widest <= LEAST {
@@ -268,6 +284,26 @@ fn fit(natural: &[usize], terminal: usize) -> Vec<usize> {
     widths
 }
 
+/// Shows a number to six significant digits; every other format has them all.
+fn rounded(text: &str) -> String {
+    const DIGITS: i32 = 6;
+    let Some(value) = text.parse::<f64>().ok().filter(|value| value.is_finite()) else {
+        return text.to_owned();
+    };
+    if text.len() <= 8 || value == 0.0 {
+        return text.to_owned();
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a decimal exponent is small")]
+    let places = DIGITS - 1 - value.abs().log10().floor() as i32;
+    match usize::try_from(places) {
+        Ok(places) if places <= 12 => {
+            let fixed = format!("{value:.places$}");
+            fixed.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => format!("{value:.5e}"),
+    }
+}
+
 fn one_line(text: &str) -> String {
     text.split_inclusive(['\n', '\r', '\t']).fold(String::new(), |mut line, part| {
         line.push_str(part.trim_end_matches(['\n', '\r', '\t']));
@@ -286,9 +322,10 @@ impl Sink for MarkdownSink<'_> {
     fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
         let names = schema.fields().iter().map(|field| field.name().replace('|', "\\|"));
         writeln!(self.out, "| {} |", names.collect::<Vec<_>>().join(" | "))?;
-        let rules = schema.fields().iter().map(|field| {
-            if field.data_type().is_numeric() { "---:" } else { "---" }
-        });
+        let rules = schema
+            .fields()
+            .iter()
+            .map(|field| if field.data_type().is_numeric() { "---:" } else { "---" });
         writeln!(self.out, "| {} |", rules.collect::<Vec<_>>().join(" | "))?;
         Ok(())
     }

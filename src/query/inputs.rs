@@ -47,7 +47,7 @@ pub enum InputsError {
     },
     /// DuckDB refused or failed.
     #[error("{}", tidy(.0))]
-    DuckDb(#[source] duckdb::Error),
+    DuckDb(duckdb::Error),
     /// Rows came out in a shape that was not asked for.
     #[error(transparent)]
     Rows(#[from] store::Error),
@@ -101,8 +101,8 @@ impl Inputs {
     /// What DuckDB says, an unknown column or a missing file among it.
     pub fn columns(&self) -> Result<Vec<Column>, InputsError> {
         let mut statement = self.connection.prepare(&format!("DESCRIBE\n{}", self.query))?;
-        let columns = statement
-            .query_map([], |row| Ok(Column { name: row.get(0)?, kind: row.get(1)? }))?;
+        let columns =
+            statement.query_map([], |row| Ok(Column { name: row.get(0)?, kind: row.get(1)? }))?;
         Ok(columns.collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -143,7 +143,8 @@ fn unstable_functions(connection: &Connection) -> Result<BTreeSet<String>, Input
 }
 
 fn refuse_unstable(tree: &Value, unstable: &BTreeSet<String>) -> Result<(), InputsError> {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let mut found = None;
     visit(tree, &mut |node| {
         if let Some(name) = text(node, "function_name").filter(|name| unstable.contains(name)) {
@@ -186,11 +187,7 @@ struct Mention {
 ///
 /// DuckDB would look for a relative name in the working folder; a file of the same name there
 /// must not stand in for the declared one.
-fn bind(
-    sql: &str,
-    tree: &Value,
-    files: &BTreeMap<String, PathBuf>,
-) -> Result<String, InputsError> {
+fn bind(sql: &str, tree: &Value, files: &BTreeMap<String, PathBuf>) -> Result<String, InputsError> {
     let mut mentions = Vec::new();
     visit(tree, &mut |node| mentions.extend(mentions_in(node)));
     mentions.sort_by_key(|mention| std::cmp::Reverse(mention.offset));
@@ -206,7 +203,8 @@ fn bind(
         for mark in ['\'', '"'] {
             let written = format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}")));
             if bound[offset..].starts_with(&written) {
-                bound.replace_range(offset..offset + written.len(), &quote(&path.to_string_lossy()));
+                bound
+                    .replace_range(offset..offset + written.len(), &quote(&path.to_string_lossy()));
                 break;
             }
         }

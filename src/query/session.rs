@@ -5,8 +5,8 @@ use arrow::datatypes::SchemaRef;
 use duckdb::{Config, Connection};
 use serde::de::DeserializeOwned;
 
-use super::gate::{Refused, admit};
 use super::catalogue::quote;
+use super::gate::{Refused, admit};
 use super::{Catalogue, Sink};
 use crate::store::{self, Store, from_batch};
 
@@ -18,7 +18,7 @@ pub enum Error {
     Refused(#[from] Refused),
     /// DuckDB refused or failed.
     #[error("{}", tidy(.0))]
-    DuckDb(#[source] duckdb::Error),
+    DuckDb(duckdb::Error),
     /// The store is at fault.
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -53,7 +53,8 @@ pub(super) enum Parsed {
 /// Parses `sql` with DuckDB's parser, running nothing of it.
 pub(super) fn parse(connection: &Connection, sql: &str) -> duckdb::Result<Parsed> {
     let answer: String =
-        connection.query_row("SELECT json_serialize_sql(?)::VARCHAR", [sql], |row| row.get(0))?;
+        connection
+            .query_row("SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", [sql], |row| row.get(0))?;
     let mut answer: Value = serde_json::from_str(&answer).unwrap_or_default();
     if answer.get("error") == Some(&Value::Bool(false)) {
         return Ok(match answer.get_mut("statements").map(Value::take) {

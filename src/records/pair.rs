@@ -40,7 +40,16 @@ pub struct Pair {
 
 impl Record for Pair {
     const TABLE: &'static str = "pairs";
-    const DISTINCT: &'static [&'static str] = &["pair_id", "prompt_id", "chosen_response_id", "rejected_response_id", "chosen_judgement_id", "rejected_judgement_id", "chosen", "rejected"];
+    const DISTINCT: &'static [&'static str] = &[
+        "pair_id",
+        "prompt_id",
+        "chosen_response_id",
+        "rejected_response_id",
+        "chosen_judgement_id",
+        "rejected_judgement_id",
+        "chosen",
+        "rejected",
+    ];
 }
 
 /// Whose behaviour a pair trains.

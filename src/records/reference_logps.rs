@@ -21,5 +21,6 @@ pub struct ReferenceLogps {
 
 impl Record for ReferenceLogps {
     const TABLE: &'static str = "reference_logps";
-    const DISTINCT: &'static [&'static str] = &["pair_id", "ref_chosen_logps", "ref_rejected_logps"];
+    const DISTINCT: &'static [&'static str] =
+        &["pair_id", "ref_chosen_logps", "ref_rejected_logps"];
 }

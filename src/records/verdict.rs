@@ -36,7 +36,8 @@ pub struct Verdict {
 
 impl Record for Verdict {
     const TABLE: &'static str = "verdicts";
-    const DISTINCT: &'static [&'static str] = &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text"];
+    const DISTINCT: &'static [&'static str] =
+        &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text"];
 }
 
 /// Whose answer a judge saw first.

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::claim::Made;
 use super::run::Attempt;
 use super::{Event, Interrupted, StageError};
-use crate::store::{Digest, Record, Shards, Store, StoredTable, TableReader, TableWriter, fields, to_batch};
+use crate::store::{
+    Digest, Record, Shards, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
+};
 
 /// An input whose bytes are known.
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ impl Signature {
     /// # Panics
     /// For a type that has no JSON form, which no stage is.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "stages are plain structs")]
+    #[expect(clippy::expect_used, reason = "stages are plain structs")]
     pub fn of<S: Serialize>(stage: &'static str, version: u32, config: &S) -> Self {
         let config = serde_json::to_value(config).expect("a stage is a plain struct");
         Self { stage, version, config }
@@ -93,7 +93,12 @@ impl Difference {
     }
 }
 
-fn collect(field: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
+fn collect(
+    field: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    found: &mut Vec<Difference>,
+) {
     if before == after {
         return;
     }
@@ -173,7 +178,10 @@ mod tests {
         };
         assert_eq!(say(json!({ "t": 0.7, "n": 1 }), json!({ "t": 0.8, "n": 1 })), "t 0.7 → 0.8");
         assert_eq!(say(json!({ "t": null }), json!({ "t": 3 })), "t off → 3");
-        assert_eq!(say(json!({ "text": "a\nb" }), json!({ "text": "a\nc" })), "text changed in line 2");
+        assert_eq!(
+            say(json!({ "text": "a\nb" }), json!({ "text": "a\nc" })),
+            "text changed in line 2"
+        );
         assert_eq!(say(json!({ "old": 1 }), json!({})), "old 1 → (absent)");
         assert_eq!(say(json!({ "a": 1 }), json!({ "a": 1 })), "");
     }

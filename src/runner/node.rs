@@ -46,7 +46,8 @@ impl FromStr for NodeName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = text.split('.').collect();
         let word = |part: &&str| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
         };
         if (2..=3).contains(&parts.len()) && parts.iter().all(word) {
             Ok(Self(text.to_owned()))

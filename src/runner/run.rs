@@ -14,7 +14,9 @@ use super::{
     Claim, Event, Interrupt, Interrupted, Listener, Lookup, Node, NodeName, Plan, RunKey, Source,
     StageError,
 };
-use crate::store::{self, Cost, Digest, FORMAT, Manifest, Partial, PlannedNode, RecordedPlan, Sources, Store};
+use crate::store::{
+    self, Cost, Digest, FORMAT, Manifest, Partial, PlannedNode, RecordedPlan, Sources, Store,
+};
 
 /// What keeps a plan from running at all.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +209,10 @@ impl Runner<'_> {
                     let because = blocked.get(&maker).unwrap_or(&maker).clone();
                     if chosen {
                         summary.skipped += 1;
-                        self.tell(Event::Skipped { node: node.name.clone(), because: because.clone() });
+                        self.tell(Event::Skipped {
+                            node: node.name.clone(),
+                            because: because.clone(),
+                        });
                     }
                     blocked.insert(node.name.clone(), because);
                     continue;

@@ -121,9 +121,7 @@ fn miss(
 ) -> Result<Outlook, Error> {
     let rows = store.partial_rows(key.digest())?;
     let why = match store.manifest(key.digest())? {
-        Some(manifest) => {
-            Why::Lost { table: missing_table(store, &manifest).unwrap_or_default() }
-        }
+        Some(manifest) => Why::Lost { table: missing_table(store, &manifest).unwrap_or_default() },
         None => earlier.why(node, key)?,
     };
     Ok(Outlook {
@@ -165,7 +163,8 @@ impl Earlier<'_> {
 
     fn recorded_run(&self, node: &NodeName) -> Result<Option<Manifest>, Error> {
         let nodes = self.recorded.iter().flat_map(|plan| &plan.nodes);
-        let recorded = nodes.filter(|known| known.node == node.as_str()).find_map(|known| known.run);
+        let recorded =
+            nodes.filter(|known| known.node == node.as_str()).find_map(|known| known.run);
         Ok(recorded.map(|run| self.store.manifest(run)).transpose()?.flatten())
     }
 }

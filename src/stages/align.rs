@@ -109,7 +109,11 @@ mod tests {
     use super::*;
 
     fn rows(values: &[(&str, i32)]) -> impl Iterator<Item = Result<(String, i32), StageError>> {
-        values.iter().map(|(key, value)| Ok(((*key).to_owned(), *value))).collect::<Vec<_>>().into_iter()
+        values
+            .iter()
+            .map(|(key, value)| Ok(((*key).to_owned(), *value)))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     #[test]

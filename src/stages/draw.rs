@@ -1,6 +1,7 @@
 //! Drawing texts from a model, for the three stages that do: `respond`, `judge`, `meta_judge`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -133,8 +134,8 @@ pub(super) fn model_files(io: &Io<'_>) -> Result<BTreeMap<String, PathBuf>, Stag
     let mut files = BTreeMap::new();
     for part in io.rows::<CheckpointPart>("model")? {
         let part = part?;
-        if !files.contains_key(&part.file) {
-            files.insert(part.file, io.object(part.object.parse()?)?);
+        if let Entry::Vacant(entry) = files.entry(part.file) {
+            entry.insert(io.object(part.object.parse()?)?);
         }
     }
     Ok(files)

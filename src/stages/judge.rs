@@ -112,22 +112,25 @@ impl Stage for Judge {
                 }
             }
             let drawn = drawer.draw(drafts, self.samples, meter)?;
-            places.into_iter().zip(drawn).map(|((prompt_id, response_id, sample), drawn)| {
-                Ok(Judgement {
-                    judgement_id: drawn.id,
-                    prompt_id,
-                    response_id,
-                    sample: i32::try_from(sample)?,
-                    seed: drawn.seed,
-                    text: drawn.text,
-                    text_digest: drawn.text_digest,
-                    prompt_tokens: drawn.prompt_tokens,
-                    completion_tokens: drawn.completion_tokens,
-                    finish_reason: drawn.finish_reason,
-                    logprob: drawn.logprob,
+            places
+                .into_iter()
+                .zip(drawn)
+                .map(|((prompt_id, response_id, sample), drawn)| {
+                    Ok(Judgement {
+                        judgement_id: drawn.id,
+                        prompt_id,
+                        response_id,
+                        sample: i32::try_from(sample)?,
+                        seed: drawn.seed,
+                        text: drawn.text,
+                        text_digest: drawn.text_digest,
+                        prompt_tokens: drawn.prompt_tokens,
+                        completion_tokens: drawn.completion_tokens,
+                        finish_reason: drawn.finish_reason,
+                        logprob: drawn.logprob,
+                    })
                 })
-            })
-            .collect()
+                .collect()
         })
     }
 }

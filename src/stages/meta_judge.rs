@@ -233,10 +233,10 @@ where
     let prompt = prompts.take(&prompt_id)?.remove(0).prompt;
     let answers: HashMap<String, String> =
         responses.take(&prompt_id)?.into_iter().map(|a| (a.response_id, a.text)).collect();
-    let response = answers.get(&response_id).cloned().ok_or_else(|| super::align::OutOfStep {
-        table: "responses",
-        at: response_id.clone(),
-    })?;
+    let response = answers
+        .get(&response_id)
+        .cloned()
+        .ok_or_else(|| super::align::OutOfStep { table: "responses", at: response_id.clone() })?;
     let mut seen = HashSet::new();
     let valid = rows.into_iter().filter(|(_, score)| score.value.is_some());
     let judgements = valid

@@ -224,7 +224,8 @@ impl Pair {
         }
         let texts: HashMap<&str, &str> =
             prompt.judged.iter().map(|(j, _)| (j.judgement_id.as_str(), j.text.as_str())).collect();
-        let text = |rating: &Rating| texts.get(rating.judgement_id.as_str()).map(|t| (*t).to_owned());
+        let text =
+            |rating: &Rating| texts.get(rating.judgement_id.as_str()).map(|t| (*t).to_owned());
         pair.chosen_judgement_id = Some(chosen.judgement_id.clone());
         pair.rejected_judgement_id = Some(rejected.judgement_id.clone());
         pair.score_chosen = Some(chosen.strength);
@@ -325,12 +326,14 @@ mod tests {
     #[test]
     fn the_tiers_are_those_of_the_worked_example() {
         // S_max 5, S_min 2, rho 0.32: chosen tier [4.04, 5], rejected tier [2, 2.96].
-        let responses = [("best but long", 5.0), ("good", 4.04), ("bad and so long", 2.96), ("bad", 2.0)];
+        let responses =
+            [("best but long", 5.0), ("good", 4.04), ("bad and so long", 2.96), ("bad", 2.0)];
         let (chosen, rejected) = pick(0.32, &responses).unwrap();
         assert_eq!((chosen.as_str(), rejected.as_str()), ("good", "bad and so long"));
         let (chosen, rejected) = pick(0.0, &responses).unwrap();
         assert_eq!((chosen.as_str(), rejected.as_str()), ("best but long", "bad"));
-        let outside = [("best but long", 5.0), ("good", 4.03), ("bad and so long", 2.97), ("bad", 2.0)];
+        let outside =
+            [("best but long", 5.0), ("good", 4.03), ("bad and so long", 2.97), ("bad", 2.0)];
         let (chosen, rejected) = pick(0.32, &outside).unwrap();
         assert_eq!((chosen.as_str(), rejected.as_str()), ("best but long", "bad"));
     }

@@ -109,12 +109,11 @@ impl Prompts {
 
 /// Says how the query's columns become those of [`Given`].
 fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
-    for Column { name, .. } in columns.iter().filter(|c| !COLUMNS.contains(&c.name.as_str())) {
-        let near = COLUMNS.into_iter().filter(|known| strsim::damerau_levenshtein(known, name) <= 2);
-        return Err(BadPrompts::UnknownColumn {
-            found: name.clone(),
-            near: near.map(ToOwned::to_owned).next(),
-        });
+    let unknown = columns.iter().find(|column| !COLUMNS.contains(&column.name.as_str()));
+    if let Some(Column { name, .. }) = unknown {
+        let mut near = COLUMNS.into_iter().filter(|k| strsim::damerau_levenshtein(k, name) <= 2);
+        let near = near.next().map(ToOwned::to_owned);
+        return Err(BadPrompts::UnknownColumn { found: name.clone(), near });
     }
     let kind_of = |name: &str| columns.iter().find(|c| c.name == name).map(|c| c.kind.as_str());
     let prompt = match kind_of("prompt") {
@@ -122,7 +121,9 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
             let found: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
             return Err(BadPrompts::NoPrompt { found: found.join(", ") });
         }
-        Some("VARCHAR") => "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages",
+        Some("VARCHAR") => {
+            "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages"
+        }
         Some(kind) if is_conversation(kind) => {
             "NULL::VARCHAR AS text, [{'role': m.\"role\"::VARCHAR, 'content': m.\"content\"::VARCHAR} FOR m IN prompt] AS messages"
         }
@@ -144,7 +145,8 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
 fn is_conversation(kind: &str) -> bool {
     let fields = kind.strip_prefix("STRUCT(").and_then(|kind| kind.strip_suffix(")[]"));
     fields.is_some_and(|fields| {
-        let has = |name: &str| fields.split(", ").any(|f| f.trim_start_matches('"').starts_with(name));
+        let has =
+            |name: &str| fields.split(", ").any(|f| f.trim_start_matches('"').starts_with(name));
         has("role") && has("content")
     })
 }
@@ -191,9 +193,8 @@ fn conversation_of(
     given: Vec<Option<GivenMessage>>,
 ) -> Result<Vec<Message>, BadPrompts> {
     let check = |(message, given): (usize, Option<GivenMessage>)| {
-        let (role, content) = match given {
-            Some(GivenMessage { role: Some(role), content: Some(content) }) => (role, content),
-            _ => return Err(BadPrompts::Empty { row, what: "a conversation with a NULL in it" }),
+        let Some(GivenMessage { role: Some(role), content: Some(content) }) = given else {
+            return Err(BadPrompts::Empty { row, what: "a conversation with a NULL in it" });
         };
         if ["system", "user", "assistant"].contains(&role.as_str()) {
             Ok(Message { role, content })

@@ -95,7 +95,8 @@ impl Rate {
         let mut bouts = Bouts::new(players.len());
         let mut decided = vec![0; players.len()];
         for (row, winner) in rows {
-            let [first, second] = [&row.first_judgement_id, &row.second_judgement_id].map(|id| place(id));
+            let [first, second] =
+                [&row.first_judgement_id, &row.second_judgement_id].map(|id| place(id));
             match winner.value {
                 Some(value) if value > 0.0 => bouts.add(first, second, omega.first),
                 Some(value) if value < 0.0 => bouts.add(second, first, omega.second),
@@ -155,7 +156,8 @@ mod tests {
 
     #[test]
     fn who_wins_in_both_orders_is_stronger() {
-        let rows = [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
+        let rows =
+            [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
         let ratings = Rate { prior: 0.01 }.rate(&rows, Omega::of(3, 1));
         let strength = |id: &str| ratings.iter().find(|r| r.judgement_id == id).unwrap().strength;
         assert!(strength("a") > strength("b"));

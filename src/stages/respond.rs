@@ -49,21 +49,24 @@ impl Stage for Respond {
                 }
             }
             let drawn = drawer.draw(drafts, self.samples, meter)?;
-            places.into_iter().zip(drawn).map(|((prompt_id, sample), drawn)| {
-                Ok(Response {
-                    response_id: drawn.id,
-                    prompt_id,
-                    sample: i32::try_from(sample)?,
-                    seed: drawn.seed,
-                    text: drawn.text,
-                    text_digest: drawn.text_digest,
-                    prompt_tokens: drawn.prompt_tokens,
-                    completion_tokens: drawn.completion_tokens,
-                    finish_reason: drawn.finish_reason,
-                    logprob: drawn.logprob,
+            places
+                .into_iter()
+                .zip(drawn)
+                .map(|((prompt_id, sample), drawn)| {
+                    Ok(Response {
+                        response_id: drawn.id,
+                        prompt_id,
+                        sample: i32::try_from(sample)?,
+                        seed: drawn.seed,
+                        text: drawn.text,
+                        text_digest: drawn.text_digest,
+                        prompt_tokens: drawn.prompt_tokens,
+                        completion_tokens: drawn.completion_tokens,
+                        finish_reason: drawn.finish_reason,
+                        logprob: drawn.logprob,
+                    })
                 })
-            })
-            .collect()
+                .collect()
         })
     }
 }

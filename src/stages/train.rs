@@ -26,7 +26,11 @@ pub struct NoPairs(BTreeMap<&'static str, u64>);
 
 fn counted(dropped: &BTreeMap<&'static str, u64>) -> String {
     let counts: Vec<String> = dropped.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    if counts.is_empty() { "none, for there were no candidates".to_owned() } else { counts.join(", ") }
+    if counts.is_empty() {
+        "none, for there were no candidates".to_owned()
+    } else {
+        counts.join(", ")
+    }
 }
 
 #[derive(Deserialize)]

@@ -92,7 +92,8 @@ impl Bouts {
 
     fn entries(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
         let players = self.wins.nrows();
-        (0..players).flat_map(move |m| (0..players).map(move |n| (m, n, self.wins[(m, n)])))
+        (0..players)
+            .flat_map(move |m| (0..players).map(move |n| (m, n, self.wins[(m, n)])))
             .filter(|(m, n, wins)| m != n && *wins > 0.0)
     }
 

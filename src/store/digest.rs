@@ -148,7 +148,9 @@ mod tests {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         assert_eq!([].into_iter().collect::<Resolved>(), Resolved::None);
         assert_eq!([a, a].into_iter().collect::<Resolved>(), Resolved::One(a));
-        assert!(matches!([a, b].into_iter().collect::<Resolved>(), Resolved::Many(v) if v.len() == 2));
+        assert!(
+            matches!([a, b].into_iter().collect::<Resolved>(), Resolved::Many(v) if v.len() == 2)
+        );
         assert!("xyz!".parse::<Prefix>().is_err());
         assert!("abc".parse::<Prefix>().is_err(), "three digits are too few to mean anything");
     }

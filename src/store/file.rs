@@ -35,7 +35,10 @@ impl HashedFile {
     /// Syncs the bytes and gives them their place, which `place` derives from their digest.
     ///
     /// A file already there is kept: for an object it holds the same bytes.
-    pub(super) fn finish(self, place: impl FnOnce(Digest) -> PathBuf) -> Result<(Digest, u64), Error> {
+    pub(super) fn finish(
+        self,
+        place: impl FnOnce(Digest) -> PathBuf,
+    ) -> Result<(Digest, u64), Error> {
         let digest = Digest::from(self.hasher.finalize());
         let path = place(digest);
         let wrote = |source: io::Error| Error::write(&path, source);

@@ -162,7 +162,7 @@ impl Store {
             if name_of(&path).starts_with(file::TEMPORARY) {
                 continue;
             }
-                plans.extend(file::read_json::<RecordedPlan>(&path)?);
+            plans.extend(file::read_json::<RecordedPlan>(&path)?);
         }
         Ok(plans)
     }

@@ -79,7 +79,11 @@ impl Store {
         let folder = self.partial_folder().join(run.to_hex());
         let mut rows = 0;
         for table in file::list(&folder)?.iter().filter(|path| path.is_dir()) {
-            rows += file::list(table)?.iter().filter_map(|path| Shard::parse(path)).map(|s| s.rows).sum::<u64>();
+            rows += file::list(table)?
+                .iter()
+                .filter_map(|path| Shard::parse(path))
+                .map(|s| s.rows)
+                .sum::<u64>();
         }
         Ok(rows)
     }
@@ -124,7 +128,10 @@ impl Partial {
     /// # Errors
     /// [`Error::Write`] where the note cannot be kept.
     pub fn note(&self, seconds: f64, attempts: u32) -> Result<(), Error> {
-        file::write_json(&self.folder.join("effort.json"), &Effort { format: FORMAT, seconds, attempts })
+        file::write_json(
+            &self.folder.join("effort.json"),
+            &Effort { format: FORMAT, seconds, attempts },
+        )
     }
 
     /// Removes the work in hand, once it is all in objects and its manifest is written.

@@ -43,6 +43,5 @@ pub fn to_batch<R: Record>(fields: &[FieldRef], rows: &[R]) -> Result<RecordBatc
 /// # Errors
 /// [`Error::Encode`] where the columns are not those of `R`.
 pub fn from_batch<R: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<R>, Error> {
-    serde_arrow::from_record_batch(batch)
-        .map_err(|e| Error::encode(std::any::type_name::<R>(), e))
+    serde_arrow::from_record_batch(batch).map_err(|e| Error::encode(std::any::type_name::<R>(), e))
 }

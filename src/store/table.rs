@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::marker::PhantomData;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -27,7 +27,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use serde::de::DeserializeOwned;
 
-use super::{Digest, Error, FORMAT, ObjectWriter, Record, Store, StoredTable, fields, from_batch, to_batch};
+use super::{
+    Digest, Error, FORMAT, ObjectWriter, Record, Store, StoredTable, fields, from_batch, to_batch,
+};
 
 /// Rows of a full row group: DuckDB scans a group per thread, and likes sixty vectors of 2,048.
 pub const ROW_GROUP_ROWS: usize = 122_880;
@@ -96,7 +98,8 @@ impl<R: Record> TableWriter<R> {
     /// # Errors
     /// [`Error::Write`] when the disk refuses.
     pub fn write(&mut self, rows: &[R]) -> Result<(), Error> {
-        rows.chunks(CHUNK_ROWS).try_for_each(|rows| self.write_batch(to_batch(&self.columns, rows)?))
+        rows.chunks(CHUNK_ROWS)
+            .try_for_each(|rows| self.write_batch(to_batch(&self.columns, rows)?))
     }
 
     /// Adds rows that are Arrow columns already.
@@ -197,7 +200,10 @@ impl<R: Record> TableWriter<R> {
 fn properties<R: Record>() -> WriterProperties {
     let properties = WriterProperties::builder()
         .set_created_by(format!("mrx format {FORMAT}"))
-        .set_key_value_metadata(Some(vec![KeyValue::new("mrx.table".to_owned(), R::TABLE.to_owned())]))
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "mrx.table".to_owned(),
+            R::TABLE.to_owned(),
+        )]))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
@@ -259,11 +265,8 @@ impl<Q: DeserializeOwned> TableReader<Q> {
         let columns = fields::<Q>()?;
         let names = columns.iter().map(|field| field.name().as_str());
         let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-        let batches = builder
-            .with_projection(mask)
-            .with_batch_size(CHUNK_ROWS)
-            .build()
-            .map_err(damaged)?;
+        let batches =
+            builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(damaged)?;
         Ok(Self { digest, batches, rows: Vec::new().into_iter() })
     }
 }
