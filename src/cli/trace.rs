@@ -3,14 +3,16 @@
 //! The way is read off the schemas: a primary key says where an id lives, a reference where it
 //! leads. A new table needs no change here.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::Place;
 use super::failure::{Failure, Kind};
 use super::ui::{Label, Ui};
-use crate::query::{Session, documents, references};
+use crate::query::{Session, keys, references};
 
 /// Follow a row up to its prompt and model, and down to what came of it
 #[derive(Debug, clap::Args)]
@@ -19,26 +21,73 @@ pub(super) struct Args {
     row: String,
 }
 
-/// A row, as far as the trace shows it.
-#[derive(Deserialize)]
-struct Found {
-    id: String,
-    node: String,
-    experiments: String,
-    run: String,
-    text: Option<String>,
-    facts: String,
-    above: String,
+/// What a trace says of a row besides its id and its text, in this order, where the row has it.
+const FACTS: [&str; 9] =
+    ["score", "winner", "status", "role", "kept", "reason", "strength", "sample", "finish_reason"];
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    let session = Session::open(&place.open()?)?;
+    let tracer = Tracer {
+        session: &session,
+        ui,
+        keys: keys()?,
+        references: references()?,
+        shown: RefCell::default(),
+    };
+    let row = tracer.find(&args.row)?;
+    tracer.up(&row, "", "", "")?;
+    tracer.weights()?;
+    tracer.down(&row)
 }
 
-/// A model's file, as a run's key names it.
+/// A row of any table.
+struct Row {
+    table: String,
+    id: String,
+    experiments: BTreeSet<String>,
+    fields: Map<String, Value>,
+}
+
+impl Row {
+    fn text(&self, field: &str) -> &str {
+        self.fields.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn facts(&self) -> String {
+        let known = FACTS.iter().filter_map(|name| Some((name, self.fields.get(*name)?)));
+        let said = known.filter(|(_, value)| !value.is_null()).map(|(name, value)| match value {
+            Value::String(text) => format!("{name} {text}"),
+            other => format!("{name} {other}"),
+        });
+        said.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The beginning of what the row says, on one line.
+    fn excerpt(&self) -> Option<String> {
+        const LONGEST: usize = 90;
+        let long =
+            ["text", "prompt", "target"].into_iter().find(|f| self.fields.contains_key(*f))?;
+        let line = self.text(long).split_whitespace().collect::<Vec<_>>().join(" ");
+        let short: String = line.chars().take(LONGEST).collect();
+        let cut = if short.len() < line.len() { "…" } else { "" };
+        Some(format!("“{short}{cut}”"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Json {
+    json: String,
+}
+
+/// A file of the model that a run used.
 #[derive(Deserialize)]
 struct Weights {
-    input: String,
     maker: Option<String>,
-    object: Option<String>,
+    file: String,
+    object: String,
 }
 
+/// Rows of one node that refer to the row in hand.
 #[derive(Deserialize)]
 struct Below {
     node: String,
@@ -46,209 +95,159 @@ struct Below {
     first: Option<String>,
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
-    let session = Session::open(&place.open()?)?;
-    let tracer = Tracer::new(&session, ui)?;
-    let (table, row) = tracer.find(&args.row)?;
-    tracer.up(&table, &row, 0, "")?;
-    tracer.weights(&row)?;
-    tracer.down(&table, &row)
-}
-
 struct Tracer<'a> {
     session: &'a Session,
     ui: &'a Ui,
-    /// Where ids live: table, its key column and its other columns.
-    homes: Vec<(String, String, Vec<String>)>,
+    /// Where ids live: table and key column.
+    keys: Vec<[String; 2]>,
     /// `(table, column, referenced table, referenced column)`.
-    edges: Vec<[String; 4]>,
+    references: Vec<[String; 4]>,
+    /// The ids that were printed, and the run of each.
+    shown: RefCell<BTreeMap<String, String>>,
 }
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-impl<'a> Tracer<'a> {
-    fn new(session: &'a Session, ui: &'a Ui) -> Result<Self, Failure> {
-        let edges = references()?;
-        let mut homes = Vec::new();
-        for table in documents()? {
-            let key = table.columns.iter().find(|c| !c.nullable && c.name.ends_with("_id"));
-            let referenced =
-                edges.iter().find(|edge| edge[2] == table.name).map(|edge| edge[3].clone());
-            let key = referenced.or_else(|| key.map(|column| column.name.clone()));
-            if let Some(key) = key {
-                let columns = table.columns.into_iter().map(|column| column.name).collect();
-                homes.push((table.name, key, columns));
-            }
+impl Tracer<'_> {
+    /// Reads the rows of a table that meet a condition, each id once.
+    fn rows(&self, [table, key]: &[String; 2], condition: &str) -> Result<Vec<Row>, Failure> {
+        const MOST: usize = 20;
+        let found: Vec<Json> = self.session.rows(&format!(
+            "SELECT to_json(t)::VARCHAR AS json FROM {table} t WHERE {condition} LIMIT {MOST}"
+        ))?;
+        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        for Json { json } in found {
+            let fields: Map<String, Value> = serde_json::from_str(&json)?;
+            let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
+            let (id, experiment) = (text(key).to_owned(), text("experiment").to_owned());
+            let new = || Row {
+                table: table.clone(),
+                id: id.clone(),
+                experiments: BTreeSet::new(),
+                fields: fields.clone(),
+            };
+            rows.entry(id.clone()).or_insert_with(new).experiments.insert(experiment);
         }
-        Ok(Self { session, ui, homes, edges })
+        Ok(rows.into_values().collect())
     }
 
     /// Finds the one row whose id starts with what was typed.
-    fn find(&self, typed: &str) -> Result<(String, Found), Failure> {
-        let mut found: BTreeMap<String, (String, Found)> = BTreeMap::new();
-        for (table, key, _) in &self.homes {
-            let references_other =
-                self.edges.iter().any(|edge| edge[0] == *table && edge[1] == *key);
-            if references_other {
-                continue;
-            }
-            for row in self.rows(table, &format!("starts_with({key}, {})", quoted(typed)), 5)? {
-                found.insert(row.id.clone(), (table.clone(), row));
-            }
-        }
-        let ids: Vec<String> = found.keys().cloned().collect();
-        match found.into_values().next() {
-            Some(row) if ids.len() == 1 => Ok(row),
-            None => {
-                let failure = Failure::new(
-                    Kind::Data,
-                    format!("no row has an id that starts with `{typed}`"),
+    fn find(&self, typed: &str) -> Result<Row, Failure> {
+        let mut found = Vec::new();
+        for home in &self.keys {
+            // A key that refers elsewhere is another row's id.
+            if !self.references.iter().any(|edge| edge[..2] == home[..]) {
+                found.extend(
+                    self.rows(home, &format!("starts_with({}, {})", home[1], quoted(typed)))?,
                 );
-                Err(failure.hint("ids look like r_3fa2…; `mrx sql \"SELECT response_id FROM responses LIMIT 5\"` shows some"))
             }
-            Some(_) => {
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => {
+                let text = format!("no row has an id that starts with `{typed}`");
+                let hint = "ids look like r_3fa2…: `mrx sql \"SELECT response_id FROM responses LIMIT 5\"`";
+                Err(Failure::new(Kind::Data, text).hint(hint))
+            }
+            _ => {
+                let ids: Vec<&str> = found.iter().map(|row| &row.id[..12]).take(5).collect();
                 let text = format!("several ids start with `{typed}`");
-                Err(Failure::new(Kind::Data, text).hint(format!("one of {}", ids.join(", "))))
+                Err(Failure::new(Kind::Data, text).hint(format!("as {}", ids.join(", "))))
             }
         }
-    }
-
-    /// Reads rows of a table, each once, whatever experiments share it.
-    fn rows(&self, table: &str, condition: &str, most: usize) -> Result<Vec<Found>, Failure> {
-        let home = self.homes.iter().find(|(name, ..)| name == table);
-        let Some((_, key, columns)) = home else { return Ok(Vec::new()) };
-        let has = |name: &str| columns.iter().any(|column| column == name);
-        let text = ["text", "prompt", "target"].into_iter().find(|name| has(name));
-        let text = text.map_or("NULL::VARCHAR".to_owned(), |name| format!("any_value({name})"));
-        let facts: Vec<String> = ["score", "winner", "status", "role", "kept", "reason", "strength", "sample", "finish_reason"]
-            .into_iter()
-            .filter(|name| has(name) || (table.ends_with("judgements") && matches!((*name, table), ("status", _) | ("score", "judgements") | ("winner", "meta_judgements"))))
-            .map(|name| format!("CASE WHEN any_value({name}) IS NULL THEN NULL ELSE '{name} ' || any_value({name})::VARCHAR END"))
-            .collect();
-        let facts = if facts.is_empty() {
-            "''".to_owned()
-        } else {
-            format!("concat_ws(', ', {})", facts.join(", "))
-        };
-        let above: Vec<String> = self
-            .edges
-            .iter()
-            .filter(|edge| edge[0] == table)
-            .map(|edge| format!("'{0}=' || any_value({0})", edge[1]))
-            .collect();
-        let above = if above.is_empty() {
-            "''".to_owned()
-        } else {
-            format!("concat_ws(' ', {})", above.join(", "))
-        };
-        Ok(self.session.rows(&format!(
-            "SELECT {key} AS id, any_value(node) AS node, string_agg(DISTINCT experiment, ', ' ORDER BY experiment) AS experiments, \
-             any_value(run) AS run, {text} AS text, {facts} AS facts, {above} AS above \
-             FROM {table} WHERE {condition} GROUP BY {key} ORDER BY {key} LIMIT {most}"
-        ))?)
-    }
-
-    fn line(&self, indent: &str, role: &str, row: &Found) -> Result<(), Failure> {
-        let facts = if row.facts.is_empty() { String::new() } else { format!("  {}", row.facts) };
-        let role = if role.is_empty() { String::new() } else { format!("{role} ") };
-        let place = format!("{} of {}", row.node, row.experiments);
-        self.ui.print(&format!("{indent}{role}{}  {place}{facts}", row.id))?;
-        if let Some(text) = &row.text {
-            let short: String =
-                text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
-            let blank = indent.replace("├─ ", "│  ").replace("└─ ", "   ");
-            self.ui.print(&format!(
-                "{blank}  “{short}{}”",
-                if text.chars().count() > 90 { "…" } else { "" }
-            ))?;
-        }
-        Ok(())
     }
 
     /// Prints a row and, under it, the rows it was made from.
-    fn up(&self, table: &str, row: &Found, depth: usize, role: &str) -> Result<(), Failure> {
-        let indent =
-            if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
-        self.line(&indent, role, row)?;
-        for reference in row.above.split(' ').filter_map(|pair| pair.split_once('=')) {
-            let (column, id) = reference;
-            let edge = self.edges.iter().find(|edge| edge[0] == table && edge[1] == column);
-            let Some([_, _, above, key]) = edge else { continue };
-            // What a row above leads to as well is shown there, not twice.
-            let indirect = self.edges.iter().any(|other| {
-                other[0] != table
-                    && other[2] == *above
-                    && self.edges.iter().any(|e| {
-                        e[0] == table
-                            && e[2] == other[0]
-                            && row.above.contains(&format!("{}=", e[1]))
-                    })
-            });
-            if indirect {
-                continue;
-            }
-            let role = column
-                .strip_suffix("_id")
-                .filter(|role| !above.starts_with(role))
-                .unwrap_or_default();
-            for found in self.rows(above, &format!("{key} = {}", quoted(id)), 1)? {
-                self.up(above, &found, depth + 1, role)?;
-            }
+    fn up(&self, row: &Row, first: &str, rest: &str, role: &str) -> Result<(), Failure> {
+        let experiments: Vec<&str> = row.experiments.iter().map(String::as_str).collect();
+        let place = format!("{} of {}", row.text("node"), experiments.join(", "));
+        let run = row.text("run").to_owned();
+        let again = self.shown.borrow_mut().insert(row.id.clone(), run).is_some();
+        let facts = if again { "(as above)".to_owned() } else { row.facts() };
+        self.ui.print(format!("{first}{role}{}  {place}  {facts}", row.id).trim_end())?;
+        if again {
+            return Ok(());
+        }
+        if let Some(excerpt) = row.excerpt() {
+            self.ui.print(&format!("{rest}   {excerpt}"))?;
+        }
+        let above = self.above(row)?;
+        for (at, (role, row)) in above.iter().enumerate() {
+            let (branch, trunk) =
+                if at + 1 < above.len() { ("├─ ", "│  ") } else { ("└─ ", "   ") };
+            self.up(row, &format!("{rest}{branch}"), &format!("{rest}{trunk}"), role)?;
         }
         Ok(())
     }
 
-    /// Prints the model that made the row: its files, or the node that trained it.
-    fn weights(&self, row: &Found) -> Result<(), Failure> {
+    /// The rows that a row refers to, less those that they lead to themselves.
+    fn above(&self, row: &Row) -> Result<Vec<(String, Row)>, Failure> {
+        let edges = self.references.iter().filter(|edge| edge[0] == row.table);
+        let edges: Vec<_> = edges.filter(|edge| !row.text(&edge[1]).is_empty()).collect();
+        let leads =
+            |from: &str, to: &str| self.references.iter().any(|e| e[0] == from && e[2] == to);
+        let mut above = Vec::new();
+        for [_, column, table, key] in &edges {
+            if edges.iter().any(|other| leads(&other[2], table)) {
+                continue;
+            }
+            let role = column.strip_suffix("_id").unwrap_or(column);
+            let role = if table.starts_with(role) { String::new() } else { format!("{role} ") };
+            let home = [table.clone(), key.clone()];
+            let found = self.rows(&home, &format!("{key} = {}", quoted(row.text(column))))?;
+            above.extend(found.into_iter().map(|row| (role.clone(), row)));
+        }
+        Ok(above)
+    }
+
+    /// Prints the models that made the rows shown: a folder's files, or those that a node trained.
+    fn weights(&self) -> Result<(), Failure> {
+        let runs: BTreeSet<String> = self.shown.borrow().values().map(|run| quoted(run)).collect();
+        let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
         let files: Vec<Weights> = self.session.rows(&format!(
-            "SELECT f.key AS input, NULL::VARCHAR AS maker, f.value->>'$' AS object \
-             FROM runs, json_each(key->'inputs'->'model') f \
-             WHERE run = {run} AND json_type(key->'inputs'->'model') = 'OBJECT' \
-             UNION ALL SELECT c.file, c.node, c.digest FROM checkpoints c WHERE c.run IN \
-             (SELECT from_run FROM lineage WHERE run = {run} AND input = 'model') GROUP BY ALL ORDER BY ALL",
-            run = quoted(&row.run)
+            "WITH model AS (SELECT key->'inputs'->'model' AS files FROM runs WHERE run IN ({runs})) \
+             SELECT DISTINCT NULL::VARCHAR AS maker, f.key AS file, f.value->>'$' AS object \
+             FROM (SELECT files FROM model WHERE json_type(files) = 'OBJECT') m, json_each(m.files) f \
+             UNION ALL BY NAME SELECT DISTINCT node AS maker, file, object FROM checkpoints WHERE run IN \
+             (SELECT from_run FROM lineage WHERE run IN ({runs}) AND input = 'model') ORDER BY ALL"
         ))?;
-        let Some(first) = files.first() else { return Ok(()) };
-        let maker = first.maker.as_ref().map_or("a folder".to_owned(), Clone::clone);
-        self.ui.print(&format!("model from {maker}"))?;
-        for file in &files {
-            let digest = file.object.as_deref().unwrap_or_default();
-            self.ui.print(&format!(
-                "   {:<28} {}",
-                file.input,
-                digest.get(..12).unwrap_or(digest)
-            ))?;
+        let mut named = None;
+        for Weights { maker, file, object } in &files {
+            if named != Some(maker) {
+                let maker = maker.as_deref().unwrap_or("a folder");
+                self.ui.print(&format!("\nmodel from {maker}"))?;
+            }
+            named = Some(maker);
+            self.ui.print(&format!("   {file:<28} {}", object.get(..12).unwrap_or(object)))?;
         }
         Ok(())
     }
 
     /// Prints what was made from the row, one line per table and node.
-    fn down(&self, table: &str, row: &Found) -> Result<(), Failure> {
+    fn down(&self, row: &Row) -> Result<(), Failure> {
         let mut said = false;
-        for [child, column, parent, _] in self.edges.iter().filter(|edge| edge[2] == table) {
+        for [child, column, ..] in self.references.iter().filter(|edge| edge[2] == row.table) {
             let key =
-                self.homes.iter().find(|(name, ..)| name == child).map(|(_, key, _)| key.clone());
-            let first = key.unwrap_or_else(|| column.clone());
+                self.keys.iter().find(|[table, _]| table == child).map_or(column, |[_, key]| key);
             let below: Vec<Below> = self.session.rows(&format!(
-                "SELECT node, count(*) AS rows, min({first}) AS first FROM {child} WHERE {column} = {} GROUP BY node ORDER BY node",
+                "SELECT node, count(DISTINCT {key}) AS rows, min({key}) AS first FROM {child} \
+                 WHERE {column} = {} GROUP BY node ORDER BY node",
                 quoted(&row.id)
             ))?;
             for Below { node, rows, first } in below {
                 if !said {
-                    self.ui
-                        .print(&format!("what came of this {}", parent.trim_end_matches('s')))?;
+                    self.ui.print("\nwhat came of it")?;
                     said = true;
                 }
-                let role = column.strip_suffix("_id").unwrap_or(column);
-                let first = first.unwrap_or_default();
+                let (role, first) = (column.trim_end_matches("_id"), first.unwrap_or_default());
                 self.ui
                     .print(&format!("   {rows:>6} {child:<16} {node:<14} as {role:<18} {first}"))?;
             }
         }
         if !said {
-            self.ui.say(&self.ui.paint(Label::Dim, "nothing has come of it yet"));
+            self.ui.say(&self.ui.paint(Label::Dim, "\nnothing has come of it yet"));
         }
         Ok(())
     }

@@ -150,12 +150,13 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
-/// Writes seconds as a person says them: `0.21s`, `42s`, `3m 05s`, `2h 10m`.
+/// Writes seconds as a person says them: `214 ms`, `42s`, `3m 05s`, `2h 10m`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are small")]
 pub(super) fn seconds(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     match whole {
-        0..=9 => format!("{:.2}s", seconds.max(0.0)),
+        0 => format!("{:.0} ms", seconds.max(0.0) * 1000.0),
+        1..=9 => format!("{seconds:.1}s"),
         10..=59 => format!("{whole}s"),
         60..=3599 => format!("{}m {:02}s", whole / 60, whole % 60),
         _ => format!("{}h {:02}m", whole / 3600, whole % 3600 / 60),
@@ -171,6 +172,6 @@ mod tests {
         let said = [0, 999, 1000, 1_234_567].map(thousands);
         assert_eq!(said, ["0", "999", "1,000", "1,234,567"]);
         let said = [0.214, 42.0, 185.0, 7800.0].map(seconds);
-        assert_eq!(said, ["0.21s", "42s", "3m 05s", "2h 10m"]);
+        assert_eq!(said, ["214 ms", "42s", "3m 05s", "2h 10m"]);
     }
 }

@@ -12,6 +12,6 @@ pub use catalogue::Catalogue;
 pub use format::{Format, Sink, TableText, emit, sink};
 pub use gate::Refused;
 pub use inputs::{Column, Inputs, InputsError};
-pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, references};
+pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, keys, references};
 pub use session::{Error, Session};
 pub use syntax::Place;

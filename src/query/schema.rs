@@ -107,3 +107,19 @@ pub fn references() -> Result<Vec<[String; 4]>, Error> {
         .collect::<Result<Vec<_>, _>>()?;
     Ok(edges)
 }
+
+/// Lists the primary keys: `(table, column)`.
+///
+/// # Errors
+/// As [`documents`].
+pub fn keys() -> Result<Vec<[String; 2]>, Error> {
+    let connection = declared()?;
+    let mut statement = connection.prepare(
+        "SELECT table_name, constraint_column_names[1] FROM duckdb_constraints()
+         WHERE constraint_type = 'PRIMARY KEY' ORDER BY ALL",
+    )?;
+    let keys = statement
+        .query_map([], |row| Ok([row.get(0)?, row.get(1)?]))?
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(keys)
+}

@@ -18,7 +18,8 @@ pub struct Judge {
     pub template: Template,
     /// N, draws for each distinct response.
     pub samples: usize,
-    /// How to draw.
+    /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
+    #[serde(flatten)]
     pub sampling: Sampling,
 }
 

@@ -22,7 +22,8 @@ use crate::store::Digest;
 pub struct MetaJudge {
     /// The meta-judge's prompt, over `prompt`, `response`, `judgement_a` and `judgement_b`.
     pub template: Template,
-    /// How to draw.
+    /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
+    #[serde(flatten)]
     pub sampling: Sampling,
 }
 

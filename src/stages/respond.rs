@@ -12,7 +12,8 @@ use crate::runner::{Io, Signature, Stage, StageError};
 pub struct Respond {
     /// K, draws for each prompt.
     pub samples: usize,
-    /// How to draw.
+    /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
+    #[serde(flatten)]
     pub sampling: Sampling,
 }
 

@@ -1,1 +1,15 @@
+//! Every integration test in one binary: each extra binary would link DuckDB again.
 
+mod architecture;
+mod cache;
+mod data;
+mod experiment;
+mod help;
+mod lab;
+mod prompts;
+mod queries;
+mod readme;
+mod resume;
+mod schemas;
+mod scripted;
+mod store;

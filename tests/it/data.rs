@@ -1,0 +1,54 @@
+//! Prompts from the field's own files, where they are at hand: `MRX_DATA`, or `../shared/data`.
+
+use std::path::{Path, PathBuf};
+
+use crate::lab::{Lab, PROJECT};
+
+fn data() -> Option<PathBuf> {
+    let default = || Path::new(PROJECT).join("../shared/data");
+    let folder = std::env::var_os("MRX_DATA").map_or_else(default, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("SKIPPED: there is no reference data at {}", folder.display());
+    None
+}
+
+fn prompts_of(file: &Path, sql: &str, per_iteration: &str) -> Lab {
+    let lab = Lab::with_loop();
+    std::fs::copy(file, lab.path.join("loop/prompts.jsonl")).unwrap();
+    lab.write("loop/prompts.sql", sql);
+    lab.edit(
+        "loop/experiment.toml",
+        "per_iteration = 10",
+        &format!("per_iteration = {per_iteration}"),
+    );
+    lab.mrx(&["run", "loop", "respond.m3"]).success();
+    lab
+}
+
+#[test]
+fn the_instructions_of_alpaca_eval_are_prompts() {
+    let Some(data) = data() else { return };
+    let sql = "SELECT instruction AS prompt, dataset AS source FROM read_json('prompts.jsonl')";
+    let lab = prompts_of(&data.join("alpaca_eval/instructions.jsonl"), sql, "201");
+    assert_eq!(
+        lab.ask("SELECT count(DISTINCT prompt) FROM prompts"),
+        "201",
+        "m3 alone was asked for"
+    );
+    assert_eq!(lab.ask("SELECT count(*) FROM responses"), "1407");
+    lab.mrx(&["run", "loop", "--set", "prompts.per_iteration=202"])
+        .fails_with(3)
+        .says("the query gives 805 prompts; 4 iterations of 202 need 808");
+}
+
+#[test]
+fn the_first_turns_of_mt_bench_are_prompts() {
+    let Some(data) = data() else { return };
+    let file = data.join("mt_bench/question.jsonl");
+    let sql = "SELECT turns[1] AS prompt, category, reference[1] AS reference FROM read_json('prompts.jsonl')";
+    let lab = prompts_of(&file, sql, "20");
+    assert_eq!(lab.ask("SELECT count(*) FROM prompts"), "20");
+    assert_eq!(lab.ask("SELECT count(category) FROM prompts"), "20");
+}

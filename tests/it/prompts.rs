@@ -1,0 +1,118 @@
+//! Prompts come from any query, as long as it says the same thing twice.
+
+use insta::assert_snapshot;
+
+use crate::lab::Lab;
+
+/// A lab whose prompts come from this query.
+fn lab(sql: &str) -> Lab {
+    let lab = Lab::with_loop();
+    lab.write("loop/prompts.sql", sql);
+    lab.edit("loop/experiment.toml", "per_iteration = 10", "per_iteration = 1");
+    lab
+}
+
+fn refused(sql: &str) -> String {
+    lab(sql).mrx(&["run", "loop", "prompts.m0"]).fails_with(3).report()
+}
+
+#[test]
+fn what_is_no_prompt_is_refused_by_row() {
+    assert_snapshot!(refused("SELECT instruction FROM 'prompts.jsonl'"), @"");
+    assert_snapshot!(refused("SELECT instruction AS prompt, kind AS categroy FROM 'prompts.jsonl'"), @"");
+    assert_snapshot!(refused("SELECT len(instruction) AS prompt FROM 'prompts.jsonl'"), @"");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', NULL, 'd']) AS prompt"), @"");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', '  ', 'd']) AS prompt"), @"");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c', 'b']) AS prompt"), @"");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c']) AS prompt"), @"");
+}
+
+#[test]
+fn sql_that_does_not_parse_keeps_its_place() {
+    assert_snapshot!(refused("SELECT instruction AS prompt\nFORM 'prompts.jsonl'"), @"");
+    assert_snapshot!(refused("SELECT 1 AS prompt; SELECT 2 AS prompt"), @"");
+    assert_snapshot!(refused("CREATE TABLE t AS SELECT 1"), @"");
+}
+
+#[test]
+fn a_query_that_would_not_say_the_same_twice_is_refused() {
+    for (sql, what) in [
+        (
+            "SELECT random()::VARCHAR AS prompt FROM range(9)",
+            "`random()` changes from call to call",
+        ),
+        ("SELECT uuid()::VARCHAR AS prompt FROM range(9)", "`uuid()` changes"),
+        ("SELECT now()::VARCHAR AS prompt", "changes from call to call"),
+        ("SELECT current_date::VARCHAR AS prompt", "changes from call to call"),
+        ("SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9", "LIMIT without an ORDER BY"),
+        (
+            "SELECT prompt FROM (SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9)",
+            "LIMIT without",
+        ),
+        (
+            "SELECT instruction AS prompt FROM 'prompts.jsonl' USING SAMPLE 9",
+            "sample without REPEATABLE",
+        ),
+    ] {
+        lab(sql).mrx(&["run", "loop", "prompts.m0"]).fails_with(3).says(what);
+    }
+    let ordered = "SELECT instruction AS prompt FROM 'prompts.jsonl' ORDER BY md5_number(instruction) LIMIT 9";
+    lab(ordered).mrx(&["run", "loop", "prompts.m0"]).success();
+}
+
+#[test]
+fn only_declared_files_are_read() {
+    for sql in [
+        "SELECT content AS prompt FROM read_text('/etc/passwd')",
+        "SELECT content AS prompt FROM read_text(['prompts.jsonl', 'experiment.toml'])",
+        "SELECT column0 AS prompt FROM 'experiment.csv'",
+        "SELECT instruction AS prompt FROM read_json('*.jsonl')",
+        "SELECT instruction AS prompt FROM read_json('../loop/prompts.jsonl')",
+    ] {
+        let outcome = lab(sql).mrx(&["run", "loop", "prompts.m0"]).fails_with(3);
+        outcome.says("not among its declared files (prompts.jsonl)");
+    }
+    // A name that is put together is not seen in the text; DuckDB itself stops it.
+    let sql = "SELECT content AS prompt FROM read_text('/etc/' || 'passwd')";
+    let outcome = lab(sql).mrx(&["run", "loop", "prompts.m0"]).fails_with(3);
+    assert!(!outcome.stderr.contains("root:"), "{}", outcome.report());
+}
+
+/// The working folder may hold a file of the same name: it is not the declared one.
+#[test]
+fn the_declared_file_is_read_whatever_stands_in_the_working_folder() {
+    let lab = Lab::with_loop();
+    lab.write(
+        "prompts.jsonl",
+        "{\"instruction\": \"a trap\", \"answer\": null, \"kind\": \"x\"}\n",
+    );
+    lab.mrx(&["run", "loop", "prompts.m0"]).success();
+    assert_eq!(lab.ask("SELECT count(*) FROM prompts WHERE prompt = 'a trap'"), "0");
+}
+
+#[test]
+fn conversations_keep_their_messages() {
+    let lab = lab(
+        "SELECT [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Question ' || i}] AS prompt
+         FROM range(4) t(i)",
+    );
+    lab.mrx(&["run", "loop", "respond.m3"]).success();
+    let prompt = lab.ask("SELECT prompt FROM prompts WHERE prompt LIKE '%Question 2'");
+    assert_eq!(prompt, "\"system: Be brief.", "each message as `role: content`");
+    assert_eq!(lab.ask("SELECT bool_and(messages[1].role = 'system') FROM prompts"), "true");
+    let bad = "SELECT [{'role': 'robot', 'content': 'x' || i}] AS prompt FROM range(4) t(i)";
+    let outcome = self::lab(bad).mrx(&["run", "loop", "prompts.m0"]).fails_with(3);
+    outcome.says("row 1, message 1: role `robot` is not system, user or assistant");
+}
+
+#[test]
+fn the_order_in_which_a_query_gives_its_rows_does_not_matter() {
+    let (up, down) = (
+        lab("FROM 'prompts.jsonl' SELECT instruction AS prompt ORDER BY prompt"),
+        lab("FROM 'prompts.jsonl' SELECT instruction AS prompt ORDER BY prompt DESC"),
+    );
+    for lab in [&up, &down] {
+        lab.mrx(&["run", "loop", "prompts.m3"]).success();
+    }
+    assert_eq!(up.digests("scripted"), down.digests("scripted"));
+}

@@ -1,0 +1,135 @@
+//! Killed anywhere, interrupted, raced: the tables come out the same.
+
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::lab::Lab;
+
+/// One iteration over many prompts: respond and judge have dozens of shards.
+fn long_loop() -> Lab {
+    let lab = Lab::with_loop();
+    lab.write("loop/prompts.sql", "SELECT 'Question ' || i AS prompt FROM range(1500) t(i)");
+    lab.edit("loop/experiment.toml", "per_iteration = 10", "per_iteration = 1500");
+    lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
+    for list in
+        ["[0.0, 0.32, 0.32, 0.4]", "[2500, false, false, false]", "[1100, 1000, false, false]"]
+    {
+        lab.edit("loop/experiment.toml", list, if list.starts_with("[0") { "0.1" } else { "2500" });
+    }
+    lab.edit("loop/experiment.toml", "[true, true, false, false]", "true");
+    lab.edit("loop/experiment.toml", "iterations = 4", "iterations = 1");
+    lab
+}
+
+fn start(lab: &Lab) -> Child {
+    let mut command = lab.command(&["run", "loop"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn forget_everything(lab: &Lab) {
+    std::fs::remove_dir_all(lab.path.join(".mrx")).unwrap();
+}
+
+#[test]
+fn killed_at_fifty_moments_it_makes_the_same_bytes() {
+    let lab = long_loop();
+    let began = Instant::now();
+    lab.mrx(&["run", "loop"]).success();
+    let whole = began.elapsed();
+    let undisturbed = lab.digests("scripted");
+    let mut moments = ChaCha8Rng::seed_from_u64(7);
+    let (mut kills, mut rounds) = (0, 0);
+    while kills < 50 {
+        forget_everything(&lab);
+        rounds += 1;
+        loop {
+            let mut child = start(&lab);
+            sleep(whole.mul_f64(moments.random_range(0.01..0.25)));
+            match child.try_wait().unwrap() {
+                Some(ended) => {
+                    assert!(ended.success(), "{ended}");
+                    break;
+                }
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    kills += 1;
+                }
+            }
+            if kills % 10 == 0 {
+                lab.mrx(&["store", "verify"]).success().says("all is well");
+            }
+        }
+        assert_eq!(lab.digests("scripted"), undisturbed, "after {kills} kills");
+        lab.mrx(&["store", "verify"]).success().says("all is well");
+        lab.mrx(&["run", "loop"]).success().says("nothing to do");
+    }
+    assert!(rounds < kills, "most attempts were cut short: {rounds} rounds, {kills} kills");
+}
+
+#[test]
+fn four_processes_at_once_make_each_node_once() {
+    let lab = long_loop();
+    let commands = (0..4).map(|_| {
+        let mut command = lab.command(&["run", "loop", "--json"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    });
+    let children: Vec<Child> = commands.collect();
+    let mut finished = Vec::new();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        finished
+            .extend(stdout.lines().filter(|l| l.contains("\"finished\"")).map(ToOwned::to_owned));
+    }
+    assert_eq!(finished.len(), 9, "{finished:#?}");
+    lab.mrx(&["store", "verify"]).success().says("all is well");
+}
+
+/// Ctrl-C finishes the shard in hand, says that all is safe, and exits 130.
+#[test]
+fn an_interrupted_run_goes_on_where_it_was() {
+    let lab = long_loop();
+    lab.mrx(&["run", "loop"]).success();
+    let undisturbed = lab.digests("scripted");
+    forget_everything(&lab);
+    let mut command = lab.command(&["run", "loop"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let partial = lab.path.join(".mrx/partial");
+    let shards = || {
+        let runs = std::fs::read_dir(&partial).into_iter().flatten().flatten();
+        runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten())
+            .any(|table| table.path().is_dir())
+    };
+    let patience = Instant::now();
+    while !shards() {
+        assert!(patience.elapsed() < Duration::from_secs(60), "no shard was ever written");
+        sleep(Duration::from_millis(1));
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("what was made is safe"), "{stderr}");
+    lab.mrx(&["run", "loop"]).success();
+    assert_eq!(lab.digests("scripted"), undisturbed);
+    let attempts = lab.ask("SELECT max(attempts) FROM nodes");
+    assert_eq!(attempts, "2", "the manifest says that the work was resumed");
+}
+
+/// The lock of a dead process is nobody's.
+#[test]
+fn a_lock_left_by_a_dead_process_stops_nobody() {
+    let lab = long_loop();
+    let mut child = start(&lab);
+    sleep(Duration::from_millis(60));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lab.mrx(&["run", "loop"]).success().does_not_say("waiting");
+}

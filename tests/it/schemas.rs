@@ -1,0 +1,222 @@
+//! `schemas/` is the single source: rows and stored files are held against it.
+
+use std::fs;
+use std::path::Path;
+
+use mrx::query::{Session, TABLES, documents, keys, references};
+use mrx::records;
+use mrx::store::{Cost, Digest, Manifest, PlannedNode, Record, RecordedPlan, Store, TableWriter};
+use serde::Deserialize;
+
+use crate::lab::PROJECT;
+
+#[derive(Deserialize)]
+struct Column {
+    column_name: String,
+    column_type: String,
+}
+
+/// What DuckDB makes of the file that a record type writes.
+fn stored_columns<R: Record>(store: &Store) -> Vec<(String, String)> {
+    let table = TableWriter::<R>::create(store).unwrap().finish().unwrap();
+    let path = store.object_path(table.object).to_string_lossy().into_owned();
+    let session = Session::open(store).unwrap();
+    let columns: Vec<Column> = session
+        .rows(&format!(
+            "SELECT column_name, column_type FROM (DESCRIBE FROM read_parquet('{path}'))"
+        ))
+        .unwrap();
+    columns.into_iter().map(|column| (column.column_name, column.column_type)).collect()
+}
+
+fn check<R: Record>(store: &Store) {
+    let documents = documents().unwrap();
+    let document = documents.iter().find(|document| document.name == R::TABLE).unwrap();
+    let declared: Vec<(String, String)> =
+        document.columns.iter().map(|c| (c.name.clone(), c.kind.clone())).collect();
+    assert_eq!(stored_columns::<R>(store), declared, "schemas/{}.sql and its rows", R::TABLE);
+    let nullable: Vec<bool> = document.columns.iter().map(|column| column.nullable).collect();
+    let fields = mrx::store::fields::<R>().unwrap();
+    let optional: Vec<bool> = fields.iter().map(|field| field.is_nullable()).collect();
+    assert_eq!(optional, nullable, "{}: NOT NULL is a field that is no Option", R::TABLE);
+    for column in R::DISTINCT {
+        assert!(declared.iter().any(|(name, _)| name == column), "{}: no {column}", R::TABLE);
+    }
+}
+
+#[test]
+fn rows_are_what_the_schemas_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("store")).unwrap();
+    check::<records::Prompt>(&store);
+    check::<records::Example>(&store);
+    check::<records::Response>(&store);
+    check::<records::Judgement>(&store);
+    check::<records::MetaJudgement>(&store);
+    check::<records::Reading>(&store);
+    check::<records::Rating>(&store);
+    check::<records::Pair>(&store);
+    check::<records::ReferenceLogps>(&store);
+    check::<records::CheckpointPart>(&store);
+    check::<records::Metric>(&store);
+    check::<records::Verdict>(&store);
+    check::<records::Estimate>(&store);
+}
+
+#[test]
+fn every_column_says_what_it_means() {
+    for table in documents().unwrap() {
+        assert!(!table.comment.is_empty(), "{} has no comment", table.name);
+        for column in table.columns {
+            assert!(column.comment.len() > 8, "{}.{} has no comment", table.name, column.name);
+        }
+    }
+}
+
+#[test]
+fn every_schema_file_is_a_table_and_every_reference_leads_to_a_key() {
+    let folder = Path::new(PROJECT).join("schemas");
+    let mut files: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
+    files.sort();
+    let mut tables: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+    tables.sort_unstable();
+    assert_eq!(files, tables);
+    let keys = keys().unwrap();
+    for [table, column, to, key] in references().unwrap() {
+        let home = [to.clone(), key.clone()];
+        assert!(keys.contains(&home), "{table}.{column} leads to {to}.{key}, which is no key");
+    }
+}
+
+/// The reasons that a pair may be dropped for are spelled out in its schema.
+#[test]
+fn the_schema_of_pairs_lists_every_reason() {
+    let ddl = mrx::query::ddl_of("pairs").unwrap();
+    use records::Reason;
+    for reason in [
+        Reason::NoValidScore,
+        Reason::EqualScores,
+        Reason::EqualTexts,
+        Reason::ChosenTooLong,
+        Reason::NoVariance,
+        Reason::NoInformation,
+    ] {
+        assert!(ddl.contains(reason.as_str()), "{}", reason.as_str());
+    }
+}
+
+fn response(number: u64) -> records::Response {
+    records::Response {
+        response_id: format!("r_{number:040x}"),
+        prompt_id: format!("p_{:040x}", number / 7),
+        sample: i32::try_from(number % 7).unwrap(),
+        seed: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        text: format!("answer {} to question {}", number % 13, number / 7)
+            .repeat(1 + usize::try_from(number % 5).unwrap()),
+        text_digest: Digest::of(&number.to_le_bytes()).to_hex(),
+        prompt_tokens: 12,
+        completion_tokens: i32::try_from(number % 97).unwrap(),
+        finish_reason: if number.is_multiple_of(11) {
+            records::FinishReason::Length
+        } else {
+            records::FinishReason::Stop
+        },
+        logprob: number.is_multiple_of(3).then(|| -f64::from(u32::try_from(number).unwrap())),
+    }
+}
+
+fn written(store: &Store, rows: &[records::Response], at_once: usize) -> mrx::store::StoredTable {
+    let mut writer = TableWriter::<records::Response>::create(store).unwrap();
+    rows.chunks(at_once).for_each(|rows| writer.write(rows).unwrap());
+    writer.finish().unwrap()
+}
+
+/// A golden digest: where it changes, every store in the world has other names for the same rows,
+/// and FORMAT has to be raised.
+#[test]
+fn the_same_rows_are_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("store")).unwrap();
+    let rows: Vec<_> = (0..5000).map(response).collect();
+    let whole = written(&store, &rows, 5000);
+    for at_once in [1, 7, 2048, 4999] {
+        assert_eq!(written(&store, &rows, at_once), whole, "in portions of {at_once}");
+    }
+    insta::assert_snapshot!(whole.object, @"");
+    insta::assert_snapshot!(written(&store, &[], 1).object, @"");
+}
+
+#[test]
+fn a_table_of_several_row_groups_comes_back_row_for_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("store")).unwrap();
+    let count = mrx::store::ROW_GROUP_ROWS as u64 * 2 + 17;
+    let rows: Vec<_> = (0..count).map(response).collect();
+    let table = written(&store, &rows, 10_000);
+    assert_eq!(table, written(&store, &rows, 33_333), "groups do not follow batches");
+    let read = mrx::store::TableReader::<records::Response>::open(&store, table.object).unwrap();
+    for (found, expected) in read.zip(&rows) {
+        assert_eq!(found.unwrap(), *expected);
+    }
+    #[derive(Deserialize)]
+    struct Groups {
+        rows: i64,
+        groups: i64,
+    }
+    let path = store.object_path(table.object).to_string_lossy().into_owned();
+    let session = Session::open(&store).unwrap();
+    let found: Vec<Groups> = session
+        .rows(&format!(
+            "SELECT max(row_group_num_rows) AS rows, count(DISTINCT row_group_id) AS groups FROM parquet_metadata('{path}')"
+        ))
+        .unwrap();
+    assert_eq!((found[0].rows, found[0].groups), (mrx::store::ROW_GROUP_ROWS as i64, 3));
+}
+
+/// Two experiments that share work show it twice, and `run` tells it from other work.
+#[test]
+fn shared_work_appears_under_both_experiments() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("store")).unwrap();
+    let table = written(&store, &(0..10).map(response).collect::<Vec<_>>(), 10);
+    let key = serde_json::json!({ "stage": "respond", "version": 1, "config": {}, "inputs": {} });
+    let run = Digest::of_json(&key);
+    let manifest = Manifest {
+        format: 1,
+        run,
+        node: "respond.m0".to_owned(),
+        experiment: "one".to_owned(),
+        key,
+        tables: [("responses".to_owned(), table)].into(),
+        objects: [].into(),
+        cost: Cost { started: "2026-01-01T00:00:00Z".to_owned(), seconds: 1.0, attempts: 1 },
+    };
+    let json = serde_json::to_string(&manifest).unwrap();
+    fs::create_dir_all(store.runs_folder()).unwrap();
+    fs::write(store.runs_folder().join(format!("{run}.json")), json).unwrap();
+    for experiment in ["one", "two"] {
+        let node =
+            PlannedNode { node: "respond.m0".to_owned(), model: "m0".to_owned(), run: Some(run) };
+        let recorded = "2026-01-01T00:00:00Z".to_owned();
+        let plan = RecordedPlan {
+            format: 1,
+            experiment: experiment.to_owned(),
+            recorded,
+            nodes: vec![node],
+        };
+        store.record_plan(&plan).unwrap();
+    }
+    #[derive(Deserialize)]
+    struct Count {
+        rows: i64,
+        distinct_rows: i64,
+    }
+    let session = Session::open(&store).unwrap();
+    let found: Vec<Count> = session
+        .rows("SELECT count(*) AS rows, count(DISTINCT (run, response_id)) AS distinct_rows FROM responses")
+        .unwrap();
+    assert_eq!((found[0].rows, found[0].distinct_rows), (20, 10));
+}
