@@ -1,1 +1,82 @@
-fn main() {}
+//! Nothing to do: `mrx run` and `mrx plan` of a finished experiment, in a store that has seen
+//! 10,000 runs of other experiments; also a plan that has misses, and a count of all runs.
+//!
+//! `cargo bench --bench idle`. Needs no Python. `MRX_BENCH_SCALE` shrinks the ten thousand,
+//! `MRX_BENCH_ROUNDS` times seven is how often each command is started.
+
+#[path = "support/command.rs"]
+mod command;
+#[path = "support/compare.rs"]
+mod compare;
+
+use std::path::Path;
+
+use command::{milliseconds, mrx, timed};
+use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
+use mrx::store::{Digest, Manifest, Store};
+use serde_json::json;
+
+const MANIFESTS: usize = 10_000;
+const STARTS: usize = 7;
+
+/// Seconds that a command may take.
+const LIMIT: f64 = 0.15;
+
+const EXPERIMENT: &str = "experiments/scripted";
+const MISS: &str = "judge.temperature=0.7";
+
+const COMMANDS: [(&str, &[&str]); 5] = [
+    ("run", &["run", EXPERIMENT]),
+    ("plan", &["plan", EXPERIMENT]),
+    ("plan, a miss", &["plan", EXPERIMENT, "--set", MISS]),
+    // Without a recorded plan to compare with, the nearest of all runs is looked for.
+    ("plan, a miss of a new name", &["plan", EXPERIMENT, "--set", MISS, "--set", "name=other"]),
+    ("sql, count of runs", &["sql", "select count(*) from runs"]),
+];
+
+fn main() -> Outcome {
+    if !asked() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("store");
+    stdout_of(mrx(&root).args(["run", EXPERIMENT]))?;
+    let store = Store::open(&root)?;
+    let mut table = vec![row!["command", "few runs", "many runs", "slowest", "target", ""]];
+    let few = COMMANDS.iter().map(|(_, words)| times(&root, words)).collect::<Outcome<Vec<_>>>()?;
+    let made = store.run_keys()?.len();
+    multiply(&store, scaled(MANIFESTS))?;
+    for ((name, words), few) in COMMANDS.iter().zip(few) {
+        let many = times(&root, words)?;
+        let slowest = many.iter().copied().fold(0.0, f64::max);
+        let (few, many) = (median(few), median(many));
+        table.push(row![
+            name,
+            milliseconds(few),
+            milliseconds(many),
+            milliseconds(slowest),
+            format!("at most {}", milliseconds(LIMIT)),
+            verdict(many, LIMIT),
+        ]);
+    }
+    let all = store.run_keys()?.len();
+    print(&format!("medians in a store of {made} and of {all} runs"), &table)
+}
+
+/// Adds copies of what is there under other keys until there are `wanted` manifests.
+fn multiply(store: &Store, wanted: usize) -> Outcome {
+    let models = store.manifests()?;
+    for copy in models.len()..wanted {
+        let mut manifest: Manifest = models[copy % models.len()].clone();
+        manifest.key["config"]["seed"] = json!(copy);
+        manifest.run = Digest::of_json(&manifest.key);
+        "another".clone_into(&mut manifest.experiment);
+        let path = store.runs_folder().join(format!("{}.json", manifest.run));
+        std::fs::write(path, serde_json::to_vec_pretty(&manifest)?)?;
+    }
+    Ok(())
+}
+
+fn times(store: &Path, words: &[&str]) -> Outcome<Vec<f64>> {
+    (0..STARTS * rounds()).map(|_| Ok(timed(store, words)?.0)).collect()
+}

@@ -2,14 +2,16 @@
 //! pyarrow writing the same table from memory (same codec, same dictionaries) and hashing it.
 //!
 //! `MRX_BENCH_PYTHON=python3 cargo bench --bench write`. Python needs pyarrow, and blake3 for a
-//! fair hash (without it, hashlib's BLAKE2b). MRX_BENCH_SCALE shrinks the million,
-//! MRX_BENCH_ROUNDS is how often both are measured.
+//! fair hash (without it, hashlib's `BLAKE2b`). `MRX_BENCH_SCALE` shrinks the million,
+//! `MRX_BENCH_ROUNDS` is how often both are measured.
 //!
 //! Each round writes in a fresh process, so that the peak of memory is that of writing alone (and
 //! of a pool of rows, which is written again and again so that making rows takes no time).
 
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/python.rs"]
+mod python;
 #[path = "support/rows.rs"]
 mod rows;
 
@@ -17,9 +19,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use compare::{Outcome, asked, median, print, python, rounds, scaled, stdout_of, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
 use mrx::records::Judgement;
 use mrx::store::{Store, TableWriter};
+use python::python;
 use rows::Rows;
 use serde::Deserialize;
 use serde_json::json;

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 /// What a comparison ends with.
@@ -17,7 +16,7 @@ pub(crate) fn asked() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// Shrinks a full size by MRX_BENCH_SCALE.
+/// Shrinks a full size by `MRX_BENCH_SCALE`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -28,7 +27,7 @@ pub(crate) fn scaled(full: usize) -> usize {
     (full as f64 * number("MRX_BENCH_SCALE").unwrap_or(1.0)).max(1.0) as usize
 }
 
-/// How often everything is measured, MRX_BENCH_ROUNDS or 3; the medians are shown.
+/// How often everything is measured, `MRX_BENCH_ROUNDS` or 3; the medians are shown.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
 pub(crate) fn rounds() -> usize {
     number("MRX_BENCH_ROUNDS").unwrap_or(3.0).max(1.0) as usize
@@ -48,15 +47,6 @@ pub(crate) fn stdout_of(command: &mut Command) -> Outcome<Vec<u8>> {
         return Ok(stdout);
     }
     Err(format!("{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr)).into())
-}
-
-/// A command that starts one of the scripts beside the benches, in the Python of
-/// MRX_BENCH_PYTHON, or else `python3`.
-pub(crate) fn python(script: &str) -> Command {
-    let python = std::env::var_os("MRX_BENCH_PYTHON").unwrap_or_else(|| "python3".into());
-    let mut command = Command::new(python);
-    command.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches").join(script));
-    command
 }
 
 /// Says whether a figure keeps to its limit.

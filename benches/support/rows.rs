@@ -6,7 +6,7 @@ use mrx::store::Digest;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// The commonest first: rank decides how often a word is drawn.
+/// The commonest first.
 const WORDS: &str = "\
     the of and a to in is that it as was for with on be by this are or an response answer \
     question user score point points because which not but does could would more than clear \
@@ -48,6 +48,13 @@ impl Rows {
         Self { random, words: WORDS.split(' ').collect(), text_bytes, seed, next: 0 }
     }
 
+    /// Draws by rank, as words fall in a language: the first of `WORDS` most often.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "there are few words"
+    )]
     fn word(&mut self) -> &'static str {
         let rank = self.random.random::<f64>().powi(2) * self.words.len() as f64;
         self.words[rank as usize]

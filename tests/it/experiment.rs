@@ -13,40 +13,112 @@ fn after(from: &str, to: &str) -> String {
 
 #[test]
 fn a_misspelt_field_is_pointed_at() {
-    assert_snapshot!(after("samples = 7", "sampels = 7"), @"");
+    assert_snapshot!(after("samples = 7", "sampels = 7"), @"
+    error: loop/experiment.toml:15:1: unknown field `sampels`, expected one of `samples`, `temperature`, `top_p`, `max_tokens`
+       |
+    15 | sampels = 7
+       | ^^^^^^^
+
+    hint: did you mean `samples`?
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn a_value_of_the_wrong_kind_says_what_was_expected() {
-    assert_snapshot!(after("temperature = 0.8", "temperature = \"warm\""), @"");
+    assert_snapshot!(after("temperature = 0.8", "temperature = \"warm\""), @r#"
+    error: loop/experiment.toml:16:15: invalid type: string "warm", expected a number of at least 0, or a list with one per iteration
+       |
+    16 | temperature = "warm"
+       |               ^^^^^^
+    ---
+    exit 1
+    "#);
 }
 
 #[test]
 fn a_value_out_of_range_says_the_range() {
-    assert_snapshot!(after("top_p = 0.95", "top_p = 1.5"), @"");
-    assert_snapshot!(after("rho = [0.0, 0.32, 0.32, 0.4]", "rho = [0.0, 0.32, -0.32, 0.4]"), @"");
+    assert_snapshot!(after("top_p = 0.95", "top_p = 1.5"), @"
+    error: loop/experiment.toml:17:9: invalid value: floating point `1.5`, expected a number above 0 and at most 1, or a list with one per iteration
+       |
+    17 | top_p = 1.5
+       |         ^^^
+    ---
+    exit 1
+    ");
+    assert_snapshot!(after("rho = [0.0, 0.32, 0.32, 0.4]", "rho = [0.0, 0.32, -0.32, 0.4]"), @"
+    error: loop/experiment.toml:28:19: invalid value: floating point `-0.32`, expected a number from 0 to 1
+       |
+    28 | rho = [0.0, 0.32, -0.32, 0.4]
+       |                   ^^^^^
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn a_list_of_the_wrong_length_is_pointed_at() {
-    assert_snapshot!(after("rho = [0.0, 0.32, 0.32, 0.4]", "rho = [0.0, 0.32]"), @"");
+    assert_snapshot!(after("rho = [0.0, 0.32, 0.32, 0.4]", "rho = [0.0, 0.32]"), @"
+    error: loop/experiment.toml:28:7: expected 4 values, one per iteration, found 2
+       |
+    28 | rho = [0.0, 0.32]
+       |       ^^^^^^^^^^^
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn malformed_toml_is_pointed_at() {
-    assert_snapshot!(after("samples = 7", "samples ="), @"");
+    assert_snapshot!(after("samples = 7", "samples ="), @"
+    error: loop/experiment.toml:15:10: string values must be quoted, expected literal string
+       |
+    15 | samples =
+       |          ^
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn a_missing_table_is_named() {
-    assert_snapshot!(after("[model]\npath = \"model\"\n", ""), @"");
+    assert_snapshot!(after("[model]\npath = \"model\"\n", ""), @"
+    error: loop/experiment.toml:1:1: missing field `model`
+      |
+    1 | # The whole loop on a model that answers by rule: every table of four iterations in seconds.
+      | ^
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn a_missing_file_is_named_where_it_is_asked_for() {
-    assert_snapshot!(after("sql = \"prompts.sql\"", "sql = \"promts.sql\""), @"");
-    assert_snapshot!(after("files = [\"prompts.jsonl\"]", "files = [\"prompts.json\"]"), @"");
-    assert_snapshot!(after("path = \"model\"", "path = \"modle\""), @"");
+    assert_snapshot!(after("sql = \"prompts.sql\"", "sql = \"promts.sql\""), @r#"
+    error: loop/experiment.toml:10:7: cannot read loop/promts.sql: No such file or directory (os error 2)
+       |
+    10 | sql = "promts.sql"
+       |       ^^^^^^^^^^^^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(after("files = [\"prompts.jsonl\"]", "files = [\"prompts.json\"]"), @r#"
+    error: loop/experiment.toml:11:10: cannot read loop/prompts.json: No such file or directory (os error 2)
+       |
+    11 | files = ["prompts.json"]
+       |          ^^^^^^^^^^^^^^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(after("path = \"model\"", "path = \"modle\""), @r#"
+    error: loop/experiment.toml:7:8: cannot read the model folder loop/modle: No such file or directory (os error 2)
+      |
+    7 | path = "modle"
+      |        ^^^^^^^
+    ---
+    exit 1
+    "#);
 }
 
 #[test]
@@ -54,17 +126,42 @@ fn a_template_without_its_variables_is_refused() {
     let lab = Lab::with_loop();
     lab.write("loop/judge.jinja", "How good is {{ response }}?");
     lab.edit("loop/experiment.toml", "[judge]\n", "[judge]\ntemplate = \"judge.jinja\"\n");
-    assert_snapshot!(lab.mrx(&["plan", "loop"]).fails_with(1).report(), @"");
+    assert_snapshot!(lab.mrx(&["plan", "loop"]).fails_with(1).report(), @r#"
+    error: loop/experiment.toml:21:12: template loop/judge.jinja: it never shows `{{ prompt }}`; it has to show prompt, response
+       |
+    21 | template = "judge.jinja"
+       |            ^^^^^^^^^^^^^
+    ---
+    exit 1
+    "#);
 }
 
 #[test]
 fn an_override_is_blamed_by_name() {
     let lab = Lab::with_loop();
     let report = |set: &str| lab.mrx(&["plan", "loop", "--set", set]).fails_with(1).report();
-    assert_snapshot!(report("respond.temperature=-1"), @"");
-    assert_snapshot!(report("respond.tempreature=1"), @"");
-    assert_snapshot!(report("nonsense"), @"");
-    assert_snapshot!(report("seed.deep=1"), @"");
+    assert_snapshot!(report("respond.temperature=-1"), @"
+    error: --set respond.temperature=-1: invalid value: integer `-1`, expected a number of at least 0, or a list with one per iteration
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("respond.tempreature=1"), @"
+    error: --set respond.tempreature=1: unknown field `tempreature`, expected one of `samples`, `temperature`, `top_p`, `max_tokens`
+
+    hint: did you mean `temperature`?
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("nonsense"), @"
+    error: --set nonsense: expected `a.b=value`
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("seed.deep=1"), @"
+    error: --set seed.deep=1: `seed` is a integer, not a table
+    ---
+    exit 1
+    ");
 }
 
 #[test]
@@ -78,12 +175,24 @@ fn an_override_may_add_what_the_file_leaves_out() {
 #[test]
 fn an_experiment_that_is_not_there_is_said_so() {
     let lab = Lab::new();
-    assert_snapshot!(lab.mrx(&["run", "nowhere"]).fails_with(1).report(), @"");
+    assert_snapshot!(lab.mrx(&["run", "nowhere"]).fails_with(1).report(), @"
+    error: cannot read nowhere
+      caused by: No such file or directory (os error 2)
+    ---
+    exit 1
+    ");
 }
 
 #[test]
 fn a_name_that_could_leave_the_store_is_refused() {
-    assert_snapshot!(after("name = \"scripted\"", "name = \"../scripted\""), @"");
+    assert_snapshot!(after("name = \"scripted\"", "name = \"../scripted\""), @r#"
+    error: loop/experiment.toml:2:8: expected a name of letters, digits, `-`, `_` and `.`, found `../scripted`
+      |
+    2 | name = "../scripted"
+      |        ^^^^^^^^^^^^^
+    ---
+    exit 1
+    "#);
 }
 
 #[test]

@@ -18,20 +18,103 @@ fn refused(sql: &str) -> String {
 
 #[test]
 fn what_is_no_prompt_is_refused_by_row() {
-    assert_snapshot!(refused("SELECT instruction FROM 'prompts.jsonl'"), @"");
-    assert_snapshot!(refused("SELECT instruction AS prompt, kind AS categroy FROM 'prompts.jsonl'"), @"");
-    assert_snapshot!(refused("SELECT len(instruction) AS prompt FROM 'prompts.jsonl'"), @"");
-    assert_snapshot!(refused("SELECT unnest(['a', 'b', NULL, 'd']) AS prompt"), @"");
-    assert_snapshot!(refused("SELECT unnest(['a', 'b', '  ', 'd']) AS prompt"), @"");
-    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c', 'b']) AS prompt"), @"");
-    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c']) AS prompt"), @"");
+    assert_snapshot!(refused("SELECT instruction FROM 'prompts.jsonl'"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: the query gives a column `instruction`; prompts have prompt, reference, category and source
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT instruction AS prompt, kind AS categroy FROM 'prompts.jsonl'"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: the query gives a column `categroy`; prompts have prompt, reference, category and source (did you mean `category`?)
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT len(instruction) AS prompt FROM 'prompts.jsonl'"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: column `prompt` is BIGINT; expected VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', NULL, 'd']) AS prompt"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: row 3 has no prompt: it is NULL
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', '  ', 'd']) AS prompt"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: row 3 has no prompt: it is empty
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c', 'b']) AS prompt"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: rows 2 and 4 are the same prompt: `b`
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("SELECT unnest(['a', 'b', 'c']) AS prompt"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: the query gives 3 prompts; 4 iterations of 1 need 4
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
 }
 
 #[test]
 fn sql_that_does_not_parse_keeps_its_place() {
-    assert_snapshot!(refused("SELECT instruction AS prompt\nFORM 'prompts.jsonl'"), @"");
-    assert_snapshot!(refused("SELECT 1 AS prompt; SELECT 2 AS prompt"), @"");
-    assert_snapshot!(refused("CREATE TABLE t AS SELECT 1"), @"");
+    assert_snapshot!(refused("SELECT instruction AS prompt\nFORM 'prompts.jsonl'"), @r#"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: syntax error at or near "FORM", at line 2, column 1
+      |
+    2 | FORM 'prompts.jsonl'
+      | ^
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    "#);
+    assert_snapshot!(refused("SELECT 1 AS prompt; SELECT 2 AS prompt"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: expected one query (SELECT, FROM, VALUES or WITH)
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused("CREATE TABLE t AS SELECT 1"), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: expected one query (SELECT, FROM, VALUES or WITH)
+
+    hint: what was made is kept; `mrx run loop` goes on
+    ---
+    exit 3
+    ");
 }
 
 #[test]

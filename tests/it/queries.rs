@@ -18,11 +18,28 @@ fn every_format_holds_the_same_rows() {
     let query = "SELECT model, role, count(*) AS n, avg(score_chosen) AS mean, ['a', NULL] AS list FROM pairs \
                  WHERE model = 'm0' GROUP BY ALL ORDER BY ALL";
     let print = |format: &str| lab.mrx(&["sql", query, "--format", format]).success().stdout;
-    assert_snapshot!(print("table"), @"");
-    assert_snapshot!(print("markdown"), @"");
-    assert_snapshot!(print("csv"), @"");
-    assert_snapshot!(print("json"), @"");
-    assert_snapshot!(print("jsonl"), @"");
+    assert_snapshot!(print("table"), @r#"
+    model   role     n       mean   list
+    ────────────────────────────────────────────
+    m0      actor   10    3.77626   ["a",null]
+    m0      judge   10   0.734233   ["a",null]
+    "#);
+    assert_snapshot!(print("markdown"), @r#"
+    | model | role | n | mean | list |
+    | --- | --- | ---: | ---: | --- |
+    | m0 | actor | 10 | 3.776262626262626 | ["a",null] |
+    | m0 | judge | 10 | 0.7342328520330876 | ["a",null] |
+    "#);
+    assert_snapshot!(print("csv"), @r#"
+    model,role,n,mean,list
+    m0,actor,10,3.776262626262626,"[""a"",null]"
+    m0,judge,10,0.7342328520330876,"[""a"",null]"
+    "#);
+    assert_snapshot!(print("json"), @r#"[{"model":"m0","role":"actor","n":10,"mean":3.776262626262626,"list":["a",null]},{"model":"m0","role":"judge","n":10,"mean":0.7342328520330876,"list":["a",null]}]"#);
+    assert_snapshot!(print("jsonl"), @r#"
+    {"model":"m0","role":"actor","n":10,"mean":3.776262626262626,"list":["a",null]}
+    {"model":"m0","role":"judge","n":10,"mean":0.7342328520330876,"list":["a",null]}
+    "#);
 }
 
 #[test]
@@ -164,11 +181,48 @@ fn what_asks_is_let_through() {
 fn mistakes_are_shown_where_they_are() {
     let lab = finished();
     let report = |query: &str| lab.mrx(&["sql", query]).fails_with(1).report();
-    assert_snapshot!(report("SELECT model,\n  FORM judgements"), @"");
-    assert_snapshot!(report("SELECT scor FROM judgements"), @"");
-    assert_snapshot!(report("SELECT * FROM judgments"), @"");
-    assert_snapshot!(report("DROP TABLE prompts"), @"");
-    assert_snapshot!(report("SELECT 1; SELECT 2"), @"");
+    assert_snapshot!(report("SELECT model,\n  FORM judgements"), @r#"
+    error: Binder Error: Referenced column "model" was not found because the FROM clause is missing
+
+    LINE 1: SELECT model,
+                   ^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(report("SELECT scor FROM judgements"), @r#"
+    error: Binder Error: Referenced column "scor" not found in FROM clause!
+    Candidate bindings: "score", "logprob", "response_id", "finish_reason", "completion_tokens"
+
+    LINE 1: SELECT scor FROM judgements
+                   ^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(report("SELECT * FROM judgments"), @r#"
+    error: Catalog Error: Table with name judgments does not exist!
+    Did you mean "judgements"?
+
+    LINE 1: SELECT * FROM judgments
+                          ^
+
+    hint: `mrx sql "SHOW TABLES"` lists the views, `DESCRIBE judgements` the columns
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(report("DROP TABLE prompts"), @"
+    error: `DROP` is not a query, and only queries run here
+
+    hint: SELECT, FROM, VALUES, WITH, PIVOT, DESCRIBE, SHOW, SUMMARIZE and EXPLAIN run; `--format parquet` writes what comes out
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("SELECT 1; SELECT 2"), @"
+    error: expected one statement, found 2
+
+    hint: run them one by one
+    ---
+    exit 1
+    ");
     // A mistake that shows only when rows are made: no panic, no half answer taken for a whole one.
     let outcome = lab.mrx(&["sql", "SELECT text::INTEGER FROM judgements"]).fails_with(1);
     outcome.says("Conversion Error");
@@ -176,7 +230,13 @@ fn mistakes_are_shown_where_they_are() {
 
 #[test]
 fn without_a_store_it_says_so() {
-    assert_snapshot!(Lab::new().mrx(&["sql", "SELECT 1"]).fails_with(1).report(), @"");
+    assert_snapshot!(Lab::new().mrx(&["sql", "SELECT 1"]).fails_with(1).report(), @"
+    error: no store at LAB/.mrx
+
+    hint: `mrx run EXPERIMENT` makes one here; `--store DIR` or MRX_STORE names another
+    ---
+    exit 1
+    ");
 }
 
 #[test]
