@@ -1,5 +1,5 @@
 //! Nothing to do: `mrx run` and `mrx plan` of a finished experiment, in a store that has seen
-//! 10,000 runs of other experiments; also a plan that has misses, and a count of all runs.
+//! 10,000 runs of other experiments; also plans that have misses, and queries.
 //!
 //! `cargo bench --bench idle`. Needs no Python. `MRX_BENCH_SCALE` shrinks the ten thousand,
 //! `MRX_BENCH_ROUNDS` times seven is how often each command is started.
@@ -25,12 +25,13 @@ const LIMIT: f64 = 0.15;
 const EXPERIMENT: &str = "experiments/scripted";
 const MISS: &str = "judge.temperature=0.7";
 
-const COMMANDS: [(&str, &[&str]); 5] = [
+const COMMANDS: [(&str, &[&str]); 6] = [
     ("run", &["run", EXPERIMENT]),
     ("plan", &["plan", EXPERIMENT]),
     ("plan, a miss", &["plan", EXPERIMENT, "--set", MISS]),
     // Without a recorded plan to compare with, the nearest of all runs is looked for.
     ("plan, a miss of a new name", &["plan", EXPERIMENT, "--set", MISS, "--set", "name=other"]),
+    ("sql, select 1", &["sql", "select 1"]),
     ("sql, count of runs", &["sql", "select count(*) from runs"]),
 ];
 

@@ -7,7 +7,7 @@ CREATE TABLE reference_logps (
     rejected_tokens    INTEGER NOT NULL
 );
 COMMENT ON TABLE reference_logps IS 'One row per kept pair: log-probabilities of both sides under the reference model of DPO';
-COMMENT ON COLUMN reference_logps.pair_id IS 'The pair';
+COMMENT ON COLUMN reference_logps.pair_id IS 'The pair whose sides were scored';
 COMMENT ON COLUMN reference_logps.ref_chosen_logps IS 'Summed log-probability of the chosen side, in nats, at most 0';
 COMMENT ON COLUMN reference_logps.ref_rejected_logps IS 'Summed log-probability of the rejected side, in nats, at most 0';
 COMMENT ON COLUMN reference_logps.chosen_tokens IS 'Tokens of the chosen side';

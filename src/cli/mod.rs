@@ -36,15 +36,17 @@ use crate::store::Store;
 )]
 struct Args {
     /// Keep tables in this folder
-    #[arg(long, global = true, env = "MRX_STORE", value_name = "DIR", default_value = ".mrx")]
+    #[arg(long, env = "MRX_STORE", value_name = "DIR", default_value = ".mrx")]
+    #[arg(global = true, hide_env_values = true, help_heading = "Everywhere")]
     store: PathBuf,
 
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colour; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[arg(global = true, help_heading = "Everywhere")]
     color: Color,
 
     /// Say nothing but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
     quiet: bool,
 
     #[command(subcommand)]

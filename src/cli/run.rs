@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);
     }
-    failures(summary, args, ui)
+    failures(summary, ui)
 }
 
 fn tell(summary: &Summary, spent: f64, ui: &Ui) {
@@ -63,7 +63,7 @@ fn tell(summary: &Summary, spent: f64, ui: &Ui) {
 }
 
 /// Prints each node's error; the worst of them decides the exit code.
-fn failures(summary: Summary, args: &Args, ui: &Ui) -> Result<(), Failure> {
+fn failures(summary: Summary, ui: &Ui) -> Result<(), Failure> {
     let mut worst = None;
     for (nodes, error) in by_message(summary.failed) {
         let mut failure = Failure::of(error);
@@ -72,9 +72,8 @@ fn failures(summary: Summary, args: &Args, ui: &Ui) -> Result<(), Failure> {
             failure.kind = Kind::Stage;
         }
         if failure.hints.is_empty() {
-            let again =
-                format!("what was made is kept; `mrx run {}` goes on", args.experiment.display());
-            failure.hints.push(again);
+            let again = "what was made is kept; once this is mended, the same command goes on";
+            failure.hints.push(again.to_owned());
         }
         if let Some(earlier) = worst.replace(failure) {
             ui.failure(&earlier);

@@ -169,14 +169,16 @@ impl Completer for Assistant {
         let start = before
             .rfind(|c| !is_name(c))
             .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
-        Ok((start, self.names(&before[start..], line)))
+        Ok((start, self.names(&before[start..], &before[..start], line)))
     }
 }
 
 impl Assistant {
     /// Views, the columns of views that the statement mentions (of all where it mentions none),
-    /// and key words, that start with what was typed.
-    fn names(&self, typed: &str, line: &str) -> Vec<Pair> {
+    /// and key words, that start with what was typed; after FROM and the like, views alone.
+    fn names(&self, typed: &str, before: &str, line: &str) -> Vec<Pair> {
+        let word = before.split_whitespace().last().unwrap_or_default().to_lowercase();
+        let wants_view = ["from", "join", "describe", "summarize"].contains(&word.as_str());
         let mentioned =
             |view: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == view);
         let any = self.columns.iter().any(|(view, _)| mentioned(view));
@@ -188,8 +190,8 @@ impl Assistant {
             .iter()
             .map(|word| if lower { word.to_lowercase() } else { (*word).to_owned() });
         let mut names: Vec<String> = views
-            .chain(columns)
-            .chain(keywords.filter(|_| !typed.is_empty()))
+            .chain(columns.filter(|_| !wants_view))
+            .chain(keywords.filter(|_| !typed.is_empty() && !wants_view))
             .filter(|name| name.len() >= typed.len() && name.is_char_boundary(typed.len()))
             .filter(|name| name[..typed.len()].eq_ignore_ascii_case(typed))
             .collect();
@@ -210,9 +212,12 @@ mod tests {
             vec![column("pairs", "kept"), column("prompts", "prompt"), column("pairs", "chosen")];
         let offered = |typed: &str, line: &str| -> Vec<String> {
             let assistant = Assistant { columns: columns.clone() };
-            assistant.names(typed, line).into_iter().map(|pair| pair.replacement).collect()
+            let before = line.split_once(typed).map_or("", |(before, _)| before);
+            let names = assistant.names(typed, before, line);
+            names.into_iter().map(|pair| pair.replacement).collect()
         };
-        assert_eq!(offered("p", "from p"), ["pairs", "pivot", "prompt", "prompts"]);
+        assert_eq!(offered("p", "select p"), ["pairs", "pivot", "prompt", "prompts"]);
+        assert_eq!(offered("p", "x from p"), ["pairs", "prompts"], "after FROM, views alone");
         assert_eq!(offered("k", "select k from pairs"), ["kept"]);
         assert_eq!(
             offered("pr", "select pr from pairs"),

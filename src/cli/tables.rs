@@ -11,19 +11,12 @@ use crate::query::{self, Sink, emit, sink};
 /// A format of data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For a person at a terminal
     Table,
-    /// One JSON array
     Json,
-    /// One JSON object a line
     Jsonl,
-    /// Comma-separated values
     Csv,
-    /// A Markdown table
     Markdown,
-    /// One Parquet file
     Parquet,
-    /// An Arrow IPC stream
     Arrow,
 }
 

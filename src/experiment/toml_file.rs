@@ -163,7 +163,7 @@ fn lay_over<'i>(
         let entry = table.entry(Spanned::new(span.clone(), Cow::Borrowed(key))).or_insert_with(new);
         table = match entry.get_mut() {
             DeValue::Table(inner) => inner,
-            other => return Err(format!("`{key}` is a {}, not a table", other.type_str())),
+            _ => return Err(format!("`{key}` holds a value, not a table")),
         };
     }
     // Insert would keep the old key, and with it a place in the file that is not the value's.

@@ -7,11 +7,13 @@ mod inputs;
 mod schema;
 mod session;
 mod syntax;
+mod table_text;
 
 pub use catalogue::Catalogue;
-pub use format::{Format, Sink, TableText, emit, sink};
+pub use format::{Format, Sink, emit, sink};
 pub use gate::Refused;
 pub use inputs::{Column, Inputs, InputsError};
 pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, keys, references};
 pub use session::{Error, Session};
 pub use syntax::Place;
+pub use table_text::TableText;

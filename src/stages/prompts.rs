@@ -109,12 +109,6 @@ impl Prompts {
 
 /// Says how the query's columns become those of [`Given`].
 fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
-    let unknown = columns.iter().find(|column| !COLUMNS.contains(&column.name.as_str()));
-    if let Some(Column { name, .. }) = unknown {
-        let mut near = COLUMNS.into_iter().filter(|k| strsim::damerau_levenshtein(k, name) <= 2);
-        let near = near.next().map(ToOwned::to_owned);
-        return Err(BadPrompts::UnknownColumn { found: name.clone(), near });
-    }
     let kind_of = |name: &str| columns.iter().find(|c| c.name == name).map(|c| c.kind.as_str());
     let prompt = match kind_of("prompt") {
         None => {
@@ -135,6 +129,12 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
             });
         }
     };
+    let unknown = columns.iter().find(|column| !COLUMNS.contains(&column.name.as_str()));
+    if let Some(Column { name, .. }) = unknown {
+        let mut near = COLUMNS.into_iter().filter(|k| strsim::damerau_levenshtein(k, name) <= 2);
+        let near = near.next().map(ToOwned::to_owned);
+        return Err(BadPrompts::UnknownColumn { found: name.clone(), near });
+    }
     let optional = COLUMNS[1..].iter().map(|name| match kind_of(name) {
         Some(_) => format!("{name}::VARCHAR AS {name}"),
         None => format!("NULL::VARCHAR AS {name}"),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -48,11 +49,13 @@ impl Store {
         let wrote = |source: io::Error| Error::write(&path, source);
         let mut waiting = Some(waiting);
         loop {
-            file::create_folder(&folder)?;
-            let lock = match File::options().create(true).truncate(false).write(true).open(&path) {
+            let opened = fs::create_dir_all(&folder).and_then(|()| {
+                File::options().create(true).truncate(false).write(true).open(&path)
+            });
+            let lock = match opened {
                 Ok(lock) => lock,
-                // The winner of the race has just removed the folder: make it anew.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                // The winner of the race is removing the folder at this moment: make it anew.
+                Err(e) if is_fleeting(&e) => continue,
                 Err(source) => return Err(wrote(source)),
             };
             match lock.try_lock() {
@@ -65,7 +68,9 @@ impl Store {
                 }
                 Err(TryLockError::Error(source)) => return Err(wrote(source)),
             }
-            if path.exists() {
+            // The lock counts only if the file is still the one that others find at this place.
+            let (held, found) = (lock.metadata().map_err(wrote)?, fs::metadata(&path));
+            if found.is_ok_and(|found| found.ino() == held.ino()) {
                 return Ok(Partial { folder, _lock: lock });
             }
         }
@@ -87,6 +92,12 @@ impl Store {
         }
         Ok(rows)
     }
+}
+
+/// What making and removing the same folder at once can come to.
+fn is_fleeting(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotFound)
 }
 
 impl Partial {
@@ -139,7 +150,11 @@ impl Partial {
     /// # Errors
     /// [`Error::Write`] where it cannot be removed.
     pub fn discard(self) -> Result<(), Error> {
-        fs::remove_dir_all(&self.folder).map_err(|source| Error::write(&self.folder, source))
+        match fs::remove_dir_all(&self.folder) {
+            // Another process has just looked in at the same run; it tidies up after itself.
+            Err(e) if is_fleeting(&e) => Ok(()),
+            removed => removed.map_err(|source| Error::write(&self.folder, source)),
+        }
     }
 }
 

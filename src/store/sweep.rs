@@ -51,33 +51,41 @@ struct Reachable {
 }
 
 impl Reachable {
-    /// Follows every root through the digests that manifests speak of.
-    fn from(roots: impl IntoIterator<Item = Digest>, manifests: &[Manifest]) -> Self {
-        let by_run: BTreeMap<Digest, &Manifest> = manifests.iter().map(|m| (m.run, m)).collect();
-        let mut makers: BTreeMap<Digest, Vec<&Manifest>> = BTreeMap::new();
-        for manifest in manifests {
-            for object in objects_of(manifest) {
-                makers.entry(object).or_default().push(manifest);
-            }
+    /// A recorded plan lists every run it stands on, so its runs are kept as they are.
+    fn keep(&mut self, run: Digest, by_run: &BTreeMap<Digest, &Manifest>) {
+        if let Some(manifest) = by_run.get(&run)
+            && self.runs.insert(run)
+        {
+            self.objects.extend(objects_of(manifest));
         }
-        let mut reached = Self::default();
-        let mut open: Vec<Digest> = roots.into_iter().collect();
-        while let Some(digest) = open.pop() {
-            if let Some(manifest) = by_run.get(&digest) {
-                if reached.runs.insert(digest) {
-                    reached.objects.extend(objects_of(manifest));
-                    open.extend(digests_in(&manifest.key));
-                }
-            } else if reached.objects.insert(digest) {
-                open.extend(makers.get(&digest).into_iter().flatten().map(|maker| maker.run));
-            } else {
-                // An object that an earlier run brought in: its maker is reached through its key.
-                let makers = makers.get(&digest).into_iter().flatten();
-                open.extend(makers.map(|m| m.run).filter(|run| !reached.runs.contains(run)));
-            }
-        }
-        reached
     }
+
+    /// A pin keeps what it was made from too: its inputs, and a run that made each of them.
+    fn keep_with_ancestors(&mut self, pin: Digest, manifests: &[Manifest]) {
+        let by_run = by_run(manifests);
+        let mut open = vec![pin];
+        while let Some(digest) = open.pop() {
+            if self.runs.contains(&digest) {
+                continue;
+            }
+            if let Some(manifest) = by_run.get(&digest) {
+                self.keep(digest, &by_run);
+                open.extend(digests_in(&manifest.key));
+                continue;
+            }
+            self.objects.insert(digest);
+            // Several runs may have made the same bytes; one that is kept anyway will do.
+            let makers = manifests.iter().filter(|m| objects_of(m).any(|object| object == digest));
+            let makers: Vec<Digest> = makers.map(|maker| maker.run).collect();
+            if !makers.iter().any(|maker| self.runs.contains(maker)) {
+                open.extend(makers.first());
+            }
+        }
+    }
+}
+
+fn by_run(manifests: &[Manifest]) -> BTreeMap<Digest, &Manifest> {
+    manifests.iter().map(|manifest| (manifest.run, manifest)).collect()
 }
 
 fn objects_of(manifest: &Manifest) -> impl Iterator<Item = Digest> + '_ {
@@ -103,10 +111,11 @@ impl Store {
     pub fn sweep(&self, now: SystemTime, grace: Duration) -> Result<Sweep, Error> {
         let manifests = self.manifests()?;
         let planned = self.plans()?.into_iter().flat_map(|plan| plan.nodes);
-        let planned = planned.filter_map(|node| node.run);
-        let roots: Vec<Digest> =
-            planned.chain(self.pins()?.into_iter().map(|pin| pin.digest)).collect();
-        let reached = Reachable::from(roots.iter().copied(), &manifests);
+        let planned: BTreeSet<Digest> = planned.filter_map(|node| node.run).collect();
+        let runs = by_run(&manifests);
+        let mut reached = Reachable::default();
+        planned.iter().for_each(|run| reached.keep(*run, &runs));
+        self.pins()?.iter().for_each(|pin| reached.keep_with_ancestors(pin.digest, &manifests));
         let mut sweep = Sweep::default();
         let mut judge = |kind, path: PathBuf, why: &str| -> Result<(), Error> {
             let (bytes, modified) = measure(&path)?;
@@ -134,7 +143,7 @@ impl Store {
             }
         }
         for path in file::list(&self.partial_folder())? {
-            if name_of(&path).parse().is_ok_and(|run| !roots.contains(&run)) {
+            if name_of(&path).parse().is_ok_and(|run| !planned.contains(&run)) {
                 judge("partial", path, "unfinished, and in no plan now")?;
             }
         }

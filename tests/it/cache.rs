@@ -96,7 +96,7 @@ fn one_node_brings_what_it_stands_on_and_nothing_else() {
     let lab = Lab::with_loop();
     lab.mrx(&["run", "loop", "pair.m0"]).success().says("8 made");
     lab.mrx(&["run", "loop", "pair.m0"]).success().says("nothing to do: all 8 nodes");
-    lab.mrx(&["run", "loop", "pear.m0"]).fails_with(2).says("did you mean `pair.m0`?");
+    lab.mrx(&["run", "loop", "pairs.m0"]).fails_with(2).says("did you mean `pair.m0`?");
     lab.mrx(&["run", "loop"]).success().says("22 made, 8 reused");
 }
 

@@ -34,10 +34,10 @@ fn the_instructions_of_alpaca_eval_are_prompts() {
     let lab = prompts_of(&data.join("alpaca_eval/instructions.jsonl"), sql, "201");
     assert_eq!(
         lab.ask("SELECT count(DISTINCT prompt) FROM prompts"),
-        "201",
-        "m3 alone was asked for"
+        "804",
+        "four disjoint shares of 201"
     );
-    assert_eq!(lab.ask("SELECT count(*) FROM responses"), "1407");
+    assert_eq!(lab.ask("SELECT count(*) FROM responses"), "5628");
     lab.mrx(&["run", "loop", "--set", "prompts.per_iteration=202"])
         .fails_with(3)
         .says("the query gives 805 prompts; 4 iterations of 202 need 808");
@@ -49,6 +49,6 @@ fn the_first_turns_of_mt_bench_are_prompts() {
     let file = data.join("mt_bench/question.jsonl");
     let sql = "SELECT turns[1] AS prompt, category, reference[1] AS reference FROM read_json('prompts.jsonl')";
     let lab = prompts_of(&file, sql, "20");
-    assert_eq!(lab.ask("SELECT count(*) FROM prompts"), "20");
-    assert_eq!(lab.ask("SELECT count(category) FROM prompts"), "20");
+    assert_eq!(lab.ask("SELECT count(*) FROM prompts"), "80");
+    assert_eq!(lab.ask("SELECT count(category) FROM prompts"), "80");
 }

@@ -158,7 +158,7 @@ fn an_override_is_blamed_by_name() {
     exit 1
     ");
     assert_snapshot!(report("seed.deep=1"), @"
-    error: --set seed.deep=1: `seed` is a integer, not a table
+    error: --set seed.deep=1: `seed` holds a value, not a table
     ---
     exit 1
     ");

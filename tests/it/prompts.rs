@@ -21,9 +21,9 @@ fn what_is_no_prompt_is_refused_by_row() {
     assert_snapshot!(refused("SELECT instruction FROM 'prompts.jsonl'"), @"
     1/1  prompts.m0                            failed
     0 made, 1 failed in TIME
-    error: prompts.m0: the query gives a column `instruction`; prompts have prompt, reference, category and source
+    error: prompts.m0: the query gives no column `prompt`; it gives instruction
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -32,7 +32,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: the query gives a column `categroy`; prompts have prompt, reference, category and source (did you mean `category`?)
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -41,7 +41,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: column `prompt` is BIGINT; expected VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -50,7 +50,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: row 3 has no prompt: it is NULL
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -59,7 +59,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: row 3 has no prompt: it is empty
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -68,7 +68,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: rows 2 and 4 are the same prompt: `b`
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -77,7 +77,7 @@ fn what_is_no_prompt_is_refused_by_row() {
     0 made, 1 failed in TIME
     error: prompts.m0: the query gives 3 prompts; 4 iterations of 1 need 4
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -93,7 +93,7 @@ fn sql_that_does_not_parse_keeps_its_place() {
     2 | FORM 'prompts.jsonl'
       | ^
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     "#);
@@ -102,7 +102,7 @@ fn sql_that_does_not_parse_keeps_its_place() {
     0 made, 1 failed in TIME
     error: prompts.m0: expected one query (SELECT, FROM, VALUES or WITH)
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -111,7 +111,7 @@ fn sql_that_does_not_parse_keeps_its_place() {
     0 made, 1 failed in TIME
     error: prompts.m0: expected one query (SELECT, FROM, VALUES or WITH)
 
-    hint: what was made is kept; `mrx run loop` goes on
+    hint: what was made is kept; once this is mended, the same command goes on
     ---
     exit 3
     ");
@@ -126,7 +126,6 @@ fn a_query_that_would_not_say_the_same_twice_is_refused() {
         ),
         ("SELECT uuid()::VARCHAR AS prompt FROM range(9)", "`uuid()` changes"),
         ("SELECT now()::VARCHAR AS prompt", "changes from call to call"),
-        ("SELECT current_date::VARCHAR AS prompt", "changes from call to call"),
         ("SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9", "LIMIT without an ORDER BY"),
         (
             "SELECT prompt FROM (SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9)",

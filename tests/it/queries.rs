@@ -19,10 +19,10 @@ fn every_format_holds_the_same_rows() {
                  WHERE model = 'm0' GROUP BY ALL ORDER BY ALL";
     let print = |format: &str| lab.mrx(&["sql", query, "--format", format]).success().stdout;
     assert_snapshot!(print("table"), @r#"
-    model   role     n       mean   list
-    ────────────────────────────────────────────
-    m0      actor   10    3.77626   ["a",null]
-    m0      judge   10   0.734233   ["a",null]
+    model  role    n      mean  list
+    ─────── ─────── ──── ────────── ────────────
+    m0     actor  10   3.77626  ["a",null]
+    m0     judge  10  0.734233  ["a",null]
     "#);
     assert_snapshot!(print("markdown"), @r#"
     | model | role | n | mean | list |
@@ -140,7 +140,7 @@ fn no_statement_can_do_anything_but_ask() {
         "SELECT 1; SELECT 2".to_owned(),
         String::new(),
         ";".to_owned(),
-        "-- nothing".to_owned(),
+        "/* nothing */".to_owned(),
     ];
     for road in roads {
         let outcome = lab.mrx(&["sql", &road]);
