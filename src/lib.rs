@@ -1,4 +1,32 @@
-//! mrx
+//! `mrx` runs the Meta-Rewarding loop (Wu et al., EMNLP 2025) and keeps every row.
+//!
+//! ```text
+//! FACE     main  >  cli  >  report                 talks to people
+//! STUDY    experiment  >  stages  >  records       knows what is asked
+//!          ----------------+-------------------
+//! CRAFT    train  >  model |  runner  >            ENGINE
+//!          stats           |  query   >  store
+//!          what is computed|  what is kept, and when it is made again
+//! ```
+//!
+//! `a > b`: a stands on b. Imports run down or to the right; none runs up, none crosses the middle
+//! wall. The engine has never heard of a prompt; the craft has never heard of a table. They meet in
+//! [`stages`] alone.
+//!
+//! - [`cli`]: one file per command; every byte leaves through its `ui`, every exit code through
+//!   its `failure`
+//! - [`experiment`]: a TOML file and the plan it expands to
+//! - [`stages`]: the verbs of the loop, in the order in which data flows
+//! - [`records`]: the rows, one file per table
+//! - [`runner`]: what is made again: stages, run keys, claims, resume by shard, events
+//! - [`query`]: DuckDB: a view per table, SQL in, Arrow out
+//! - [`store`]: what is kept: objects by digest, tables, manifests, verify, sweep
+//! - [`model`]: text in, text out
+//! - [`stats`]: numbers in, numbers out
+//!
+//! Seven words: a **record** (row) stands in a **table**, named by its **digest**; a **stage** turns
+//! tables into tables; a **node** is a stage with a place in an **experiment**; a **model** turns text
+//! into text, and pairs into a new model.
 
 pub mod cli;
 pub mod experiment;

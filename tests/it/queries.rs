@@ -20,7 +20,7 @@ fn every_format_holds_the_same_rows() {
     let print = |format: &str| lab.mrx(&["sql", query, "--format", format]).success().stdout;
     assert_snapshot!(print("table"), @r#"
     model  role    n      mean  list
-    ─────── ─────── ──── ────────── ────────────
+    ───────────────────────────────────────
     m0     actor  10   3.77626  ["a",null]
     m0     judge  10  0.734233  ["a",null]
     "#);
