@@ -12,7 +12,7 @@ use super::sql::print_query;
 use super::tables::Format;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
-use crate::query::{Session, TABLES, ddl_of};
+use crate::query::{Session, TABLES, ddl_of, documents};
 use crate::store::{Digest, Manifest, Store, read_schema};
 
 /// Print a node, a run, an object, or the schemas
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
             ui.print(&text_of(&store, &manifest)?)?;
             let session = Session::open(&store)?;
             for (name, table) in &manifest.tables {
-                ui.print(&format!("\n{name}"))?;
+                ui.print(&format!("\n{}", columns_of(name)?))?;
                 rows_of(&session, &store, table.object, args.rows, ui)?;
             }
             Ok(())
@@ -83,6 +83,17 @@ fn schema(table: Option<&str>, ui: &Ui) -> Result<(), Failure> {
     let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
     let failure = Failure::new(Kind::Usage, format!("there is no table `{table}`"));
     Err(failure.hint(format!("one of {}", names.join(", "))))
+}
+
+/// Names the columns of a table; `--schema` says what they mean.
+fn columns_of(table: &str) -> Result<String, Failure> {
+    let documents = documents()?;
+    let Some(document) = documents.into_iter().find(|document| document.name == table) else {
+        return Ok(table.to_owned());
+    };
+    let columns: Vec<String> =
+        document.columns.iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+    Ok(format!("{table} ({})", columns.join(", ")))
 }
 
 fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {

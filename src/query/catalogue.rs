@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::schema::TABLES;
+use super::schema::{TABLES, without_comments};
 use crate::store::{Digest, Error, Manifest, Store};
 
 /// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
@@ -35,7 +35,8 @@ struct Part {
 pub struct Catalogue {
     store: Store,
     parts: BTreeMap<String, Vec<Part>>,
-    has_runs: bool,
+    /// Any run that is finished, where there is one.
+    some_run: Option<Digest>,
     has_plans: bool,
 }
 
@@ -66,23 +67,47 @@ impl Catalogue {
                 }
             }
         }
-        let has_runs = !store.run_keys()?.is_empty();
-        Ok(Self { store: store.clone(), parts, has_runs, has_plans: !plans.is_empty() })
+        let some_run = match parts.values().flatten().next() {
+            Some(part) => Some(part.run),
+            None => store.run_keys()?.first().copied(),
+        };
+        Ok(Self { store: store.clone(), parts, some_run, has_plans: !plans.is_empty() })
     }
 
     /// Returns the script that defines every view.
     #[must_use]
     pub fn script(&self) -> String {
+        self.script_reading(&self.all_manifests())
+    }
+
+    /// Returns the same script for a session of mrx. DuckDB reads what a view reads once when the
+    /// view is made: here that is one manifest, and all of them only when somebody asks.
+    pub(super) fn session_script(&self) -> String {
+        let all = self.all_manifests();
+        let one = self.some_run.map_or_else(|| all.clone(), |run| self.manifests(&run.to_hex()));
+        let script = self.script_reading("getvariable('manifests')");
+        format!("SET VARIABLE manifests = {one};\n{script}SET VARIABLE manifests = {all};\n")
+    }
+
+    fn all_manifests(&self) -> String {
+        self.manifests("*")
+    }
+
+    fn manifests(&self, name: &str) -> String {
+        quote(&self.store.runs_folder().join(format!("{name}.json")).to_string_lossy())
+    }
+
+    fn script_reading(&self, manifests: &str) -> String {
         let mut script = String::from("CREATE SCHEMA IF NOT EXISTS declared;\nUSE declared;\n");
         for (_, ddl) in TABLES {
-            script.push_str(ddl);
+            script.push_str(without_comments(ddl));
         }
         script.push_str("USE main;\n");
         script.push_str(MACROS);
         for (table, _) in TABLES {
             let _ = writeln!(script, "CREATE VIEW {table} AS\n{};", self.view(table));
         }
-        script.push_str(&self.runs());
+        script.push_str(&self.runs(manifests));
         script.push_str(&self.nodes());
         script.push_str(LINEAGE);
         script
@@ -124,14 +149,13 @@ impl Catalogue {
         format!("read_parquet({})", quote(&self.store.object_path(object).to_string_lossy()))
     }
 
-    fn runs(&self) -> String {
+    fn runs(&self, manifests: &str) -> String {
         let columns = "{run: 'VARCHAR', experiment: 'VARCHAR', node: 'VARCHAR', key: 'JSON', \
             tables: 'MAP(VARCHAR, STRUCT(object VARCHAR, rows UBIGINT, bytes UBIGINT))', \
             cost: 'STRUCT(started TIMESTAMP, seconds DOUBLE, attempts INTEGER)'}";
-        let files = self.store.runs_folder().join("*.json");
-        let source = if self.has_runs {
-            let files = quote(&files.to_string_lossy());
-            format!("read_json({files}, columns = {columns}, maximum_object_size = 268435456)")
+        let source = if self.some_run.is_some() {
+            let options = "format = 'unstructured', maximum_object_size = 268435456";
+            format!("read_json({manifests}, columns = {columns}, {options})")
         } else {
             "(SELECT NULL::VARCHAR AS run, NULL::VARCHAR AS experiment, NULL::VARCHAR AS node, \
              NULL::JSON AS key, NULL::MAP(VARCHAR, STRUCT(object VARCHAR, rows UBIGINT, bytes UBIGINT)) AS tables, \
@@ -152,16 +176,16 @@ impl Catalogue {
         let source = if self.has_plans {
             let files = quote(&self.store.plans_folder().join("*.json").to_string_lossy());
             format!(
-                "(SELECT experiment, unnest(nodes) AS n FROM read_json({files}, columns = \
-                 {{experiment: 'VARCHAR', nodes: 'STRUCT(node VARCHAR, model VARCHAR, run VARCHAR)[]'}}))"
+                "(SELECT experiment, unnest(nodes) AS n, generate_subscripts(nodes, 1) - 1 AS position \
+                 FROM read_json({files}, columns = {{experiment: 'VARCHAR', nodes: 'STRUCT(node VARCHAR, model VARCHAR, run VARCHAR)[]'}}))"
             )
         } else {
-            "(SELECT NULL::VARCHAR AS experiment, NULL::STRUCT(node VARCHAR, model VARCHAR, run VARCHAR) AS n) \
-             WHERE false"
+            "(SELECT NULL::VARCHAR AS experiment, NULL::STRUCT(node VARCHAR, model VARCHAR, run VARCHAR) AS n, \
+             NULL::BIGINT AS position) WHERE false"
                 .to_owned()
         };
         format!(
-            "CREATE VIEW nodes AS SELECT p.experiment, p.n.node AS node, \
+            "CREATE VIEW nodes AS SELECT p.experiment, p.position, p.n.node AS node, \
              split_part(p.n.node, '.', 1) AS stage, p.n.model AS model, p.n.run AS run, \
              r.run IS NOT NULL AS finished, r.rows, r.bytes, r.started, r.seconds, r.attempts\n\
              FROM (SELECT * FROM {source}) p LEFT JOIN runs r ON p.n.run = r.run;\n"
@@ -171,19 +195,23 @@ impl Catalogue {
 
 const NOT_READ: &str = "NULL::VARCHAR AS status, NULL::VARCHAR AS rule";
 
-/// Which run made what another run read: one row per input of a run.
+/// What each node read, and the node that made it: of several that made the same bytes, the
+/// nearest before. Files from outside the store were made by none.
 const LINEAGE: &str = "\
 CREATE VIEW lineage AS
 WITH read AS (
-    SELECT run, i.key AS input, i.value->>'$' AS object
-    FROM runs, json_each(runs.key->'inputs') i
+    SELECT n.experiment, n.position, n.node, n.run, i.key AS input, i.value->>'$' AS object
+    FROM nodes n JOIN runs r ON r.run = n.run, json_each(r.key->'inputs') i
 ), made AS (
-    SELECT run, t.key AS table_name, t.value.object AS object
-    FROM (SELECT run, unnest(map_entries(tables)) AS t FROM runs)
+    SELECT experiment, position, node, run, t.key AS table_name, t.value.object AS object
+    FROM (SELECT n.*, unnest(map_entries(r.tables)) AS t FROM nodes n JOIN runs r ON r.run = n.run)
 )
-SELECT n.experiment, n.node, read.run, read.input, read.object,
-    m.run AS from_run, m.table_name AS from_table
-FROM nodes n JOIN read ON read.run = n.run LEFT JOIN made m ON m.object = read.object;
+SELECT read.experiment, read.node, read.run, read.input, read.object,
+    arg_max(made.node, made.position) AS from_node, arg_max(made.run, made.position) AS from_run,
+    arg_max(made.table_name, made.position) AS from_table
+FROM read LEFT JOIN made ON made.experiment = read.experiment AND made.object = read.object
+    AND made.position < read.position
+GROUP BY ALL;
 ";
 
 /// A table that no run has made yet has its columns all the same.

@@ -74,7 +74,7 @@ impl Session {
     pub fn open(store: &Store) -> Result<Self, Error> {
         let catalogue = Catalogue::open(store)?;
         let connection = Connection::open_in_memory_with_flags(closed()?)?;
-        connection.execute_batch(&catalogue.script())?;
+        connection.execute_batch(&catalogue.session_script())?;
         let folders = [store.objects_folder(), store.runs_folder(), store.plans_folder()];
         let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
         connection.execute_batch(&lock_down("allowed_directories", &folders))?;

@@ -34,7 +34,7 @@ impl HashedFile {
 
     /// Syncs the bytes and gives them their place, which `place` derives from their digest.
     ///
-    /// A file already there is kept: for an object it holds the same bytes.
+    /// A file already there is replaced: its name promises the same bytes, and it may be damaged.
     pub(super) fn finish(
         self,
         place: impl FnOnce(Digest) -> PathBuf,
@@ -43,9 +43,6 @@ impl HashedFile {
         let path = place(digest);
         let wrote = |source: io::Error| Error::write(&path, source);
         let file = self.writer.into_inner().map_err(|e| wrote(e.into_error()))?;
-        if path.exists() {
-            return Ok((digest, self.bytes));
-        }
         let parent = path.parent().unwrap_or(&path);
         create_folder(parent)?;
         file.as_file().sync_all().map_err(wrote)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::objects::name_of;
@@ -131,7 +132,7 @@ impl Store {
     /// # Errors
     /// As [`Store::manifest`].
     pub fn manifests(&self) -> Result<Vec<Manifest>, Error> {
-        let runs = self.run_keys()?.into_iter();
+        let runs = self.run_keys()?.into_par_iter();
         runs.filter_map(|run| self.manifest(run).transpose()).collect()
     }
 

@@ -114,8 +114,12 @@ impl Store {
         let planned: BTreeSet<Digest> = planned.filter_map(|node| node.run).collect();
         let runs = by_run(&manifests);
         let mut reached = Reachable::default();
-        planned.iter().for_each(|run| reached.keep(*run, &runs));
-        self.pins()?.iter().for_each(|pin| reached.keep_with_ancestors(pin.digest, &manifests));
+        for run in &planned {
+            reached.keep(*run, &runs);
+        }
+        for pin in self.pins()? {
+            reached.keep_with_ancestors(pin.digest, &manifests);
+        }
         let mut sweep = Sweep::default();
         let mut judge = |kind, path: PathBuf, why: &str| -> Result<(), Error> {
             let (bytes, modified) = measure(&path)?;

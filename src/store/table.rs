@@ -40,8 +40,8 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 /// Rows that go to the encoder together; every group is a whole number of these.
 const CHUNK_ROWS: usize = 2048;
 
-/// Row groups that may be encoding while the next one fills.
-const IN_FLIGHT: usize = 2;
+/// Row groups that may be encoding while the next one fills: each holds some 128 MiB of rows.
+const IN_FLIGHT: usize = 1;
 
 type Encoded = Result<Vec<ArrowColumnChunk>, ParquetError>;
 
@@ -155,7 +155,7 @@ impl<R: Record> TableWriter<R> {
         let (done, encoded) = sync_channel(1);
         rayon::spawn(move || {
             // The receiver is gone only when the table was given up.
-            let _ = done.send(encode(writers, &chunks));
+            let _ = done.send(encode(writers, chunks));
         });
         self.in_flight.push_back(encoded);
         if self.in_flight.len() > IN_FLIGHT { self.append_oldest() } else { Ok(()) }
@@ -216,7 +216,8 @@ fn properties<R: Record>() -> WriterProperties {
         .build()
 }
 
-fn encode(mut writers: Vec<ArrowColumnWriter>, chunks: &[RecordBatch]) -> Encoded {
+/// Encodes a row group, letting go of each chunk as it goes.
+fn encode(mut writers: Vec<ArrowColumnWriter>, chunks: Vec<RecordBatch>) -> Encoded {
     for chunk in chunks {
         let mut writers = writers.iter_mut();
         for (field, column) in chunk.schema_ref().fields().iter().zip(chunk.columns()) {

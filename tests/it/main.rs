@@ -1,4 +1,9 @@
 //! Every integration test in one binary: each extra binary would link DuckDB again.
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, and one that is skipped says so"
+)]
 
 mod architecture;
 mod cache;

@@ -61,6 +61,7 @@ fn an_object_cut_short_is_told_by_name() {
     damage(&lab.object("scripted", "judge.m1/judgements"), |bytes| bytes.truncate(500));
     lab.mrx(&["sql", "SELECT count(*) FROM judgements"]).fails_with(4).says("its manifest says");
     lab.mrx(&["run", "loop"]).success().says("cut short; it is made again").says("1 made");
+    lab.mrx(&["store", "verify"]).success().says("all is well");
 }
 
 #[test]
