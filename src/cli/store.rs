@@ -70,16 +70,17 @@ pub(super) fn run(command: &Command, place: &Place, ui: &Ui) -> Result<(), Failu
 
 fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
+    // What a run has in hand must not be taken for damage and removed.
+    let _lock = repair.then(|| store.lock_for_sweep()).transpose()?;
     let verified = store.verify()?;
     for finding in &verified.findings {
-        let (word, label) = match finding.damage {
-            Damage::Damaged => ("damaged", Label::Error),
-            Damage::Missing => ("missing", Label::Error),
-            Damage::Foreign => ("foreign", Label::Warning),
+        let word = match finding.damage {
+            Damage::Damaged => "damaged",
+            Damage::Missing => "missing",
+            Damage::Foreign => "foreign",
         };
         let path = finding.path.strip_prefix(store.root()).unwrap_or(&finding.path);
         ui.print(&format!("{word}  {}  {}", path.display(), finding.note))?;
-        let _ = label;
     }
     let looked = format!(
         "{} objects ({}) and {} runs looked at",
@@ -92,7 +93,6 @@ fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
         return Ok(());
     }
     if repair {
-        let _lock = store.lock_for_sweep()?;
         let removed = store.remove_damaged(&verified.findings)?;
         ui.say(&format!("{removed} damaged files removed"));
         ui.hint("`mrx run` makes again what is missing");

@@ -45,6 +45,14 @@ pub enum InputsError {
         /// Those that are declared.
         declared: String,
     },
+    /// It names a file in a way that hides where the name stands.
+    #[error(
+        "the query names `{file}` in a way that cannot be bound to the declared file; write it as '{file}'"
+    )]
+    Unbound {
+        /// The file.
+        file: String,
+    },
     /// DuckDB refused or failed.
     #[error("{}", tidy(.0))]
     DuckDb(duckdb::Error),
@@ -200,13 +208,13 @@ fn bind(sql: &str, tree: &Value, files: &BTreeMap<String, PathBuf>) -> Result<St
                 if declared.is_empty() { "none".to_owned() } else { declared.join(", ") };
             return Err(InputsError::Undeclared { file: name, declared });
         };
-        for mark in ['\'', '"'] {
-            let written = format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}")));
-            if bound[offset..].starts_with(&written) {
-                bound
-                    .replace_range(offset..offset + written.len(), &quote(&path.to_string_lossy()));
-                break;
-            }
+        let path = quote(&path.to_string_lossy());
+        let written = ['\'', '"']
+            .map(|mark| format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}"))));
+        let rest = bound.get(offset..).unwrap_or_default();
+        match written.iter().find(|written| rest.starts_with(written.as_str())) {
+            Some(written) => bound.replace_range(offset..offset + written.len(), &path),
+            None => return Err(InputsError::Unbound { file: name }),
         }
     }
     Ok(bound)

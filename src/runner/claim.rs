@@ -25,21 +25,26 @@ pub struct Claim {
 }
 
 impl Lookup {
-    /// Looks a key up; calls `waiting` and then waits while another process makes that run.
+    /// Looks a key up. While another process makes that run, asks `go_on` again and again whether
+    /// to wait; `None` once the answer is no.
     ///
     /// # Errors
     /// Where the store cannot be read or written.
-    pub fn of(store: &Store, key: RunKey, waiting: impl FnOnce()) -> Result<Self, Error> {
+    pub fn of(
+        store: &Store,
+        key: RunKey,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<Option<Self>, Error> {
         if let Some(manifest) = finished(store, key.digest())? {
-            return Ok(Self::Hit(Box::new(manifest)));
+            return Ok(Some(Self::Hit(Box::new(manifest))));
         }
-        let partial = store.partial(key.digest(), waiting)?;
+        let Some(partial) = store.partial(key.digest(), go_on)? else { return Ok(None) };
         // Another process may have finished it while this one waited.
         if let Some(manifest) = finished(store, key.digest())? {
             partial.discard()?;
-            return Ok(Self::Hit(Box::new(manifest)));
+            return Ok(Some(Self::Hit(Box::new(manifest))));
         }
-        Ok(Self::Miss(Claim { key, partial }))
+        Ok(Some(Self::Miss(Claim { key, partial })))
     }
 }
 

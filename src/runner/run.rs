@@ -247,9 +247,15 @@ impl Runner<'_> {
     ) -> Result<Result<Manifest, FailedNode>, Error> {
         let name = &node.name;
         self.warn_if_lost(name, key.digest())?;
-        let waiting = || self.tell(Event::Waiting { node: name.clone() });
+        let mut told = false;
+        let go_on = || {
+            if !std::mem::replace(&mut told, true) {
+                self.tell(Event::Waiting { node: name.clone() });
+            }
+            !self.interrupt.requested()
+        };
         let run = key.digest();
-        match Lookup::of(self.store, key, waiting)? {
+        match Lookup::of(self.store, key, go_on)?.ok_or(Interrupted)? {
             Lookup::Hit(manifest) => {
                 summary.reused += 1;
                 let rows = rows_of(&manifest);

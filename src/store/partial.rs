@@ -4,6 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::FileReader;
@@ -39,15 +41,20 @@ impl Store {
         self.root().join("partial")
     }
 
-    /// Takes the lock of a run; calls `waiting` and then waits while another process holds it.
+    /// Takes the lock of a run. While another process holds it, asks `go_on` again and again
+    /// whether to wait; `None` once the answer is no.
     ///
     /// # Errors
     /// [`Error::Write`] where the store cannot be written.
-    pub fn partial(&self, run: Digest, waiting: impl FnOnce()) -> Result<Partial, Error> {
+    pub fn partial(
+        &self,
+        run: Digest,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Option<Partial>, Error> {
+        const PATIENCE: Duration = Duration::from_millis(20);
         let folder = self.partial_folder().join(run.to_hex());
         let path = folder.join("lock");
         let wrote = |source: io::Error| Error::write(&path, source);
-        let mut waiting = Some(waiting);
         loop {
             let opened = fs::create_dir_all(&folder).and_then(|()| {
                 File::options().create(true).truncate(false).write(true).open(&path)
@@ -60,18 +67,17 @@ impl Store {
             };
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    if let Some(waiting) = waiting.take() {
-                        waiting();
-                    }
-                    lock.lock().map_err(wrote)?;
+                Err(TryLockError::WouldBlock) if go_on() => {
+                    sleep(PATIENCE);
+                    continue;
                 }
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(source)) => return Err(wrote(source)),
             }
             // The lock counts only if the file is still the one that others find at this place.
             let (held, found) = (lock.metadata().map_err(wrote)?, fs::metadata(&path));
             if found.is_ok_and(|found| found.ino() == held.ino()) {
-                return Ok(Partial { folder, _lock: lock });
+                return Ok(Some(Partial { folder, _lock: lock }));
             }
         }
     }

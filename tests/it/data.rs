@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::lab::{Lab, PROJECT};
+use crate::lab::{Lab, PROJECT, skip};
 
 fn data() -> Option<PathBuf> {
     let default = || Path::new(PROJECT).join("../shared/data");
@@ -10,7 +10,7 @@ fn data() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("SKIPPED: there is no reference data at {}", folder.display());
+    skip(&format!("there is no reference data at {}", folder.display()));
     None
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -189,4 +190,9 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
             fs::copy(&path, target).unwrap();
         }
     }
+}
+
+/// Says that a test is skipped, past the capture of a passing test's output: skips are loud.
+pub(crate) fn skip(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {reason}");
 }

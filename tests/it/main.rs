@@ -1,9 +1,5 @@
 //! Every integration test in one binary: each extra binary would link DuckDB again.
-#![expect(
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, and one that is skipped says so"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod architecture;
 mod cache;

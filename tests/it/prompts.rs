@@ -173,6 +173,18 @@ fn the_declared_file_is_read_whatever_stands_in_the_working_folder() {
 }
 
 #[test]
+fn places_in_a_query_are_right_past_letters_of_several_bytes() {
+    let sql =
+        "-- über alles: ← €\nSELECT instruction AS prompt, 'ÄÖÜ' AS category FROM 'prompts.jsonl'";
+    lab(sql).mrx(&["run", "loop", "prompts.m0"]).success();
+    let wrong = "-- ü\nSELECT 'Ä' AS prompt FORM x y z";
+    lab(wrong)
+        .mrx(&["run", "loop", "prompts.m0"])
+        .fails_with(3)
+        .says("2 | SELECT 'Ä' AS prompt FORM x y z");
+}
+
+#[test]
 fn conversations_keep_their_messages() {
     let lab = lab(
         "SELECT [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': 'Question ' || i}] AS prompt

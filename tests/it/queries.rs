@@ -4,7 +4,7 @@ use std::process::Command;
 
 use insta::assert_snapshot;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 
 fn finished() -> Lab {
     let lab = Lab::with_loop();
@@ -339,7 +339,7 @@ fn the_views_open_in_python_too() {
     let python = std::env::var("MRX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_duckdb = Command::new(&python).args(["-c", "import duckdb"]).output();
     if !has_duckdb.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: {python} has no duckdb package (set MRX_PYTHON)");
+        skip(&format!("{python} has no duckdb package (set MRX_PYTHON)"));
         return;
     }
     let lab = finished();

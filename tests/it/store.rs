@@ -9,7 +9,7 @@ use std::process::Command;
 
 use mrx::store::{Digest, Store};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 
 fn finished() -> Lab {
     let lab = Lab::with_loop();
@@ -35,7 +35,7 @@ fn objects_are_read_only_and_named_by_what_b3sum_prints() {
     assert!(name.ends_with(&digest));
     match Command::new("b3sum").arg("--no-names").arg(&path).output() {
         Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), digest),
-        Err(_) => eprintln!("SKIPPED: there is no b3sum here to agree with"),
+        Err(_) => skip("there is no b3sum here to agree with"),
     }
 }
 
@@ -164,7 +164,7 @@ fn a_full_disk_loses_nothing() {
         output.is_ok_and(|output| output.status.success())
     };
     if !mount("size=220k") {
-        eprintln!("SKIPPED: no small disk can be mounted here");
+        skip("no small disk can be mounted here");
         return;
     }
     let store = disk.join("store").to_string_lossy().into_owned();
@@ -191,7 +191,7 @@ fn a_store_that_may_not_be_written_can_still_be_asked() {
         own.uid() == 0
     });
     if !is_root {
-        eprintln!("SKIPPED: only root can become nobody");
+        skip("only root can become nobody");
         return;
     }
     // The lab's own folder is private to root.
