@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use super::failure::Failure;
-use super::tables::{Format, print_rows};
+use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds};
 use crate::experiment::Experiment;
+use crate::query::Format;
 use crate::runner::{Outlook, State, Why, survey};
 
 /// Say what a run would do, and why, without doing it
@@ -22,7 +23,7 @@ pub(super) struct Args {
     overrides: Vec<String>,
 
     /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
     format: Format,
 }
 

@@ -12,9 +12,8 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::failure::Failure;
 use super::sql::print_query;
-use super::tables::Format;
 use super::ui::{Label, Ui};
-use crate::query::Session;
+use crate::query::{Format, Session};
 use crate::store::Store;
 
 const HELP: &str = "\
@@ -119,11 +118,11 @@ fn obey(
                 ui.print(&names.join("\n"))?;
             }
         }
-        ".format" => match <Format as clap::ValueEnum>::from_str(rest, true) {
-            Ok(Format::Parquet | Format::Arrow) | Err(_) => {
+        ".format" => match Format::named(rest) {
+            Some(Format::Parquet | Format::Arrow) | None => {
                 ui.error("expected table, json, jsonl, csv or markdown");
             }
-            Ok(chosen) => *format = chosen,
+            Some(chosen) => *format = chosen,
         },
         other => ui.error(&format!("there is no `{other}`; .help lists what there is")),
     }

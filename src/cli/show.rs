@@ -9,10 +9,9 @@ use serde_json::Value;
 use super::Place;
 use super::failure::{Failure, Kind};
 use super::sql::print_query;
-use super::tables::Format;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
-use crate::query::{Session, TABLES, ddl_of, documents};
+use crate::query::{Format, Session, TABLES, ddl_of, documents};
 use crate::store::{Digest, Manifest, Store, read_schema};
 
 /// Print a node, a run, an object, or the schemas

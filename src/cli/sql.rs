@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use super::failure::{Failure, Kind};
-use super::tables::{Format, rows_out, tell_left_out};
+use super::tables::{format, rows_out, tell_left_out};
 use super::ui::Ui;
 use super::{Place, shell};
-use crate::query::{Catalogue, Error, Refused, Session};
+use crate::query::{Catalogue, Error, Format, Refused, Session};
 
 /// Ask SQL over every table of every experiment
 ///
@@ -31,7 +31,7 @@ pub(super) struct Args {
     file: Option<PathBuf>,
 
     /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
     format: Format,
 
     /// Rows of a table to show, 0 for all; 50 where not given. Other formats have every row

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Place;
 use super::failure::{Failure, Kind};
-use super::tables::{Format, print_rows};
+use super::tables::{format, print_rows};
 use super::target::Target;
 use super::ui::{Label, Ui, thousands};
+use crate::query::Format;
 use crate::store::{Damage, Pin};
 
 /// Check, tidy and measure the store
@@ -34,7 +35,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "TIME", default_value = "7d", value_parser = humantime::parse_duration)]
         grace: Duration,
         /// How to print
-        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
         format: Format,
     },
     /// Name what must stay; list the pins without a target
@@ -51,7 +52,7 @@ pub(super) enum Command {
     /// Say where the bytes are
     Stats {
         /// How to print
-        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
         format: Format,
     },
 }

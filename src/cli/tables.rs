@@ -1,42 +1,22 @@
 //! Tables that commands print, in any format.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
 use super::ui::Ui;
-use crate::query::{self, Sink, emit, sink};
+use crate::query::{Format, Sink, emit, sink};
 
-/// A format of data on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Table,
-    Json,
-    Jsonl,
-    Csv,
-    Markdown,
-    Parquet,
-    Arrow,
-}
-
-impl From<Format> for query::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Table => Self::Table,
-            Format::Json => Self::Json,
-            Format::Jsonl => Self::Jsonl,
-            Format::Csv => Self::Csv,
-            Format::Markdown => Self::Markdown,
-            Format::Parquet => Self::Parquet,
-            Format::Arrow => Self::Arrow,
-        }
-    }
+/// How `--format` is read.
+pub(super) fn format() -> impl TypedValueParser<Value = Format> {
+    let names = Format::NAMES.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|name| Format::named(&name).unwrap_or(Format::Table))
 }
 
 /// Opens the way out for rows in a format.
 pub(super) fn rows_out(ui: &Ui, format: Format, rows: Option<usize>) -> Box<dyn Sink> {
-    sink(format.into(), ui.layout(rows), ui.out())
+    sink(format, ui.layout(rows), ui.out())
 }
 
 /// Prints rows that a command made itself.

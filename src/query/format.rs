@@ -37,6 +37,26 @@ pub enum Format {
     Arrow,
 }
 
+impl Format {
+    /// Every format, by the name it goes by on a command line.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("table", Self::Table),
+        ("json", Self::Json),
+        ("jsonl", Self::Jsonl),
+        ("csv", Self::Csv),
+        ("markdown", Self::Markdown),
+        ("parquet", Self::Parquet),
+        ("arrow", Self::Arrow),
+    ];
+
+    /// Returns the format of this name, whatever its case.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, format)| *format)
+    }
+}
+
 /// Takes rows as they come.
 pub trait Sink {
     /// Learns the columns. Called once, first.
