@@ -4,9 +4,12 @@
 //! only if DuckDB's own parser calls it a query: `json_serialize_sql` accepts it (SELECT, FROM,
 //! VALUES, WITH, DESCRIBE, SHOW, SUMMARIZE), or it is one PIVOT, or an EXPLAIN of one of these.
 
-use duckdb::Connection;
+use std::sync::LazyLock;
 
-use super::syntax::{Parsed, Place, parse, skip_blank, strip_word};
+use duckdb::Connection;
+use regex::Regex;
+
+use super::syntax::{Parsed, Place, parse, skip_blank};
 
 /// Why a statement does not run.
 #[derive(Debug, thiserror::Error)]
@@ -58,16 +61,16 @@ fn is_one_pivot(connection: &Connection, sql: &str) -> duckdb::Result<bool> {
     Ok(matches!(parse(connection, &wrapped)?, Parsed::Other))
 }
 
-/// Strips `EXPLAIN`, `EXPLAIN ANALYZE` and `EXPLAIN (…)`.
+/// What may stand before an explained query. No comments: what is judged and what runs must be cut
+/// at the same place, and only DuckDB knows how it nests comments.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static EXPLAIN: LazyLock<Regex> = LazyLock::new(|| {
+    let option = r"(?:analyze|format\s+\w+)";
+    let options = format!(r"\s*\(\s*{option}(?:\s*,\s*{option})*\s*\)");
+    Regex::new(&format!(r"(?i)^\s*explain\b(?:\s+analyze\b|{options})?")).unwrap()
+});
+
+/// Strips `EXPLAIN`, `EXPLAIN ANALYZE` and `EXPLAIN (…)`; all that follows is judged as a query.
 fn without_explain(sql: &str) -> &str {
-    let Some(rest) = strip_word(sql, "explain") else { return sql };
-    let rest = strip_word(rest, "analyze").unwrap_or(rest);
-    match skip_blank(rest).strip_prefix('(') {
-        Some(options) if !skip_blank(options).is_empty() => {
-            // `EXPLAIN (FORMAT json) …` has options, `EXPLAIN (SELECT …)` a query in parentheses.
-            let is_option = ["analyze", "format"].iter().any(|w| strip_word(options, w).is_some());
-            options.split_once(')').filter(|_| is_option).map_or(rest, |(_, query)| query)
-        }
-        _ => rest,
-    }
+    EXPLAIN.find(sql).map_or(sql, |explain| &sql[explain.end()..])
 }

@@ -150,13 +150,37 @@ fn unstable_functions(connection: &Connection) -> Result<BTreeSet<String>, Input
     Ok(names.collect::<Result<_, _>>()?)
 }
 
+/// Names that DuckDB reads as the moment, or that say where and when a file was written.
+const MOMENTARY: [&str; 7] = [
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "localtime",
+    "localtimestamp",
+    "filename",
+    "last_modified",
+];
+
+/// Functions that DuckDB calls stable and whose answer is not in the query's text or files.
+const ENVIRONMENT: [&str; 6] =
+    ["age", "current_setting", "getenv", "getvariable", "glob", "version"];
+
 fn refuse_unstable(tree: &Value, unstable: &BTreeSet<String>) -> Result<(), InputsError> {
     let text =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let mut found = None;
     visit(tree, &mut |node| {
-        if let Some(name) = text(node, "function_name").filter(|name| unstable.contains(name)) {
-            found.get_or_insert(format!("`{name}()` changes from call to call"));
+        let column = node.get("column_names").and_then(Value::as_array).and_then(|c| c.last());
+        if let Some(name) = column.and_then(Value::as_str).map(str::to_lowercase)
+            && MOMENTARY.contains(&name.as_str())
+        {
+            found.get_or_insert(format!("`{name}` says when or where the query ran"));
+        }
+        if let Some(name) = text(node, "function_name") {
+            let about_here = ["duckdb_", "pragma_"].iter().any(|prefix| name.starts_with(prefix));
+            if about_here || unstable.contains(&name) || ENVIRONMENT.contains(&name.as_str()) {
+                found.get_or_insert(format!("`{name}()` changes from call to call"));
+            }
         }
         let modifiers = node.get("modifiers").and_then(Value::as_array);
         let kinds: Vec<String> =

@@ -11,7 +11,7 @@ use super::claim::Made;
 use super::run::Attempt;
 use super::{Event, Interrupted, StageError};
 use crate::store::{
-    Digest, Record, Shards, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
+    Digest, Record, Shards, Sources, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
 };
 
 /// An input whose bytes are known.
@@ -45,9 +45,9 @@ impl Resolved {
 #[error("the stage asks for an input `{0}` that its node does not give it")]
 struct NoSuchInput(String);
 
-/// A file outside the store changed between the key and the reading.
+/// A file outside the store is not what it was when the run's key was spelt out.
 #[derive(Debug, thiserror::Error)]
-#[error("{} changed while it was being read", path.display())]
+#[error("{} changed after the run's key was spelt out", path.display())]
 struct Changed {
     path: PathBuf,
 }
@@ -128,14 +128,16 @@ impl<'a> Io<'a> {
         }
     }
 
-    /// Checks that the files of an input still hold what the key says they hold.
+    /// Checks that the files of an input hold what the key says. A stage asks after it has read
+    /// them: waiting for another process leaves time to edit a file.
     ///
     /// # Errors
     /// Naming the file that changed.
     pub fn check_unchanged(&self, input: &str) -> Result<(), StageError> {
         let Resolved::Files(files) = self.input(input)? else { return Ok(()) };
+        let mut sources = Sources::open(self.store)?;
         for (path, digest) in files.values() {
-            if crate::store::digest_file(path)? != *digest {
+            if sources.digest(path)? != *digest {
                 return Err(Changed { path: path.clone() }.into());
             }
         }
@@ -221,7 +223,10 @@ impl<'a> Io<'a> {
         let mut shards = self.attempt.partial.shards(&format!("{}-{size}", R::TABLE))?;
         let done = shards.len() * size;
         let mut meter = Meter::new(self.attempt, total, (done as u64).min(total));
-        let mut units = units.skip(done);
+        let mut units = units;
+        for _ in 0..done {
+            units.next().transpose()?;
+        }
         loop {
             let shard: Vec<U> = units.by_ref().take(size).collect::<Result<_, _>>()?;
             if shard.is_empty() {

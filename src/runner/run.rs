@@ -223,6 +223,7 @@ impl Runner<'_> {
             if !chosen {
                 continue;
             }
+            record.save(self)?;
             match self.look_up_or_make(plan, node, key, &inputs, &mut summary)? {
                 Ok(manifest) => progress.finish(&node.name, manifest),
                 Err(failed) => {

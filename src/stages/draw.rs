@@ -65,6 +65,7 @@ impl Drawer {
     /// Opens the input `model`: a folder, or a checkpoint that an earlier node made.
     pub(super) fn open(io: &Io<'_>, sampling: Sampling) -> Result<Self, StageError> {
         let model = model::open(&model_files(io)?)?;
+        io.check_unchanged("model")?;
         Ok(Self { model, digest: io.digest("model")?, sampling })
     }
 

@@ -92,6 +92,13 @@ impl Stage for Prompts {
             let needed = needed.max(shares);
             return Err(BadPrompts::TooFew { found, shares, per_share, needed }.into());
         }
+        if self.share == 0 && prompts.len() > needed {
+            let (unused, found) = (prompts.len() - needed, prompts.len());
+            io.warn(format!(
+                "{unused} of {found} prompts are in no share: {} iterations take {per_share} each",
+                self.shares
+            ));
+        }
         io.write(self.share_of(prompts, per_share).into_iter().map(Ok))
     }
 }
@@ -144,11 +151,8 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
 
 fn is_conversation(kind: &str) -> bool {
     let fields = kind.strip_prefix("STRUCT(").and_then(|kind| kind.strip_suffix(")[]"));
-    fields.is_some_and(|fields| {
-        let has =
-            |name: &str| fields.split(", ").any(|f| f.trim_start_matches('"').starts_with(name));
-        has("role") && has("content")
-    })
+    let fields = fields.unwrap_or_default().replace('"', "");
+    ["role VARCHAR", "content VARCHAR"].iter().all(|field| fields.split(", ").any(|f| f == *field))
 }
 
 /// Turns rows into prompts, in the query's order.

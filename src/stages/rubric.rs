@@ -137,46 +137,99 @@ pub(super) const SCORE_RULE: &str = "score-1";
 /// The name of the rule that [`winner`] follows. 1: the first.
 pub(super) const WINNER_RULE: &str = "winner-1";
 
-#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static SCORE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)\bscore\s*:[\s*\[]*(-?\d+(?:\.\d+)?)").unwrap());
+/// Marks that models put around a marker and what it marks: emphasis, quotes, brackets.
+const MARKUP: &[char] = &['*', '_', '"', '\'', '`', '(', ')', '[', ']', ' ', '\t'];
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static WINNER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)\bwinner\s*:[\s*\[]*((?:judge?ment\s+)?\w*)").unwrap());
+static SCORE: LazyLock<Regex> = LazyLock::new(|| marker("score").unwrap());
+
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static WINNER: LazyLock<Regex> = LazyLock::new(|| marker("winner").unwrap());
+
+/// A number at the start of a text, what it is out of, and what follows.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    let number = r"^([+-]?(?:\d+(?:\.\d+)?|\.\d+))";
+    let scale = r"(?:[\s*_)\]]*(?:/|out of)\s*(\d+(?:\.\d+)?))?";
+    Regex::new(&format!(r"(?i){number}{scale}(.*)$")).unwrap()
+});
+
+/// The word and a colon, with markup wherever it likes.
+fn marker(word: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!(r#"(?i)\b{word}[\s*_"'`)\]]*:[\s*_"'`(\[]*"#))
+}
+
+/// What stands after the last marker, on its line.
+fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<&'t str> {
+    let last = marker.find_iter(text).last()?;
+    Some(text[last.end()..].lines().next().unwrap_or_default())
+}
 
 /// Reads the last `Score: n` of a judgement; n may have decimals and lies in 0 to 5.
 ///
 /// A judgement that the token limit cut is not read, even where a number stands in it: it is not
-/// the judge's last word.
+/// the judge's last word. A last marker that names no number, or a range, is ambiguous, whatever
+/// stood before it; a number out of anything but 5 is off the scale.
 pub(super) fn score(text: &str, finish: FinishReason) -> Verdict {
     if finish == FinishReason::Length {
         return Verdict::without(Status::Truncated);
     }
-    let last = SCORE.captures_iter(text).last();
-    match last.and_then(|found| found[1].parse::<f64>().ok()) {
-        None => Verdict::without(Status::Missing),
-        Some(value) if (0.0..=5.0).contains(&value) => Verdict::ok(value),
-        Some(_) => Verdict::without(Status::OffScale),
+    let Some(last) = after_last(&SCORE, text) else {
+        return Verdict::without(Status::Missing);
+    };
+    let Some(found) = NUMBER.captures(last) else {
+        return Verdict::without(Status::Ambiguous);
+    };
+    // `1e9`, `3-4`, `4,5` and `90%` are other numbers than the one they start with.
+    let mut after = found[3].chars();
+    let joined = match after.next() {
+        Some('e' | 'E' | '-' | '–' | ',' | '.') => {
+            after.next().is_some_and(|c| c.is_ascii_digit())
+        }
+        first => first == Some('%'),
+    };
+    if joined {
+        return Verdict::without(Status::Ambiguous);
+    }
+    let scale = found.get(2).and_then(|scale| scale.as_str().parse::<f64>().ok());
+    match found[1].parse::<f64>() {
+        Ok(value) if (0.0..=5.0).contains(&value) && scale.is_none_or(|scale| scale == 5.0) => {
+            Verdict::ok(value)
+        }
+        Ok(_) => Verdict::without(Status::OffScale),
+        Err(_) => Verdict::without(Status::Ambiguous),
     }
 }
 
 /// Reads the last `Winner: Judgement A` or `B` (either spelling, brackets or not): 1 where the one
 /// shown first wins, −1 where the second does, 0 for a tie.
+///
+/// A bare letter counts only where it stands alone: the A of "a close call" names no one.
 pub(super) fn winner(text: &str, finish: FinishReason) -> Verdict {
     if finish == FinishReason::Length {
         return Verdict::without(Status::Truncated);
     }
-    let Some(last) = WINNER.captures_iter(text).last() else {
+    let Some(last) = after_last(&WINNER, text) else {
         return Verdict::without(Status::Missing);
     };
-    let named = last[1].to_lowercase();
-    match named.split_whitespace().last() {
-        Some("a") => Verdict::ok(1.0),
-        Some("b") => Verdict::ok(-1.0),
-        Some("tie" | "neither" | "both" | "equal") => Verdict::ok(0.0),
+    let line = last.to_lowercase();
+    let words =
+        line.split(|c: char| c.is_whitespace() || MARKUP.contains(&c) || ".,;:!/".contains(c));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let side = |letter: &str| if letter == "a" { Verdict::ok(1.0) } else { Verdict::ok(-1.0) };
+    match words.as_slice() {
+        [letter @ ("a" | "b")] => side(letter),
+        ["judgement" | "judgment", letter @ ("a" | "b"), rest @ ..] if names_no_other(rest) => {
+            side(letter)
+        }
+        ["a", "tie" | "draw"] | ["tie" | "draw" | "neither" | "both" | "equal"] => Verdict::ok(0.0),
         _ => Verdict::without(Status::Ambiguous),
     }
+}
+
+/// Whether what follows a named side takes nothing of it back.
+fn names_no_other(rest: &[&str]) -> bool {
+    !rest.iter().any(|word| ["b", "and", "or", "tie", "draw", "equal", "both"].contains(word))
 }
 
 #[cfg(test)]
@@ -196,6 +249,18 @@ mod tests {
         assert_eq!(read("Score: -1"), Verdict::without(Status::OffScale));
         assert_eq!(read("I would give it four"), Verdict::without(Status::Missing));
         assert_eq!(read("underscore: 4"), Verdict::without(Status::Missing));
+        for four in
+            ["**Score**: 4", "Score: +4", "\"Score\": 4.", "Score: `4`/5", "Score: 4 out of 5"]
+        {
+            assert_eq!(read(four), Verdict::ok(4.0), "{four}");
+        }
+        assert_eq!(read("Score: .5"), Verdict::ok(0.5));
+        assert_eq!(read("Score: 4 out of 10"), Verdict::without(Status::OffScale));
+        for vague in
+            ["Score: 1e9", "Score: 3-4", "Score: 4,5", "Score: 2\nScore: N/A", "Score: 90%"]
+        {
+            assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
+        }
         assert_eq!(read(""), Verdict::without(Status::Missing));
         let cut = score("Score: 4 because", FinishReason::Length);
         assert_eq!(cut, Verdict::without(Status::Truncated), "not the judge's last word");
@@ -208,7 +273,25 @@ mod tests {
         assert_eq!(read("winner: [[Judgment B]]."), Verdict::ok(-1.0));
         assert_eq!(read("**Winner:** A"), Verdict::ok(1.0));
         assert_eq!(read("Winner: Judgement A\nWinner: Judgement B"), Verdict::ok(-1.0));
-        assert_eq!(read("Winner: tie"), Verdict::ok(0.0));
+        for second in [
+            "**Winner**: Judgement **B**",
+            "Winner: (B)",
+            "Winner: \"B\"",
+            "Winner: Judgement B, by far",
+        ] {
+            assert_eq!(read(second), Verdict::ok(-1.0), "{second}");
+        }
+        for tie in ["Winner: tie", "Winner: A tie", "Winner: a draw", "Winner: Neither."] {
+            assert_eq!(read(tie), Verdict::ok(0.0), "{tie}");
+        }
+        for vague in [
+            "Winner: a draw between both",
+            "Winner: Judgement A and B are equal",
+            "Winner: A/B",
+            "Winner: a close call, Judgement B",
+        ] {
+            assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
+        }
         assert_eq!(read("Winner: Judgement C"), Verdict::without(Status::Ambiguous));
         assert_eq!(read("Winner:"), Verdict::without(Status::Ambiguous));
         assert_eq!(read("A is better"), Verdict::without(Status::Missing));

@@ -63,6 +63,7 @@ impl Stage for Train {
                 object,
             });
         }
+        io.check_unchanged("model")?;
         io.write(parts.into_iter().map(Ok))
     }
 }

@@ -107,13 +107,23 @@ fn is_fleeting(error: &io::Error) -> bool {
 }
 
 impl Partial {
-    /// Opens the shards of one table that are already safe.
+    /// Opens the shards of one table that are already safe: those from the first on without a gap.
+    ///
+    /// What stands past a gap (a shard was found damaged, and removed) is removed too: it is made
+    /// again, in its place.
     ///
     /// # Errors
     /// [`Error::Read`] where the folder cannot be listed.
     pub fn shards(&self, table: &str) -> Result<Shards, Error> {
         let folder = self.folder.join(table);
-        let shards = file::list(&folder)?.iter().filter_map(|path| Shard::parse(path)).collect();
+        let mut shards: Vec<Shard> = Vec::new();
+        for path in file::list(&folder)? {
+            match Shard::parse(&path) {
+                Some(shard) if shard.number == shards.len() => shards.push(shard),
+                Some(_) => fs::remove_file(&path).map_err(|e| Error::write(&path, e))?,
+                None => {}
+            }
+        }
         Ok(Shards { folder, shards })
     }
 
@@ -175,6 +185,7 @@ pub struct Shards {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
+    number: usize,
     rows: u64,
     digest: Digest,
 }
@@ -182,10 +193,11 @@ struct Shard {
 impl Shard {
     /// Reads `00000012-4096-<digest>.arrow`.
     fn parse(path: &Path) -> Option<Self> {
-        let mut parts = name_of(path).strip_suffix(".arrow")?.splitn(3, '-').skip(1);
+        let mut parts = name_of(path).strip_suffix(".arrow")?.splitn(3, '-');
+        let number = parts.next()?.parse().ok()?;
         let rows = parts.next()?.parse().ok()?;
         let digest = parts.next()?.parse().ok()?;
-        Some(Self { path: path.to_owned(), rows, digest })
+        Some(Self { path: path.to_owned(), number, rows, digest })
     }
 }
 
@@ -226,7 +238,7 @@ impl Shards {
         let place = |digest| self.folder.join(format!("{number:08}-{rows}-{digest}.arrow"));
         let (digest, _) = file.finish(place)?;
         let path = place(digest);
-        self.shards.push(Shard { path, rows, digest });
+        self.shards.push(Shard { path, number, rows, digest });
         Ok(())
     }
 

@@ -126,6 +126,17 @@ fn a_query_that_would_not_say_the_same_twice_is_refused() {
         ),
         ("SELECT uuid()::VARCHAR AS prompt FROM range(9)", "`uuid()` changes"),
         ("SELECT now()::VARCHAR AS prompt", "changes from call to call"),
+        (
+            "SELECT prompt || current_timestamp AS prompt FROM range(4)",
+            "`current_timestamp` says when",
+        ),
+        ("SELECT age('2020-01-01'::TIMESTAMP)::VARCHAR AS prompt", "`age()` changes"),
+        ("SELECT current_setting('threads')::VARCHAR AS prompt", "`current_setting()` changes"),
+        (
+            "SELECT filename AS prompt FROM read_text('prompts.jsonl')",
+            "`filename` says when or where",
+        ),
+        ("SELECT name AS prompt FROM duckdb_settings()", "`duckdb_settings()` changes"),
         ("SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9", "LIMIT without an ORDER BY"),
         (
             "SELECT prompt FROM (SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9)",
