@@ -24,6 +24,18 @@
 //! - [`model`]: text in, text out
 //! - [`stats`]: numbers in, numbers out
 //!
+//! Who may import whom (`tests/it/architecture.rs` holds the same table and keeps it):
+//!
+//! | room | may import |
+//! | --- | --- |
+//! | `store`, `stats`, `model` | no other room |
+//! | `runner`, `query`, `records` | `store` |
+//! | `stages` | `runner`, `query`, `records`, `model`, `stats`, `store` |
+//! | `experiment` | `stages`, `runner` |
+//! | `cli` | `experiment`, `runner`, `query`, `store`, `records` |
+//!
+//! `train` and `report` are drawn where they will stand; there is nothing in them yet.
+//!
 //! Seven words: a **record** (row) stands in a **table**, named by its **digest**; a **stage** turns
 //! tables into tables; a **node** is a stage with a place in an **experiment**; a **model** turns text
 //! into text, and pairs into a new model.

@@ -114,6 +114,12 @@ impl Listener for Display<'_> {
     fn hear(&self, event: &Event) {
         match event {
             Event::Planned { nodes, .. } => self.state.borrow_mut().nodes = *nodes,
+            Event::Replaced { experiment, nodes } => {
+                self.ui.warn(&format!(
+                    "{nodes} finished nodes of `{experiment}` are not part of this plan; SQL shows \
+                     them no more, and gc may delete them in time (`--set name=…` keeps both)"
+                ));
+            }
             Event::Waiting { node } => {
                 let text = format!("       {node:<16} another mrx process is making it; waiting");
                 self.ui.say(&self.ui.paint(Label::Dim, &text));

@@ -126,6 +126,9 @@ fn store_error(error: &store::Error) -> Look {
             None,
             hint("make room (`mrx store gc` shows what may go), then run the same command again"),
         ),
+        store::Error::ObjectMissing { .. } => {
+            (Some(Kind::Damaged), hint("`mrx run` of its experiment makes it again"))
+        }
         damage if damage.is_damage() => (
             Some(Kind::Damaged),
             hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"),

@@ -10,7 +10,7 @@ use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::sql::print_query;
 use super::ui::{Label, Ui};
 use crate::query::{Format, Session};
@@ -67,6 +67,8 @@ pub(super) fn run(
     let history = store.root().join("sql_history");
     // No history yet, or one that cannot be read, is no reason not to answer.
     let _ = editor.load_history(&history);
+    // At the prompt, Ctrl-C is a key like others; this is for a query that takes too long.
+    ctrlc::set_handler(session.interrupter()).map_err(|e| Failure::new(Kind::Bug, e))?;
     ui.say(&ui.paint(Label::Dim, "SQL over every table; .help for help, Ctrl-D to leave"));
     let mut format = format;
     loop {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::ValueEnum;
 use indicatif::HumanBytes;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Place;
@@ -55,8 +56,8 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
             ui.print(&serde_json::to_string_pretty(&*manifest)?)
         }
         Target::Run(manifest) => {
-            ui.print(&text_of(&store, &manifest)?)?;
             let session = Session::open(&store)?;
+            ui.print(&text_of(&session, &manifest)?)?;
             for (name, table) in &manifest.tables {
                 ui.print(&format!("\n{}", columns_of(name)?))?;
                 rows_of(&session, &store, table.object, args.rows, ui)?;
@@ -95,7 +96,7 @@ fn columns_of(table: &str) -> Result<String, Failure> {
     Ok(format!("{table} ({})", columns.join(", ")))
 }
 
-fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
+fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
     let mut text = format!("{} of {}\n", manifest.node, manifest.experiment);
     let cost = &manifest.cost;
     let attempts = match cost.attempts {
@@ -115,7 +116,10 @@ fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
         let _ = writeln!(text, "  {name:<46} {}", object.short());
     }
     text.push_str("\nfrom\n");
-    let makers = store.manifests()?;
+    let makers: Vec<Maker> = session.rows(&format!(
+        "SELECT DISTINCT input, from_node FROM lineage WHERE run = '{}' AND from_node IS NOT NULL",
+        manifest.run
+    ))?;
     if let Some(Value::Object(inputs)) = manifest.key.get("inputs") {
         for (name, input) in inputs {
             ancestry(&mut text, name, input, &makers);
@@ -133,8 +137,15 @@ fn text_of(store: &Store, manifest: &Manifest) -> Result<String, Failure> {
     Ok(text.trim_end().to_owned())
 }
 
+/// The node that made an input.
+#[derive(Deserialize)]
+struct Maker {
+    input: String,
+    from_node: String,
+}
+
 /// One input: a table and the node that made it, or files and their digests.
-fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Manifest]) {
+fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Maker]) {
     match input {
         Value::Object(files) => {
             for (file, digest) in files {
@@ -148,8 +159,8 @@ fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Manifest]) {
         }
         other => {
             let digest = other.as_str().unwrap_or_default();
-            let made = |m: &&Manifest| m.tables.values().any(|t| t.object.to_hex() == digest);
-            let maker = makers.iter().find(made).map_or("", |maker| maker.node.as_str());
+            let maker = makers.iter().find(|maker| maker.input == name);
+            let maker = maker.map_or("", |maker| maker.from_node.as_str());
             let _ =
                 writeln!(text, "  {name:<16} {maker:<29} {}", digest.get(..12).unwrap_or(digest));
         }

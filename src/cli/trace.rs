@@ -68,6 +68,7 @@ impl Row {
         let long =
             ["text", "prompt", "target"].into_iter().find(|f| self.fields.contains_key(*f))?;
         let line = self.text(long).split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = line.replace(char::is_control, "\u{fffd}");
         let short: String = line.chars().take(LONGEST).collect();
         let cut = if short.len() < line.len() { "…" } else { "" };
         Some(format!("“{short}{cut}”"))

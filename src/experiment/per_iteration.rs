@@ -63,17 +63,17 @@ macro_rules! scalar {
 /// The whole number that `value` is, if it is one of at least `least`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just before")]
 fn whole(value: f64, least: f64) -> Option<u64> {
-    let fits = value >= least && value.fract() == 0.0 && value < 9.0e15;
+    let fits = value >= least && value.fract() == 0.0 && value <= 1e9;
     fits.then_some(value as u64)
 }
 
 scalar!(
-    /// How many of something: at least 1.
-    Count(u64), "a whole number of at least 1", |value| whole(value, 1.0), |_| None
+    /// How many of something.
+    Count(u64), "a whole number from 1 to a billion", |value| whole(value, 1.0), |_| None
 );
 scalar!(
     /// A sampling temperature.
-    Temperature(f64), "a number of at least 0", |value| (value >= 0.0).then_some(value), |_| None
+    Temperature(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );
 scalar!(
     /// The share of probability that is drawn from.
@@ -90,7 +90,7 @@ scalar!(
 );
 scalar!(
     /// A limit in characters, or `false` for none.
-    Limit(Option<u64>), "a whole number of at least 1, or false for no limit",
+    Limit(Option<u64>), "a whole number from 1 to a billion, or false for no limit",
     |value| whole(value, 1.0).map(Some), |on| (!on).then_some(None)
 );
 scalar!(

@@ -19,8 +19,7 @@ use crate::stages::{
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
 pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     check_name(file)?;
-    let iterations = file.root.iterations.map_or(4, |count| count.0);
-    let iterations = usize::try_from(iterations).unwrap_or(usize::MAX);
+    let iterations = iterations(file)?;
     let loop_ = Loop {
         file,
         iterations,
@@ -41,6 +40,18 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
         loop_.iteration(t, &mut nodes)?;
     }
     Ok(Plan { experiment: file.root.name.as_ref().clone(), nodes })
+}
+
+fn iterations(file: &File) -> Result<usize, Error> {
+    const MOST: usize = 1000;
+    let Some(named) = &file.root.iterations else { return Ok(4) };
+    match usize::try_from(named.as_ref().0) {
+        Ok(iterations) if iterations <= MOST => Ok(iterations),
+        _ => {
+            let message = format!("expected at most {MOST} iterations, found {}", named.as_ref().0);
+            Err(file.text.error(&named.span(), message))
+        }
+    }
 }
 
 /// The name is a file name in the store and a text in SQL.

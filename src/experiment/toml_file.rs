@@ -29,7 +29,7 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct Root {
     pub(super) name: Spanned<String>,
-    pub(super) iterations: Option<Count>,
+    pub(super) iterations: Option<Spanned<Count>>,
     pub(super) seed: Option<u64>,
     pub(super) model: Model,
     pub(super) prompts: Prompts,
@@ -142,6 +142,22 @@ impl File {
     }
 }
 
+/// Gives every value inside a value the same place: that of the override it came with.
+fn placed<'i>(value: DeValue<'i>, span: &Range<usize>) -> DeValue<'i> {
+    let inner =
+        |value: Spanned<DeValue<'i>>| Spanned::new(span.clone(), placed(value.into_inner(), span));
+    match value {
+        DeValue::Array(items) => DeValue::Array(items.into_iter().map(inner).collect()),
+        DeValue::Table(fields) => {
+            let field = |(key, value): (Spanned<Cow<'i, str>>, Spanned<DeValue<'i>>)| {
+                (Spanned::new(span.clone(), key.into_inner()), inner(value))
+            };
+            DeValue::Table(fields.into_iter().map(field).collect())
+        }
+        plain => plain,
+    }
+}
+
 /// Lays `a.b=c` over a table. The value is TOML; what is no TOML is text.
 fn lay_over<'i>(
     table: &mut DeTable<'i>,
@@ -151,7 +167,7 @@ fn lay_over<'i>(
     let (path, value) =
         assignment.split_once('=').ok_or_else(|| "expected `a.b=value`".to_owned())?;
     let value = match DeValue::parse(value.trim()) {
-        Ok(value) => value.into_inner(),
+        Ok(value) => placed(value.into_inner(), &span),
         Err(_) => DeValue::String(Cow::Borrowed(value.trim())),
     };
     let mut keys: Vec<&str> = path.trim().split('.').map(str::trim).collect();

@@ -129,14 +129,17 @@ fn failed(error: ArrowError) -> Error {
 
 /// Returns the text of one value: nested values as JSON, NULL as nothing.
 pub(super) fn cells(schema: &Schema, batch: &RecordBatch) -> Result<Vec<Vec<String>>, Error> {
-    let options = FormatOptions::default();
+    let options = FormatOptions::default().with_display_error(false);
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
         let texts: Vec<String> = if field.data_type().is_nested() {
             as_json(field, column)?.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
         } else {
             let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?;
-            (0..column.len()).map(|row| formatter.value(row).to_string()).collect()
+            (0..column.len())
+                .map(|row| formatter.value(row).try_to_string())
+                .collect::<Result<_, _>>()
+                .map_err(failed)?
         };
         columns.push(texts);
     }

@@ -87,7 +87,8 @@ impl Session {
     /// [`Error::Refused`] for anything but one query; else what DuckDB or the sink says.
     pub fn run(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
         admit(&self.connection, sql)?;
-        let mut statement = self.connection.prepare(sql)?;
+        let exact = exactly(&self.connection, sql);
+        let mut statement = self.connection.prepare(exact.as_deref().unwrap_or(sql))?;
         let schema = statement.stream_arrow([])?.get_schema();
         sink.begin(&schema)?;
         while let Some(columns) = statement.step()? {
@@ -108,6 +109,12 @@ impl Session {
         Ok(kept.0)
     }
 
+    /// Returns what stops the query in hand, from another thread.
+    pub fn interrupter(&self) -> impl Fn() + Send + Sync + 'static {
+        let handle = self.connection.interrupt_handle();
+        move || handle.interrupt()
+    }
+
     /// Lists every view and its columns, for completion.
     ///
     /// # Errors
@@ -120,6 +127,42 @@ impl Session {
         let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(columns.collect::<Result<Vec<_>, _>>()?)
     }
+}
+
+/// Wraps a query whose columns have types that Arrow's forms would bend: they are cast by DuckDB,
+/// exactly, or it says that it cannot. `None` where there is nothing to bend.
+fn exactly(connection: &Connection, sql: &str) -> Option<String> {
+    let query = sql.trim_end().trim_end_matches(';');
+    // What cannot be described (EXPLAIN, SHOW) has plain columns.
+    let mut statement = connection.prepare(&format!("DESCRIBE\n{query}")).ok()?;
+    let described = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let columns = described.ok()?;
+    if !columns.iter().any(|(_, kind)| exact_type(kind).is_some()) {
+        return None;
+    }
+    let places: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
+    let casts = columns.iter().zip(&places).map(|((name, kind), place)| {
+        let name = name.replace('"', "\"\"");
+        match exact_type(kind) {
+            Some(exact) => format!("CAST({place} AS {exact}) AS \"{name}\""),
+            None => format!("{place} AS \"{name}\""),
+        }
+    });
+    let casts = casts.collect::<Vec<_>>().join(", ");
+    Some(format!("SELECT {casts} FROM (\n{query}\n) exact({})", places.join(", ")))
+}
+
+/// The type in which a value of this type leaves without a loss, where its own would lose some.
+fn exact_type(kind: &str) -> Option<&'static str> {
+    const BENT: [&str; 6] =
+        ["UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UNION("];
+    let odd_map = kind.match_indices("MAP(").any(|(at, _)| !kind[at..].starts_with("MAP(VARCHAR"));
+    if BENT.iter().any(|bent| kind.contains(bent)) || odd_map {
+        return Some("VARCHAR");
+    }
+    (kind == "HUGEINT").then_some("DECIMAL(38, 0)")
 }
 
 /// Keeps rows in memory.

@@ -42,6 +42,14 @@ impl<'w> TableSink<'w> {
     }
 }
 
+impl TableSink<'_> {
+    /// A query plan is drawn by DuckDB, over many lines.
+    fn is_plan(&self) -> bool {
+        let names = self.schema.fields().iter().map(|field| field.name().as_str());
+        names.eq(["explain_key", "explain_value"])
+    }
+}
+
 impl Sink for TableSink<'_> {
     fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
         self.schema = schema.clone();
@@ -49,6 +57,12 @@ impl Sink for TableSink<'_> {
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<bool, Error> {
+        if self.is_plan() {
+            for plan in cells(&self.schema, batch)?.iter().skip(1).flatten() {
+                writeln!(self.out, "{}", plan.trim_end())?;
+            }
+            return Ok(true);
+        }
         let wanted = self.layout.rows.saturating_sub(self.shown.len()).min(batch.num_rows());
         self.hidden_rows += batch.num_rows() - wanted;
         let columns = cells(&self.schema, &batch.slice(0, wanted))?;
@@ -64,6 +78,9 @@ impl Sink for TableSink<'_> {
     }
 
     fn end(&mut self) -> Result<(), Error> {
+        if self.is_plan() {
+            return Ok(self.out.flush()?);
+        }
         let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
         let natural: Vec<usize> = names
             .iter()
@@ -175,14 +192,15 @@ fn rounded(text: &str) -> String {
     }
 }
 
+/// A text on one line. Control characters are shown, not sent: a model's text must not steer a
+/// terminal.
 fn one_line(text: &str) -> String {
-    text.split_inclusive(['\n', '\r', '\t']).fold(String::new(), |mut line, part| {
-        line.push_str(part.trim_end_matches(['\n', '\r', '\t']));
-        if part.ends_with(['\n', '\r', '\t']) {
-            line.push(' ');
-        }
-        line
-    })
+    let shown = text.chars().map(|c| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    });
+    shown.collect()
 }
 
 #[cfg(test)]

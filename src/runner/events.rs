@@ -19,6 +19,13 @@ pub enum Event {
         /// How many nodes are wanted.
         nodes: usize,
     },
+    /// Finished nodes that were recorded for the experiment are no longer part of its plan.
+    Replaced {
+        /// The experiment.
+        experiment: String,
+        /// How many finished nodes.
+        nodes: usize,
+    },
     /// Another process is making this very run.
     Waiting {
         /// The node.

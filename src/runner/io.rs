@@ -1,5 +1,10 @@
 //! What a stage can do: read its inputs, write its tables, say how far it is. No clock, no
 //! environment, no way to anything that is not in its key.
+//!
+//! Killed and resumed equals undisturbed, bit for bit, because three things do not depend on where
+//! work stopped: which rows are drawn with which seed (both follow from the row, `records/id.rs`),
+//! the order of rows ([`Io::each_shard`] goes through the units in a fixed order), and how rows are
+//! cut into pages and groups (counted from a table's first row, `store/table.rs`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

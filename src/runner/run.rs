@@ -200,6 +200,10 @@ impl Runner<'_> {
         self.tell(Event::Planned { experiment: plan.experiment.clone(), nodes });
         let mut progress = Progress::new(self.store)?;
         let mut record = Record::open(self.store, plan, &mut progress)?;
+        let nodes = record.replaced(self.store)?;
+        if nodes > 0 {
+            self.tell(Event::Replaced { experiment: plan.experiment.clone(), nodes });
+        }
         let mut summary = Summary::default();
         let mut blocked: BTreeMap<NodeName, NodeName> = BTreeMap::new();
         for (node, chosen) in plan.nodes.iter().zip(chosen) {
@@ -369,6 +373,17 @@ impl Record {
         let stored = store.plan(&experiment)?;
         let plan = RecordedPlan { format: FORMAT, experiment, recorded: String::new(), nodes };
         Ok(Self { plan, stored })
+    }
+
+    /// Counts the finished runs that the recorded plan stands on and this one does not.
+    fn replaced(&self, store: &Store) -> Result<usize, Error> {
+        let stored = self.stored.iter().flat_map(|plan| &plan.nodes).filter_map(|node| node.run);
+        let gone = stored.filter(|run| !self.plan.nodes.iter().any(|node| node.run == Some(*run)));
+        let mut replaced = 0;
+        for run in gone {
+            replaced += usize::from(store.manifest(run)?.is_some());
+        }
+        Ok(replaced)
     }
 
     fn set(&mut self, name: &NodeName, run: Digest) {

@@ -191,11 +191,9 @@ pub(super) fn score(text: &str, finish: FinishReason) -> Verdict {
     if joined {
         return Verdict::without(Status::Ambiguous);
     }
-    let scale = found.get(2).and_then(|scale| scale.as_str().parse::<f64>().ok());
+    let of_five = found.get(2).is_none_or(|scale| scale.as_str().trim_end_matches(".0") == "5");
     match found[1].parse::<f64>() {
-        Ok(value) if (0.0..=5.0).contains(&value) && scale.is_none_or(|scale| scale == 5.0) => {
-            Verdict::ok(value)
-        }
+        Ok(value) if (0.0..=5.0).contains(&value) && of_five => Verdict::ok(value),
         Ok(_) => Verdict::without(Status::OffScale),
         Err(_) => Verdict::without(Status::Ambiguous),
     }

@@ -160,7 +160,7 @@ impl Store {
     pub fn plans(&self) -> Result<Vec<RecordedPlan>, Error> {
         let mut plans = Vec::new();
         for path in file::list(&self.plans_folder())? {
-            if name_of(&path).starts_with(file::TEMPORARY) {
+            if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
             plans.extend(file::read_json::<RecordedPlan>(&path)?);

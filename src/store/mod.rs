@@ -235,7 +235,11 @@ impl Store {
 
     fn lock_file(&self) -> Result<(File, PathBuf), Error> {
         let path = self.root.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = match File::options().create(true).truncate(false).write(true).open(&path) {
+            // A lock can be taken on a file that may only be read, and then nothing is written.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => File::open(&path),
+            opened => opened,
+        };
         file.map(|file| (file, path.clone())).map_err(|source| Error::write(&path, source))
     }
 }

@@ -73,13 +73,17 @@ impl Stamp {
 }
 
 impl Sources {
-    /// Opens what the store remembers.
+    /// Opens what the store remembers. A damaged list is forgotten: files are then hashed again.
     ///
     /// # Errors
-    /// [`Error::Unreadable`] where the list is damaged.
+    /// [`Error::Read`] where the list cannot be read.
     pub fn open(store: &Store) -> Result<Self, Error> {
         let path = store.root().join("sources.json");
-        let known = file::read_json(&path)?.unwrap_or_default();
+        let known = match file::read_json(&path) {
+            Err(Error::Unreadable { .. }) => None,
+            known => known?,
+        };
+        let known = known.unwrap_or_default();
         Ok(Self { path, known, changed: false })
     }
 

@@ -146,6 +146,12 @@ impl Store {
                 _ => {}
             }
         }
+        for folder in [self.root().to_owned(), self.runs_folder(), self.plans_folder()] {
+            let files = file::list(&folder)?.into_iter();
+            for path in files.filter(|path| name_of(path).starts_with(file::TEMPORARY)) {
+                judge("temporary", path, "left by a process that ended early")?;
+            }
+        }
         for path in file::list(&self.partial_folder())? {
             if name_of(&path).parse().is_ok_and(|run| !planned.contains(&run)) {
                 judge("partial", path, "unfinished, and in no plan now")?;

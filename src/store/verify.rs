@@ -122,11 +122,15 @@ impl Store {
 
     fn verify_plans(&self, verified: &mut Verified) -> Result<(), Error> {
         for path in file::list(&self.plans_folder())? {
-            let experiment = name_of(&path).strip_suffix(".json").unwrap_or_default();
-            match self.plan(experiment) {
-                Ok(_) => {}
-                Err(error) => verified.find(Damage::Damaged, path, chain(&error)),
+            match name_of(&path).strip_suffix(".json").map(|experiment| self.plan(experiment)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => verified.find(Damage::Damaged, path, chain(&error)),
+                None if is_temporary(&path) => {}
+                None => verified.find(Damage::Foreign, path, "not named by an experiment"),
             }
+        }
+        if let Err(error) = self.pins() {
+            verified.find(Damage::Damaged, self.root().join("pins.json"), chain(&error));
         }
         Ok(())
     }
@@ -147,12 +151,18 @@ impl Store {
         Ok(())
     }
 
-    /// Removes damaged objects and shards, so that the next run makes them again.
+    /// Removes damaged objects, shards and manifests, so that the next run makes them again. Plans
+    /// and pins, which nothing can make again, stay for a person to look at.
     ///
     /// # Errors
     /// [`Error::Write`] where a file will not go.
     pub fn remove_damaged(&self, findings: &[Finding]) -> Result<usize, Error> {
+        let made_again = |finding: &&Finding| {
+            let folders = [self.objects_folder(), self.runs_folder(), self.partial_folder()];
+            folders.iter().any(|folder| finding.path.starts_with(folder))
+        };
         let damaged = findings.iter().filter(|finding| finding.damage == Damage::Damaged);
+        let damaged = damaged.filter(made_again);
         let mut removed = 0;
         for finding in damaged {
             fs::remove_file(&finding.path).map_err(|e| Error::write(&finding.path, e))?;

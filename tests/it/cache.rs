@@ -66,6 +66,19 @@ fn the_plan_names_the_first_field_that_differs() {
 }
 
 #[test]
+fn a_plan_that_drops_finished_nodes_says_so() {
+    let lab = Lab::with_loop();
+    lab.mrx(&["run", "loop"]).success();
+    let dropped = lab.mrx(&["run", "loop", "prompts.m0", "--set", "seed=7"]).success();
+    dropped.says("30 finished nodes of `scripted` are not part of this plan");
+    lab.mrx(&["run", "loop"]).success().says("nothing to do");
+    let beside = ["run", "loop", "prompts.m0", "--set", "seed=7", "--set", "name=seven"];
+    lab.mrx(&beside).success().does_not_say("not part of this plan");
+    // The scripted checkpoints are equal, byte for byte: the nearest maker is named all the same.
+    lab.mrx(&["show", "scripted/judge.m1"]).success().prints("train.m1");
+}
+
+#[test]
 fn a_new_store_has_never_made_anything() {
     let lab = Lab::with_loop();
     let plan = lab.mrx(&["plan", "loop"]).success().prints("never made");

@@ -152,6 +152,16 @@ fn an_override_is_blamed_by_name() {
     ---
     exit 1
     ");
+    assert_snapshot!(report("pairs.actor.rho=[0, 0, 0, 2]"), @"
+    error: --set pairs.actor.rho=[0, 0, 0, 2]: invalid value: integer `2`, expected a number from 0 to 1
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("iterations=100000"), @"
+    error: --set iterations=100000: expected at most 1000 iterations, found 100000
+    ---
+    exit 1
+    ");
     assert_snapshot!(report("nonsense"), @"
     error: --set nonsense: expected `a.b=value`
     ---

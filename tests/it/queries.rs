@@ -42,6 +42,32 @@ fn every_format_holds_the_same_rows() {
     "#);
 }
 
+/// Types that Arrow's forms would bend leave exactly, or not at all.
+#[test]
+fn values_leave_as_they_are() {
+    let lab = finished();
+    let print = |value: &str, format: &str| {
+        let query = format!("SELECT {value} AS v");
+        lab.mrx(&["sql", &query, "--format", format]).success().stdout.trim().to_owned()
+    };
+    let largest = "340282366920938463463374607431768211455";
+    assert_eq!(print(&format!("{largest}::UHUGEINT"), "csv"), format!("v\n{largest}"));
+    assert_eq!(print("12345678901234567890123::HUGEINT", "csv"), "v\n12345678901234567890123");
+    assert_eq!(print("'101'::BIT", "csv"), "v\n101");
+    assert_eq!(print("TIMETZ '12:00:00+02'", "csv"), "v\n12:00:00+02");
+    assert_eq!(print("MAP {1.5: 2}", "json"), "[{\"v\":\"{1.5=2}\"}]");
+    assert_eq!(print("INTERVAL 3 DAY", "csv"), "v\n3 days");
+    let query = "SELECT union_value(num := 2) AS v, 1 AS \"a \"\"b\"";
+    lab.mrx(&["sql", query, "--format", "parquet"]).success();
+    let histogram =
+        "SELECT model, histogram(score) AS scores FROM judgements GROUP BY ALL ORDER BY ALL";
+    lab.mrx(&["sql", histogram, "--format", "jsonl"]).success().prints("{1.0=");
+    let huge = "SELECT 170141183460469231731687303715884105727::HUGEINT AS v";
+    lab.mrx(&["sql", huge]).fails_with(1).says("Conversion Error");
+    let steering = lab.mrx(&["sql", "SELECT chr(27) || '[31mred' AS v"]).success();
+    assert!(!steering.stdout.contains('\u{1b}'), "a text must not steer the terminal");
+}
+
 #[test]
 fn empty_answers_have_their_columns() {
     let lab = finished();

@@ -131,3 +131,44 @@ fn a_lock_left_by_a_dead_process_stops_nobody() {
     child.wait().unwrap();
     lab.mrx(&["run", "loop"]).success().does_not_say("waiting");
 }
+
+/// A damaged shard is named; once it is removed, the run makes it again, in its place.
+#[test]
+fn a_damaged_shard_is_made_again_in_its_place() {
+    let lab = long_loop();
+    lab.mrx(&["run", "loop"]).success();
+    let undisturbed = lab.digests("scripted");
+    forget_everything(&lab);
+    let mut child = start(&lab);
+    let patience = Instant::now();
+    let shards = loop {
+        let shards = judged_shards(&lab);
+        if shards.len() >= 4 {
+            break shards;
+        }
+        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // What an unfinished run has made is needed, whatever its age.
+    lab.mrx(&["store", "gc", "--grace", "0s"]).success().says("nothing to delete");
+    let bytes = std::fs::read(&shards[1]).unwrap();
+    std::fs::remove_file(&shards[1]).unwrap();
+    std::fs::write(&shards[1], &bytes[..bytes.len() - 1]).unwrap();
+    lab.mrx(&["run", "loop"]).fails_with(4).says("is damaged");
+    lab.mrx(&["store", "verify", "--repair"]).success().says("1 damaged files removed");
+    lab.mrx(&["run", "loop"]).success();
+    assert_eq!(lab.digests("scripted"), undisturbed);
+}
+
+fn judged_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
+    let runs = std::fs::read_dir(lab.path.join(".mrx/partial")).into_iter().flatten().flatten();
+    let folders =
+        runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten());
+    let judged = folders.filter(|f| f.file_name().to_string_lossy().starts_with("judgements"));
+    let files = judged.flat_map(|f| std::fs::read_dir(f.path()).into_iter().flatten().flatten());
+    let mut shards: Vec<_> = files.map(|file| file.path()).collect();
+    shards.retain(|path| path.extension().is_some_and(|extension| extension == "arrow"));
+    shards.sort();
+    shards
+}
