@@ -46,7 +46,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
     if args.attach {
-        ui.print(&Catalogue::open(&store)?.script())?;
+        let catalogue = Catalogue::open(&store)?;
+        let script = catalogue.script();
+        catalogue.check(&script)?;
+        ui.print(&script)?;
         ui.hint("duckdb:  mrx sql --attach > views.sql && duckdb -init views.sql");
         ui.hint("python:  duckdb.execute(subprocess.check_output([\"mrx\", \"sql\", \"--attach\"], text=True))");
         return Ok(());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::schema::{TABLES, without_comments};
-use crate::store::{Digest, Error, Manifest, Store};
+use crate::store::{Digest, Error, Manifest, Store, StoredTable};
 
 /// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
 const MACROS: &str = "\
@@ -35,6 +35,8 @@ struct Part {
 pub struct Catalogue {
     store: Store,
     parts: BTreeMap<String, Vec<Part>>,
+    /// Tables whose objects are gone or cut short.
+    lost: Vec<(String, StoredTable)>,
     /// Any run that is finished, where there is one.
     some_run: Option<Digest>,
     has_plans: bool,
@@ -44,9 +46,11 @@ impl Catalogue {
     /// Lists what the recorded plans of a store lead to.
     ///
     /// # Errors
-    /// Where a plan or a manifest cannot be read, and where an object is gone or cut short.
+    /// Where a plan or a manifest cannot be read. An object that is gone or cut short is left out:
+    /// see [`Catalogue::check`].
     pub fn open(store: &Store) -> Result<Self, Error> {
         let mut parts: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        let mut lost = Vec::new();
         let plans = store.plans()?;
         for plan in &plans {
             for node in &plan.nodes {
@@ -55,7 +59,10 @@ impl Catalogue {
                     continue;
                 };
                 for (table, stored) in &manifest.tables {
-                    check_length(store, stored.object, stored.bytes)?;
+                    if check_length(store, stored).is_err() {
+                        lost.push((table.clone(), *stored));
+                        continue;
+                    }
                     parts.entry(table.clone()).or_default().push(Part {
                         experiment: plan.experiment.clone(),
                         model: node.model.clone(),
@@ -71,7 +78,26 @@ impl Catalogue {
             Some(part) => Some(part.run),
             None => store.run_keys()?.first().copied(),
         };
-        Ok(Self { store: store.clone(), parts, some_run, has_plans: !plans.is_empty() })
+        Ok(Self { store: store.clone(), parts, lost, some_run, has_plans: !plans.is_empty() })
+    }
+
+    /// Checks that all of every table that a statement speaks of is there: an answer over a part of
+    /// the rows would not be true. Tables that it does not speak of are no reason to be silent.
+    ///
+    /// # Errors
+    /// Naming the first object that is gone or cut short.
+    pub fn check(&self, sql: &str) -> Result<(), Error> {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let words: Vec<String> = sql.split(|c| !is_name(c)).map(str::to_lowercase).collect();
+        let speaks_of = |table: &str| words.iter().any(|word| word == table);
+        for (table, stored) in &self.lost {
+            let joined = table == "readings"
+                && ["judgements", "meta_judgements"].map(speaks_of).contains(&true);
+            if speaks_of(table) || joined {
+                check_length(&self.store, stored)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the script that defines every view.
@@ -243,7 +269,8 @@ fn source_of_readings(table: &str, manifest: &Manifest) -> Option<Digest> {
 }
 
 /// DuckDB would say only that some file is too small; this says which object of the store it is.
-fn check_length(store: &Store, digest: Digest, bytes: u64) -> Result<(), Error> {
+fn check_length(store: &Store, stored: &StoredTable) -> Result<(), Error> {
+    let StoredTable { object: digest, bytes, .. } = *stored;
     let Ok(found) = store.object_path(digest).metadata() else {
         return Err(Error::ObjectMissing { digest });
     };

@@ -63,6 +63,7 @@ pub(super) fn lock_down(setting: &str, paths: &[String]) -> String {
 
 /// The views of a store, ready for queries, read-only.
 pub struct Session {
+    catalogue: Catalogue,
     connection: Connection,
 }
 
@@ -78,7 +79,7 @@ impl Session {
         let folders = [store.objects_folder(), store.runs_folder(), store.plans_folder()];
         let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
         connection.execute_batch(&lock_down("allowed_directories", &folders))?;
-        Ok(Self { connection })
+        Ok(Self { catalogue, connection })
     }
 
     /// Runs one query and streams what comes out.
@@ -87,6 +88,7 @@ impl Session {
     /// [`Error::Refused`] for anything but one query; else what DuckDB or the sink says.
     pub fn run(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
         admit(&self.connection, sql)?;
+        self.catalogue.check(sql)?;
         let exact = exactly(&self.connection, sql);
         let mut statement = self.connection.prepare(exact.as_deref().unwrap_or(sql))?;
         let schema = statement.stream_arrow([])?.get_schema();

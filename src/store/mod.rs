@@ -10,7 +10,7 @@
 //! |- objects/ab/cdef…           bytes, named by their BLAKE3 digest, read-only
 //! |- runs/<key>.json            manifests: what one run read, wrote and cost; written last
 //! |- plans/<experiment>.json    recorded plans: which run each node of an experiment stands on
-//! |- pins.json                  digests that must stay
+//! |- pins.json, pins.lock       digests that must stay
 //! |- partial/<key>/             work in hand: its lock and the shards that are already safe
 //! `- sources.json               digests of big files outside the store, by size, time and inode
 //! ```
@@ -215,7 +215,7 @@ impl Store {
     /// # Errors
     /// [`Error::Write`] where the lock file cannot be made.
     pub fn lock_for_run(&self) -> Result<StoreLock, Error> {
-        let (file, path) = self.lock_file()?;
+        let (file, path) = self.lock_file("lock")?;
         file.lock_shared().map_err(|source| Error::write(&path, source))?;
         Ok(StoreLock { _file: file })
     }
@@ -225,7 +225,7 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] while any run is going.
     pub fn lock_for_sweep(&self) -> Result<StoreLock, Error> {
-        let (file, path) = self.lock_file()?;
+        let (file, path) = self.lock_file("lock")?;
         match file.try_lock() {
             Ok(()) => Ok(StoreLock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path: self.root.clone() }),
@@ -233,8 +233,15 @@ impl Store {
         }
     }
 
-    fn lock_file(&self) -> Result<(File, PathBuf), Error> {
-        let path = self.root.join("lock");
+    /// Takes the lock under which the list of pins is read, changed and written.
+    fn lock_for_pins(&self) -> Result<StoreLock, Error> {
+        let (file, path) = self.lock_file("pins.lock")?;
+        file.lock().map_err(|source| Error::write(&path, source))?;
+        Ok(StoreLock { _file: file })
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), Error> {
+        let path = self.root.join(name);
         let file = match File::options().create(true).truncate(false).write(true).open(&path) {
             // A lock can be taken on a file that may only be read, and then nothing is written.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => File::open(&path),

@@ -36,6 +36,7 @@ impl Store {
     /// # Errors
     /// [`Error::Write`] where the store cannot be written.
     pub fn pin(&self, pin: Pin) -> Result<(), Error> {
+        let _lock = self.lock_for_pins()?;
         let mut pins = self.pins()?;
         pins.retain(|other| other.digest != pin.digest);
         pins.push(pin);
@@ -47,6 +48,7 @@ impl Store {
     /// # Errors
     /// [`Error::Write`] where the store cannot be written.
     pub fn unpin(&self, digest: Digest) -> Result<bool, Error> {
+        let _lock = self.lock_for_pins()?;
         let mut pins = self.pins()?;
         let before = pins.len();
         pins.retain(|pin| pin.digest != digest);

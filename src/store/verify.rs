@@ -44,7 +44,8 @@ pub struct Verified {
 }
 
 const FOLDERS: [&str; 4] = ["objects", "partial", "plans", "runs"];
-const FILES: [&str; 5] = ["FORMAT", "lock", "pins.json", "sources.json", "sql_history"];
+const FILES: [&str; 6] =
+    ["FORMAT", "lock", "pins.json", "pins.lock", "sources.json", "sql_history"];
 
 impl Store {
     /// Hashes every object and shard again, and follows every manifest and plan.

@@ -124,7 +124,10 @@ fn a_lost_object_is_named_and_made_again_and_nothing_else_is() {
         .fails_with(4)
         .prints("missing")
         .prints("`judgements` of judge.m1");
-    lab.mrx(&["sql", "SELECT 1"]).fails_with(4).says("is missing");
+    let half = "SELECT count(*) FROM judgements WHERE model = 'm0'";
+    lab.mrx(&["sql", half]).fails_with(4).says("is missing").says("`mrx run` of its experiment");
+    lab.mrx(&["sql", "SELECT count(*) FROM responses"]).success();
+    lab.mrx(&["sql", "--attach"]).fails_with(4).says("is missing");
     lab.mrx(&["run", "loop"]).success().says("1 made, 29 reused").says("is gone from the store");
     assert_eq!(lab.digests("scripted"), before);
     lab.mrx(&["store", "verify"]).success();
