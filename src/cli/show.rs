@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Place;
 use super::failure::{Failure, Kind};
-use super::sql::print_query;
+use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
@@ -224,5 +224,6 @@ fn rows_of(
 ) -> Result<(), Failure> {
     let path = store.object_path(digest).to_string_lossy().replace('\'', "''");
     let query = format!("FROM read_parquet('{path}') LIMIT {rows}");
-    print_query(session, &query, Format::Table, Some(0), ui)
+    session.run(&query, rows_out(ui, Format::Table, Some(0)).as_mut())?;
+    Ok(())
 }
