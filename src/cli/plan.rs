@@ -27,7 +27,18 @@ pub(super) struct Args {
     format: Format,
 }
 
-/// A line of the plan, as printed.
+/// A node of the plan, for a program.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    node: String,
+    state: String,
+    rows: Option<u64>,
+    seconds: Option<f64>,
+    run: Option<String>,
+    why: Option<String>,
+}
+
+/// A node of the plan, for a person.
 #[derive(Serialize, Deserialize)]
 struct Line {
     node: String,
@@ -42,8 +53,12 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let experiment = Experiment::load(&args.experiment, &args.overrides)?;
     let store = place.look()?;
     let outlooks = survey(&store, experiment.plan())?;
-    let lines: Vec<Line> = outlooks.iter().map(line).collect();
-    print_rows(ui, args.format, &lines)?;
+    let rows: Vec<Row> = outlooks.iter().map(row).collect();
+    if args.format == Format::Table {
+        print_rows(ui, args.format, &rows.into_iter().map(line).collect::<Vec<_>>())?;
+    } else {
+        print_rows(ui, args.format, &rows)?;
+    }
     let to_make = outlooks.iter().filter(|outlook| outlook.state != State::Hit).count();
     let nodes = outlooks.len();
     ui.say(&match to_make {
@@ -53,21 +68,28 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(outlook: &Outlook) -> Line {
+fn row(outlook: &Outlook) -> Row {
     let state = match outlook.state {
         State::Hit => "hit",
         State::Partial => "partial",
         State::Miss => "miss",
         State::Waits => "waits",
     };
-    Line {
+    Row {
         node: outlook.node.to_string(),
         state: state.to_owned(),
         rows: matches!(outlook.state, State::Hit | State::Partial).then_some(outlook.rows),
-        time: outlook.seconds.map(seconds),
-        run: outlook.run.map(crate::store::Digest::short),
+        seconds: outlook.seconds,
+        run: outlook.run.map(crate::store::Digest::to_hex),
         why: outlook.why.as_ref().map(|why| said(why, outlook)),
     }
+}
+
+fn line(row: Row) -> Line {
+    const DIGITS: usize = 12;
+    let Row { node, state, rows, seconds: spent, run, why } = row;
+    let run = run.map(|run| run.chars().take(DIGITS).collect());
+    Line { node, state, rows, time: spent.map(seconds), run, why }
 }
 
 fn said(why: &Why, outlook: &Outlook) -> String {

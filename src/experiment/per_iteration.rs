@@ -72,6 +72,10 @@ scalar!(
     Count(u64), "a whole number from 1 to a billion", |value| whole(value, 1.0), |_| None
 );
 scalar!(
+    /// What every draw starts from.
+    Seed(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
+);
+scalar!(
     /// A sampling temperature.
     Temperature(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );

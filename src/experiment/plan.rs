@@ -23,7 +23,7 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     let loop_ = Loop {
         file,
         iterations,
-        seed: file.root.seed.unwrap_or(0),
+        seed: file.root.seed.map_or(0, |seed| seed.0),
         sql: file
             .text
             .read(&file.find(file.root.prompts.sql.as_ref()), &file.root.prompts.sql.span())?,

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
+    Count, Limit, PerIteration, Positive, Seed, Share, Switch, Temperature, TopP,
 };
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
@@ -30,7 +30,7 @@ pub(super) struct File {
 pub(super) struct Root {
     pub(super) name: Spanned<String>,
     pub(super) iterations: Option<Spanned<Count>>,
-    pub(super) seed: Option<u64>,
+    pub(super) seed: Option<Seed>,
     pub(super) model: Model,
     pub(super) prompts: Prompts,
     #[serde(default)]
@@ -44,14 +44,14 @@ pub(super) struct Root {
 
 /// `[model]`: M0.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[model]`")]
 pub(super) struct Model {
     pub(super) path: Spanned<PathBuf>,
 }
 
 /// `[prompts]`: where prompts come from.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[prompts]`")]
 pub(super) struct Prompts {
     pub(super) sql: Spanned<PathBuf>,
     #[serde(default)]
@@ -61,7 +61,7 @@ pub(super) struct Prompts {
 
 /// `[respond]`: how the actor draws.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[respond]`")]
 pub(super) struct Draws {
     pub(super) samples: Each<Count>,
     pub(super) temperature: Each<Temperature>,
@@ -71,7 +71,7 @@ pub(super) struct Draws {
 
 /// `[judge]`: how the judge draws.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) samples: Each<Count>,
@@ -82,7 +82,7 @@ pub(super) struct Judge {
 
 /// `[meta_judge]`: how the meta-judge draws. Without the table, Self-Rewarding.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
     pub(super) enabled: Each<Switch>,
     pub(super) template: Option<Spanned<PathBuf>>,
@@ -93,7 +93,7 @@ pub(super) struct MetaJudge {
 
 /// `[pairs.actor]` and `[pairs.judge]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[pairs]`")]
 pub(super) struct Pairs {
     #[serde(default)]
     pub(super) actor: ActorPairs,
@@ -103,7 +103,7 @@ pub(super) struct Pairs {
 
 /// `[pairs.actor]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[pairs.actor]`")]
 pub(super) struct ActorPairs {
     pub(super) rho: Each<Share>,
     pub(super) max_chosen_chars: Each<Limit>,
@@ -111,7 +111,7 @@ pub(super) struct ActorPairs {
 
 /// `[pairs.judge]`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, `[pairs.judge]`")]
 pub(super) struct JudgePairs {
     pub(super) enabled: Each<Switch>,
     pub(super) prior: Each<Positive>,

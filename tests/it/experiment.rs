@@ -162,6 +162,16 @@ fn an_override_is_blamed_by_name() {
     ---
     exit 1
     ");
+    assert_snapshot!(report("judge=5"), @"
+    error: --set judge=5: invalid type: integer `5`, expected a table, `[judge]`
+    ---
+    exit 1
+    ");
+    assert_snapshot!(report("seed=-1"), @"
+    error: --set seed=-1: invalid value: integer `-1`, expected a whole number from 0 to a billion
+    ---
+    exit 1
+    ");
     assert_snapshot!(report("nonsense"), @"
     error: --set nonsense: expected `a.b=value`
     ---
