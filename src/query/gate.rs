@@ -8,8 +8,9 @@ use std::sync::LazyLock;
 
 use duckdb::Connection;
 use regex::Regex;
+use serde_json::Value;
 
-use super::syntax::{Parsed, Place, parse, skip_blank};
+use super::syntax::{Parsed, Place, parse, skip_blank, visit};
 
 /// Why a statement does not run.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +38,14 @@ pub enum Refused {
 pub(super) fn admit(connection: &Connection, sql: &str) -> Result<(), super::Error> {
     let query = without_explain(sql);
     match parse(connection, query)? {
-        Parsed::Queries(trees) if trees.len() == 1 => Ok(()),
+        Parsed::Queries(trees) if trees.len() == 1 => refuse_acts(called(&trees[0])),
         Parsed::Queries(trees) if trees.is_empty() => Err(Refused::Nothing.into()),
         Parsed::Queries(trees) => Err(Refused::Several(trees.len()).into()),
-        Parsed::Other if is_one_pivot(connection, query)? => Ok(()),
+        // Without a tree, any word may be a call.
+        Parsed::Other if is_one_pivot(connection, query)? => {
+            let is_name = |c: char| c.is_alphanumeric() || c == '_';
+            refuse_acts(query.split(|c| !is_name(c)).map(str::to_lowercase).collect())
+        }
         Parsed::Other => {
             let word = skip_blank(query).split_whitespace().next().unwrap_or_default();
             Err(Refused::NotAQuery(word.to_uppercase()).into())
@@ -50,6 +55,39 @@ pub(super) fn admit(connection: &Connection, sql: &str) -> Result<(), super::Err
             Err(Refused::Syntax { message, place: Place::of(sql, offset) }.into())
         }
     }
+}
+
+/// Functions that do something, though a query may call them; and those that run text as SQL, whose
+/// calls the tree does not show.
+const ACTS: [&str; 11] = [
+    "checkpoint",
+    "disable_logging",
+    "disable_profiling",
+    "enable_logging",
+    "enable_profiling",
+    "force_checkpoint",
+    "json_execute_serialized_sql",
+    "query",
+    "query_table",
+    "truncate_duckdb_logs",
+    "write_log",
+];
+
+fn refuse_acts(names: Vec<String>) -> Result<(), super::Error> {
+    match names.into_iter().find(|name| ACTS.contains(&name.as_str())) {
+        Some(name) => Err(Refused::NotAQuery(name).into()),
+        None => Ok(()),
+    }
+}
+
+/// Every function that a tree calls, in lower case.
+fn called(tree: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    visit(tree, &mut |node| {
+        let name = node.get("function_name").and_then(Value::as_str);
+        names.extend(name.map(str::to_lowercase));
+    });
+    names
 }
 
 /// A PIVOT whose columns come from the data has no syntax tree. It is told apart from every other

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::catalogue::quote;
 use super::session::{closed, lock_down, tidy};
-use super::syntax::{Parsed, Place, parse};
+use super::syntax::{Parsed, Place, parse, statement, visit};
 use crate::store::{self, from_batch};
 
 /// Why an experiment's query cannot be used.
@@ -96,10 +96,10 @@ impl Inputs {
         let query = bind(sql, &tree, files)?;
         let paths: Vec<String> =
             files.values().map(|path| path.to_string_lossy().into_owned()).collect();
+        let query = statement(&connection, &query)?;
         // One thread: without ORDER BY, rows then still come in the order of the file.
         connection.execute_batch("SET threads = 1;")?;
         connection.execute_batch(&lock_down("allowed_paths", &paths))?;
-        let query = query.trim_end().trim_end_matches(';').to_owned();
         Ok(Self { connection, query })
     }
 
@@ -196,17 +196,6 @@ fn refuse_unstable(tree: &Value, unstable: &BTreeSet<String>) -> Result<(), Inpu
         }
     });
     found.map_or(Ok(()), |what| Err(InputsError::Unstable { what }))
-}
-
-fn visit(tree: &Value, see: &mut impl FnMut(&Value)) {
-    match tree {
-        Value::Object(fields) => {
-            see(tree);
-            fields.values().for_each(|field| visit(field, see));
-        }
-        Value::Array(items) => items.iter().for_each(|item| visit(item, see)),
-        _ => {}
-    }
 }
 
 /// A file name that stands in the query, and where.

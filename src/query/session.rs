@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::catalogue::quote;
 use super::gate::{Refused, admit};
+use super::syntax::statement;
 use super::{Catalogue, Sink};
 use crate::store::{self, Store, from_batch};
 
@@ -134,7 +135,7 @@ impl Session {
 /// Wraps a query whose columns have types that Arrow's forms would bend: they are cast by DuckDB,
 /// exactly, or it says that it cannot. `None` where there is nothing to bend.
 fn exactly(connection: &Connection, sql: &str) -> Option<String> {
-    let query = sql.trim_end().trim_end_matches(';');
+    let query = statement(connection, sql).ok()?;
     // What cannot be described (EXPLAIN, SHOW) has plain columns.
     let mut statement = connection.prepare(&format!("DESCRIBE\n{query}")).ok()?;
     let described = statement
@@ -158,10 +159,10 @@ fn exactly(connection: &Connection, sql: &str) -> Option<String> {
 
 /// The type in which a value of this type leaves without a loss, where its own would lose some.
 fn exact_type(kind: &str) -> Option<&'static str> {
-    const BENT: [&str; 6] =
-        ["UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "UNION("];
+    const BENT: [&str; 6] = ["UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "WITH TIME ZONE", "UNION("];
     let odd_map = kind.match_indices("MAP(").any(|(at, _)| !kind[at..].starts_with("MAP(VARCHAR"));
-    if BENT.iter().any(|bent| kind.contains(bent)) || odd_map {
+    let inner_huge = kind != "HUGEINT" && kind.contains("HUGEINT");
+    if BENT.iter().any(|bent| kind.contains(bent)) || odd_map || inner_huge {
         return Some("VARCHAR");
     }
     (kind == "HUGEINT").then_some("DECIMAL(38, 0)")

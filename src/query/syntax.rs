@@ -71,6 +71,29 @@ pub(super) fn parse(connection: &Connection, sql: &str) -> duckdb::Result<Parsed
     Ok(Parsed::Wrong { message, offset })
 }
 
+/// Calls `see` for every node of a tree.
+pub(super) fn visit(tree: &Value, see: &mut impl FnMut(&Value)) {
+    match tree {
+        Value::Object(fields) => {
+            see(tree);
+            fields.values().for_each(|field| visit(field, see));
+        }
+        Value::Array(items) => items.iter().for_each(|item| visit(item, see)),
+        _ => {}
+    }
+}
+
+/// Returns the one statement of a text that parses as a query, without what ends it: the end is cut
+/// off where it is plain, and else, past comments, found by DuckDB writing the statement anew.
+pub(super) fn statement(connection: &Connection, sql: &str) -> duckdb::Result<String> {
+    let plain = sql.trim_end().trim_end_matches(';');
+    if !plain.contains(';') {
+        return Ok(plain.to_owned());
+    }
+    let anew = "SELECT json_deserialize_sql(json_serialize_sql(?::VARCHAR))";
+    connection.query_row(anew, [sql], |row| row.get(0))
+}
+
 /// Returns `sql` from its first word on, past white space and comments; for messages only.
 pub(super) fn skip_blank(sql: &str) -> &str {
     let mut rest = sql.trim_start();

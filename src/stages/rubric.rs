@@ -146,11 +146,11 @@ static SCORE: LazyLock<Regex> = LazyLock::new(|| marker("score").unwrap());
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static WINNER: LazyLock<Regex> = LazyLock::new(|| marker("winner").unwrap());
 
-/// A number at the start of a text, what it is out of, and what follows.
+/// A number, what it is out of, and what follows.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     let number = r"^([+-]?(?:\d+(?:\.\d+)?|\.\d+))";
-    let scale = r"(?:[\s*_)\]]*(?:/|out of)\s*(\d+(?:\.\d+)?))?";
+    let scale = r#"(?:[\s*_)\]"'`,(]*(?:points?|pts)?[\s(]*(?:/|out of|of)\s*(\d+(?:\.\d+)?))?"#;
     Regex::new(&format!(r"(?i){number}{scale}(.*)$")).unwrap()
 });
 
@@ -159,39 +159,39 @@ fn marker(word: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!(r#"(?i)\b{word}[\s*_"'`)\]]*:[\s*_"'`(\[]*"#))
 }
 
-/// What stands after the last marker, on its line.
-fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<&'t str> {
+/// What stands after the last marker, on its line, and whether that line is the marker's own.
+fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<(&'t str, bool)> {
     let last = marker.find_iter(text).last()?;
-    Some(text[last.end()..].lines().next().unwrap_or_default())
+    let line = text[last.end()..].lines().next().unwrap_or_default();
+    Some((line, !last.as_str().contains('\n')))
 }
 
 /// Reads the last `Score: n` of a judgement; n may have decimals and lies in 0 to 5.
 ///
 /// A judgement that the token limit cut is not read, even where a number stands in it: it is not
-/// the judge's last word. A last marker that names no number, or a range, is ambiguous, whatever
-/// stood before it; a number out of anything but 5 is off the scale.
+/// the judge's last word. A last marker that names no number, or more than one (a range, a change
+/// of mind), is ambiguous, whatever stood before it; a sum counts where its total ends the line.
+/// A number out of anything but 5 is off the scale.
 pub(super) fn score(text: &str, finish: FinishReason) -> Verdict {
     if finish == FinishReason::Length {
         return Verdict::without(Status::Truncated);
     }
-    let Some(last) = after_last(&SCORE, text) else {
+    let Some((line, on_its_line)) = after_last(&SCORE, text) else {
         return Verdict::without(Status::Missing);
     };
-    let Some(found) = NUMBER.captures(last) else {
+    let total = line.rsplit_once('=').map_or(line, |(_, total)| total.trim_start_matches(MARKUP));
+    let Some(found) = NUMBER.captures(total) else {
         return Verdict::without(Status::Ambiguous);
     };
-    // `1e9`, `3-4`, `4,5` and `90%` are other numbers than the one they start with.
-    let mut after = found[3].chars();
-    let joined = match after.next() {
-        Some('e' | 'E' | '-' | '–' | ',' | '.') => {
-            after.next().is_some_and(|c| c.is_ascii_digit())
-        }
-        first => first == Some('%'),
-    };
-    if joined {
+    let rest = found[3].trim_matches(MARKUP).trim_matches(['.', '!', ';']);
+    let other = |c: char| c.is_numeric() || "%+=→".contains(c);
+    // A number on a line below the marker may be the first of a list.
+    let alone = rest.is_empty() || (on_its_line && total.len() == line.len());
+    if rest.contains(other) || rest.contains("->") || !alone {
         return Verdict::without(Status::Ambiguous);
     }
-    let of_five = found.get(2).is_none_or(|scale| scale.as_str().trim_end_matches(".0") == "5");
+    let scale = found.get(2).map_or(Some(5.0), |scale| scale.as_str().parse().ok());
+    let of_five = scale.is_some_and(|scale: f64| (scale - 5.0).abs() < f64::EPSILON);
     match found[1].parse::<f64>() {
         Ok(value) if (0.0..=5.0).contains(&value) && of_five => Verdict::ok(value),
         Ok(_) => Verdict::without(Status::OffScale),
@@ -207,12 +207,12 @@ pub(super) fn winner(text: &str, finish: FinishReason) -> Verdict {
     if finish == FinishReason::Length {
         return Verdict::without(Status::Truncated);
     }
-    let Some(last) = after_last(&WINNER, text) else {
+    let Some((line, _)) = after_last(&WINNER, text) else {
         return Verdict::without(Status::Missing);
     };
-    let line = last.to_lowercase();
+    let line = line.to_lowercase();
     let words =
-        line.split(|c: char| c.is_whitespace() || MARKUP.contains(&c) || ".,;:!/".contains(c));
+        line.split(|c: char| c.is_whitespace() || MARKUP.contains(&c) || ".,;:!/|=-".contains(c));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let side = |letter: &str| if letter == "a" { Verdict::ok(1.0) } else { Verdict::ok(-1.0) };
     match words.as_slice() {
@@ -225,9 +225,36 @@ pub(super) fn winner(text: &str, finish: FinishReason) -> Verdict {
     }
 }
 
+/// Words after a named side that name the other one too, or take the name back. The letter A is
+/// also an article, so of a second side it is the words around it that tell, for A and B alike.
+const TAKEN_BACK: [&str; 22] = [
+    "and",
+    "b",
+    "both",
+    "draw",
+    "equal",
+    "equally",
+    "judgement",
+    "judgment",
+    "less",
+    "loses",
+    "neither",
+    "no",
+    "not",
+    "or",
+    "over",
+    "than",
+    "tie",
+    "tied",
+    "other",
+    "versus",
+    "vs",
+    "worse",
+];
+
 /// Whether what follows a named side takes nothing of it back.
 fn names_no_other(rest: &[&str]) -> bool {
-    !rest.iter().any(|word| ["b", "and", "or", "tie", "draw", "equal", "both"].contains(word))
+    !rest.iter().any(|word| TAKEN_BACK.contains(word)) && rest.last() != Some(&"a")
 }
 
 #[cfg(test)]
@@ -247,16 +274,32 @@ mod tests {
         assert_eq!(read("Score: -1"), Verdict::without(Status::OffScale));
         assert_eq!(read("I would give it four"), Verdict::without(Status::Missing));
         assert_eq!(read("underscore: 4"), Verdict::without(Status::Missing));
-        for four in
-            ["**Score**: 4", "Score: +4", "\"Score\": 4.", "Score: `4`/5", "Score: 4 out of 5"]
-        {
+        for four in [
+            "**Score**: 4",
+            "Score: +4",
+            "\"Score\": 4.",
+            "Score: `4`/5",
+            "Score: 4 out of 5",
+            "Score: 4/5.00",
+            "**Score:**\n4",
+            "Score: 1 + 1 + 1 + 1 + 0 = 4",
+        ] {
             assert_eq!(read(four), Verdict::ok(4.0), "{four}");
         }
         assert_eq!(read("Score: .5"), Verdict::ok(0.5));
         assert_eq!(read("Score: 4 out of 10"), Verdict::without(Status::OffScale));
-        for vague in
-            ["Score: 1e9", "Score: 3-4", "Score: 4,5", "Score: 2\nScore: N/A", "Score: 90%"]
-        {
+        for vague in [
+            "Score: 1e9",
+            "Score: 3-4",
+            "Score: 4,5",
+            "Score: 2\nScore: N/A",
+            "Score: 90%",
+            "Score: 3 or 4",
+            "Score: 3½",
+            "Score: 3 → 4",
+            "Score:\n1. relevant",
+            "Score: 4 points out of ten, or 5",
+        ] {
             assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
         }
         assert_eq!(read(""), Verdict::without(Status::Missing));
@@ -287,6 +330,10 @@ mod tests {
             "Winner: Judgement A and B are equal",
             "Winner: A/B",
             "Winner: a close call, Judgement B",
+            "Winner: Judgement B vs Judgement A",
+            "Winner: Judgement B over Judgement A",
+            "Winner: Judgement A tied with the other",
+            "Winner: Judgement A is not the winner",
         ] {
             assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
         }
@@ -307,6 +354,20 @@ mod tests {
     }
 
     proptest! {
+        /// A rule that reads A and B differently would make a position bias where there is none.
+        #[test]
+        fn swapping_the_sides_swaps_the_winner(
+            first in "(Judgement [XY]|[XY])",
+            link in "( |, | over | vs | and |/| because | by far, not )",
+            second in "(Judgement [XY]|[XY]|it|)",
+        ) {
+            let text = format!("Winner: {first}{link}{second}");
+            let as_is = winner(&text.replace('X', "A").replace('Y', "B"), FinishReason::Stop);
+            let swapped = winner(&text.replace('X', "B").replace('Y', "A"), FinishReason::Stop);
+            prop_assert_eq!(as_is.status, swapped.status, "{}", text);
+            prop_assert_eq!(as_is.value, swapped.value.map(|value| -value), "{}", text);
+        }
+
         #[test]
         fn reading_never_panics_and_never_leaves_the_scale(text in "\\PC{0,80}", tail in "[ -~]{0,20}") {
             let text = format!("{text}Score: {tail}\nWinner: {tail}");

@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -143,7 +144,11 @@ impl Partial {
     /// [`Error::Write`] where the note cannot be kept.
     pub fn begin(&self) -> Result<(f64, u32), Error> {
         let path = self.folder.join("effort.json");
-        let earlier = file::read_json::<Effort>(&path)?;
+        let earlier = match file::read_json::<Effort>(&path) {
+            // The account of what was spent is lost; the work is not.
+            Err(Error::Unreadable { .. }) => None,
+            earlier => earlier?,
+        };
         let earlier = earlier.unwrap_or(Effort { format: FORMAT, seconds: 0.0, attempts: 0 });
         let effort = Effort { attempts: earlier.attempts + 1, ..earlier };
         file::write_json(&path, &effort)?;
@@ -190,6 +195,21 @@ struct Shard {
     digest: Digest,
 }
 
+/// The key under which a shard's own bytes say where it belongs: a renamed shard is a damaged one.
+const PLACE: &str = "mrx.shard";
+
+/// Writes `<run>/judgements-64/12`.
+fn place_of(folder: &Path, number: usize) -> String {
+    let run = folder.parent().map(name_of).unwrap_or_default();
+    format!("{run}/{}/{number}", name_of(folder))
+}
+
+fn placed(batch: &RecordBatch, place: &str) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let metadata = [(PLACE.to_owned(), place.to_owned())].into();
+    let schema = batch.schema_ref().as_ref().clone().with_metadata(metadata);
+    RecordBatch::try_new(Arc::new(schema), batch.columns().to_vec())
+}
+
 impl Shard {
     /// Reads `00000012-4096-<digest>.arrow`.
     fn parse(path: &Path) -> Option<Self> {
@@ -225,6 +245,9 @@ impl Shards {
     /// # Errors
     /// [`Error::Write`] when the disk refuses; the shard is then not there at all.
     pub fn push(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let number = self.shards.len();
+        let batch = &placed(batch, &place_of(&self.folder, number))
+            .map_err(|e| Error::encode(name_of(&self.folder), e))?;
         let mut file = HashedFile::create(&self.folder)?;
         let failed = |e: arrow::error::ArrowError| match e {
             arrow::error::ArrowError::IoError(_, source) => Error::write(&self.folder, source),
@@ -234,7 +257,6 @@ impl Shards {
         writer.write(batch).and_then(|()| writer.finish()).map_err(failed)?;
         drop(writer);
         let rows = batch.num_rows() as u64;
-        let number = self.shards.len();
         let place = |digest| self.folder.join(format!("{number:08}-{rows}-{digest}.arrow"));
         let (digest, _) = file.finish(place)?;
         let path = place(digest);
@@ -257,8 +279,14 @@ impl Shard {
         }
         let file = File::open(&self.path).map_err(|source| Error::read(&self.path, source))?;
         let mut reader = FileReader::try_new(file, None).map_err(|e| damaged(e.to_string()))?;
+        let place = place_of(self.path.parent().unwrap_or(&self.path), self.number);
+        if reader.schema().metadata().get(PLACE) != Some(&place) {
+            return Err(damaged(format!("it was not written as {place}")));
+        }
         match reader.next() {
-            Some(batch) => batch.map_err(|e| damaged(e.to_string())),
+            Some(Ok(batch)) if batch.num_rows() as u64 == self.rows => Ok(batch),
+            Some(Ok(batch)) => Err(damaged(format!("it holds {} rows", batch.num_rows()))),
+            Some(Err(e)) => Err(damaged(e.to_string())),
             None => Err(damaged("it holds no rows".to_owned())),
         }
     }

@@ -57,6 +57,11 @@ fn values_leave_as_they_are() {
     assert_eq!(print("TIMETZ '12:00:00+02'", "csv"), "v\n12:00:00+02");
     assert_eq!(print("MAP {1.5: 2}", "json"), "[{\"v\":\"{1.5=2}\"}]");
     assert_eq!(print("INTERVAL 3 DAY", "csv"), "v\n3 days");
+    let largest = "170141183460469231731687303715884105727";
+    assert_eq!(print(&format!("[{largest}::HUGEINT]"), "csv"), format!("v\n[{largest}]"));
+    assert!(print("TIMESTAMPTZ '2026-01-02 03:04:05+00'", "csv").contains("2026-01-02 03:04:05"));
+    let commented = "SELECT sum(sample) AS n FROM responses; -- all of them";
+    assert_eq!(lab.ask(commented), "840");
     let query = "SELECT union_value(num := 2) AS v, 1 AS \"a \"\"b\"";
     lab.mrx(&["sql", query, "--format", "parquet"]).success();
     let histogram =
@@ -157,6 +162,14 @@ fn no_statement_can_do_anything_but_ask() {
         "RESET threads".to_owned(),
         "PRAGMA enable_profiling".to_owned(),
         "CALL enable_logging()".to_owned(),
+        "FROM enable_logging()".to_owned(),
+        "SELECT (SELECT count(*) FROM \"Enable_Logging\"(level := 'trace'))".to_owned(),
+        "EXPLAIN ANALYZE FROM enable_profiling()".to_owned(),
+        "FROM checkpoint()".to_owned(),
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM enable_' || 'logging()'))".to_owned(),
+        "FROM query('FROM enable_' || 'logging()')".to_owned(),
+        "PIVOT (SELECT 1 AS a, (SELECT count(*) FROM enable_logging()) AS b) ON a USING sum(b)".to_owned(),
+        "WITH p AS (PIVOT (SELECT (SELECT count(*) FROM query('FROM range(1)')) AS a) ON a USING count(*)) FROM p".to_owned(),
         "CREATE TABLE t AS SELECT 1".to_owned(),
         "CREATE OR REPLACE VIEW judgements AS SELECT 1".to_owned(),
         "EXPLAIN ANALYZE CREATE TABLE t AS SELECT 1".to_owned(),

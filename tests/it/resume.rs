@@ -169,6 +169,31 @@ fn a_damaged_shard_is_made_again_in_its_place() {
     assert_eq!(lab.digests("scripted"), undisturbed);
 }
 
+/// A shard says where it belongs: under another's name it is damage, not data.
+#[test]
+fn shards_that_changed_places_are_refused() {
+    let lab = long_loop();
+    let mut child = start(&lab);
+    let patience = Instant::now();
+    let shards = loop {
+        let shards = judged_shards(&lab);
+        if shards.len() >= 4 {
+            break shards;
+        }
+        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let renamed = |shard: &std::path::Path, number: &str| {
+        let name = shard.file_name().unwrap().to_string_lossy().into_owned();
+        shard.with_file_name(format!("{number}{}", &name[8..]))
+    };
+    std::fs::rename(&shards[0], renamed(&shards[0], "99999999")).unwrap();
+    std::fs::rename(&shards[1], renamed(&shards[1], "00000000")).unwrap();
+    std::fs::rename(renamed(&shards[0], "99999999"), renamed(&shards[0], "00000001")).unwrap();
+    lab.mrx(&["run", "loop"]).fails_with(4).says("it was not written as");
+}
+
 fn judged_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
     let runs = std::fs::read_dir(lab.path.join(".mrx/partial")).into_iter().flatten().flatten();
     let folders =
