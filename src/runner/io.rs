@@ -97,12 +97,6 @@ impl<'a> Io<'a> {
         Ok(self.input(input)?.digest())
     }
 
-    /// Whether the node has such an input.
-    #[must_use]
-    pub fn has(&self, input: &str) -> bool {
-        self.inputs.contains_key(input)
-    }
-
     /// Counts the rows of an input table.
     ///
     /// # Errors
@@ -165,11 +159,6 @@ impl<'a> Io<'a> {
         let (digest, bytes) = self.store.put_file(path)?;
         self.made.objects.insert(name.to_owned(), digest);
         Ok((digest, bytes))
-    }
-
-    /// Says that the tables of this run speak of an object that an earlier run made.
-    pub fn keep_object(&mut self, name: &str, digest: Digest) {
-        self.made.objects.insert(name.to_owned(), digest);
     }
 
     /// Returns a folder that lasts until the run is finished, for checkpoints of long work.

@@ -147,17 +147,7 @@ fn a_damaged_shard_is_made_again_in_its_place() {
     lab.mrx(&["run", "loop"]).success();
     let undisturbed = lab.digests("scripted");
     forget_everything(&lab);
-    let mut child = start(&lab);
-    let patience = Instant::now();
-    let shards = loop {
-        let shards = judged_shards(&lab);
-        if shards.len() >= 4 {
-            break shards;
-        }
-        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
-    };
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let shards = killed_with_four_shards(&lab);
     // What an unfinished run has made is needed, whatever its age.
     lab.mrx(&["store", "gc", "--grace", "0s"]).success().says("nothing to delete");
     let bytes = std::fs::read(&shards[1]).unwrap();
@@ -173,17 +163,7 @@ fn a_damaged_shard_is_made_again_in_its_place() {
 #[test]
 fn shards_that_changed_places_are_refused() {
     let lab = long_loop();
-    let mut child = start(&lab);
-    let patience = Instant::now();
-    let shards = loop {
-        let shards = judged_shards(&lab);
-        if shards.len() >= 4 {
-            break shards;
-        }
-        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
-    };
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let shards = killed_with_four_shards(&lab);
     let renamed = |shard: &std::path::Path, number: &str| {
         let name = shard.file_name().unwrap().to_string_lossy().into_owned();
         shard.with_file_name(format!("{number}{}", &name[8..]))
@@ -192,6 +172,22 @@ fn shards_that_changed_places_are_refused() {
     std::fs::rename(&shards[1], renamed(&shards[1], "00000000")).unwrap();
     std::fs::rename(renamed(&shards[0], "99999999"), renamed(&shards[0], "00000001")).unwrap();
     lab.mrx(&["run", "loop"]).fails_with(4).says("it was not written as");
+}
+
+/// Starts a run and kills it once four shards of judgements are safe.
+fn killed_with_four_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
+    let mut child = start(lab);
+    let patience = Instant::now();
+    let shards = loop {
+        let shards = judged_shards(lab);
+        if shards.len() >= 4 {
+            break shards;
+        }
+        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    shards
 }
 
 fn judged_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
