@@ -1,14 +1,41 @@
 //! Models: text in, text out. No table in sight.
+//!
+//! - [`Scripted`]: answers by rule
+//! - [`Local`]: a Hugging Face folder on candle: its [`Config`], [`weights`], [`Tokenizer`] and
+//!   [`Chat`] template make a [`Network`], which draws in batches and scores
 
+mod chat;
+mod config;
+mod device;
+mod generate;
+mod local;
+mod network;
+pub(crate) mod ops;
+mod places;
+mod sample;
+mod score;
 mod scripted;
+mod threads;
+mod tokenizer;
+pub mod weights;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use candle_core::{DType, Device};
+pub use chat::Chat;
+pub use config::Config;
+pub use device::open_device;
+pub use local::Local;
+pub use network::{Batch, Network};
 pub use scripted::Scripted;
+pub use threads::spread;
+pub use tokenizer::{Tokenizer, train_tokenizer};
+pub use weights::Weights;
 
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,19 +61,68 @@ pub struct Decoding {
     pub temperature: f64,
     /// Share of probability that is drawn from, above 0 and at most 1.
     pub top_p: f64,
+    /// Tokens that are drawn from, the likeliest ones; `None` is all.
+    pub top_k: Option<u32>,
+    /// Least probability of a token that is drawn, as a share of the likeliest one's, in `[0, 1]`.
+    pub min_p: f64,
+    /// Divides the logits of tokens that were read or drawn before, above 0; 1 is off.
+    pub repetition_penalty: f64,
     /// Tokens to draw at most, at least 1.
     pub max_tokens: u32,
+}
+
+impl Default for Decoding {
+    /// Draws from the model as it is, 256 tokens at most.
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: None,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            max_tokens: 256,
+        }
+    }
+}
+
+/// What a model is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// A conversation, to be written by the model's chat template.
+    Messages(Vec<Message>),
+    /// Ids, as they are.
+    Tokens(Vec<u32>),
 }
 
 /// One text to draw.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The conversation so far.
-    pub messages: Vec<Message>,
+    /// What comes before it.
+    pub prompt: Prompt,
     /// How to draw.
     pub decoding: Decoding,
+    /// Texts that end it; they are cut off.
+    pub stop: Vec<String>,
     /// Decides the draw alone: neighbours, batches and threads do not.
     pub seed: u64,
+}
+
+/// A text whose probability is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Continuation {
+    /// Text, to be tokenised on its own.
+    Text(String),
+    /// Ids, as they are.
+    Tokens(Vec<u32>),
+}
+
+/// A prompt, and texts that may follow it.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// What comes before.
+    pub prompt: Prompt,
+    /// What may follow.
+    pub continuations: Vec<Continuation>,
 }
 
 /// Why a draw ended.
@@ -61,15 +137,18 @@ pub enum Finish {
 /// One text drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
-    /// The text.
+    /// The text, without special tokens.
     pub text: String,
+    /// The ids drawn, the one that ended it among them; empty where the model has none.
+    pub tokens: Vec<u32>,
     /// Tokens read.
     pub prompt_tokens: u32,
     /// Tokens drawn.
     pub completion_tokens: u32,
     /// Why it ended.
     pub finish: Finish,
-    /// Summed log-probability of the drawn tokens, in nats; `None` where it is not known.
+    /// Summed log-probability of the drawn tokens under the model itself, before temperature and
+    /// cuts, in nats; `None` where it is not known.
     pub logprob: Option<f64>,
 }
 
@@ -96,21 +175,138 @@ pub enum Error {
         reason: String,
     },
     /// The architecture is not one that mrx knows.
-    #[error("{} names the architecture `{found}`; this build runs: scripted", path.display())]
+    #[error(
+        "{} names the architecture `{found}`; these are run: {}, scripted",
+        path.display(),
+        config::SUPPORTED.join(", ")
+    )]
     Unsupported {
         /// The file.
         path: PathBuf,
         /// What it names.
         found: String,
     },
-    /// A scripted model's template failed.
-    #[error("template `{name}` of the scripted model: {reason}")]
+    /// A template failed.
+    #[error("template `{name}`: {reason}")]
     Template {
         /// The template's file.
         name: String,
         /// What is wrong.
         reason: String,
     },
+    /// A tokenizer is not one, or does not fit the model.
+    #[error("{} is not this model's tokenizer: {reason}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tokenizer failed on a text.
+    #[error("the tokenizer failed: {0}")]
+    Encode(String),
+    /// A vocabulary is too small for a byte-level tokenizer.
+    #[error("a byte-level vocabulary takes at least {least} ids, not {found}")]
+    Vocabulary {
+        /// Special tokens and bytes.
+        least: usize,
+        /// What was asked.
+        found: usize,
+    },
+    /// A file of weights is damaged.
+    #[error("{} does not hold weights: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A weight is not there.
+    #[error("the model has no tensor `{name}`, which its configuration asks for")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A weight has another shape.
+    #[error("tensor `{name}` has the shape {found:?}, its configuration says {expected:?}")]
+    TensorShape {
+        /// Its name.
+        name: String,
+        /// What the configuration says.
+        expected: Vec<usize>,
+        /// What the file says.
+        found: Vec<usize>,
+    },
+    /// A weight that the configuration does not know.
+    #[error("{} holds the tensor `{name}`, which its configuration does not know", path.display())]
+    UnknownTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+    },
+    /// Random weights cannot be drawn.
+    #[error("`initializer_range` is {0}: it should be a standard deviation")]
+    Range(f64),
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A device cannot be opened.
+    #[error("cannot compute on `{name}`: {reason}")]
+    Device {
+        /// What was asked.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The machine has no thread left.
+    #[error("cannot start a thread: {0}")]
+    Threads(String),
+    /// A prompt without a token.
+    #[error("request {request}: its prompt is empty")]
+    EmptyPrompt {
+        /// Its place in the list.
+        request: usize,
+    },
+    /// A prompt that leaves no room.
+    #[error("request {request}: {tokens} tokens do not fit a context of {context}")]
+    TooLong {
+        /// Its place in the list.
+        request: usize,
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that the model takes.
+        context: usize,
+    },
+    /// An id outside the vocabulary.
+    #[error("request {request}: token {id} is not below the vocabulary's {vocabulary}")]
+    NoSuchToken {
+        /// Its place in the list.
+        request: usize,
+        /// The id.
+        id: u32,
+        /// Ids that there are.
+        vocabulary: usize,
+    },
+    /// The cache of keys and values is too small for one text.
+    #[error("{needed} tokens do not fit a cache of {places}")]
+    CacheFull {
+        /// Tokens.
+        needed: usize,
+        /// Tokens that the cache holds.
+        places: usize,
+    },
+    /// The model cannot do this.
+    #[error("a scripted model cannot {0}")]
+    Scripted(&'static str),
+    /// The network failed.
+    #[error("the network failed")]
+    Network(#[from] candle_core::Error),
 }
 
 /// Draws texts.
@@ -124,6 +320,12 @@ pub trait LanguageModel: Send + Sync {
         requests: &[Request],
         reply: &mut dyn FnMut(usize, Reply),
     ) -> Result<(), Error>;
+
+    /// Tells the summed log-probability of each continuation of each request, in nats.
+    ///
+    /// # Errors
+    /// At the first request that cannot be answered.
+    fn score(&self, requests: &[Scored]) -> Result<Vec<Vec<f64>>, Error>;
 }
 
 /// What every configuration says first.
@@ -134,16 +336,22 @@ struct Architecture {
     architectures: Vec<String>,
 }
 
-/// Opens the model whose folder holds `files`, by name.
+/// Opens the model whose folder holds `files`, by name, on a device.
 ///
 /// # Errors
 /// Where a file is missing or is not what it should be.
-pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Box<dyn LanguageModel>, Error> {
+pub fn open(
+    files: &BTreeMap<String, PathBuf>,
+    device: &Device,
+) -> Result<Box<dyn LanguageModel>, Error> {
     let path = file_of(files, "config.json")?;
     let config: Architecture = parse(path)?;
     let named = config.architecture.or_else(|| config.architectures.into_iter().next());
     match named.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
+        Some(known) if config::SUPPORTED.contains(&known) => {
+            Ok(Box::new(Local::open(files, device)?))
+        }
         found => Err(Error::Unsupported {
             path: path.to_owned(),
             found: found.unwrap_or("(none)").to_owned(),
@@ -162,4 +370,15 @@ fn read(path: &Path) -> Result<String, Error> {
 fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Error> {
     serde_json::from_str(&read(path)?)
         .map_err(|e| Error::Config { path: path.to_owned(), reason: e.to_string() })
+}
+
+/// Writes a file beside its place, then moves it there.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |source| Error::Write { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
 }

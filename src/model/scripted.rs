@@ -16,7 +16,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::{Error, Finish, LanguageModel, Reply, Request, file_of, parse, read};
+use super::{Error, Finish, LanguageModel, Prompt, Reply, Request, Scored};
+use super::{file_of, parse, read};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +69,10 @@ impl Scripted {
     }
 
     fn answer(&self, request: &Request) -> Result<Reply, Error> {
-        let prompt = request.messages.last().map_or("", |message| message.content.as_str());
+        let Prompt::Messages(messages) = &request.prompt else {
+            return Err(Error::Scripted("read token ids"));
+        };
+        let prompt = messages.last().map_or("", |message| message.content.as_str());
         let rule = self.rules.iter().find(|rule| prompt.contains(&rule.contains));
         let name = rule.map_or("", |rule| rule.template.as_str());
         let seed = if request.decoding.temperature > 0.0 { request.seed } else { 0 };
@@ -78,10 +82,11 @@ impl Scripted {
             .get_template(name)
             .and_then(|template| template.render(context! { prompt, draws }))
             .map_err(|e| template_error(name, &e))?;
-        let read: usize = request.messages.iter().map(|m| words(&m.content)).sum();
+        let read: usize = messages.iter().map(|m| words(&m.content)).sum();
         let (text, drawn, finish) = cut(text, request.decoding.max_tokens);
         Ok(Reply {
             text,
+            tokens: Vec::new(),
             prompt_tokens: u32::try_from(read).unwrap_or(u32::MAX),
             completion_tokens: drawn,
             finish,
@@ -105,6 +110,10 @@ impl LanguageModel for Scripted {
             }
         }
         Ok(())
+    }
+
+    fn score(&self, _: &[Scored]) -> Result<Vec<Vec<f64>>, Error> {
+        Err(Error::Scripted("score"))
     }
 }
 
@@ -180,8 +189,10 @@ mod tests {
     }
 
     fn ask(model: &Scripted, seeds: &[u64], temperature: f64) -> Vec<Reply> {
-        let decoding = Decoding { temperature, top_p: 1.0, max_tokens: 3 };
-        let request = |&seed| Request { messages: vec![Message::user("hello")], decoding, seed };
+        let decoding = Decoding { temperature, max_tokens: 3, ..Decoding::default() };
+        let prompt = Prompt::Messages(vec![Message::user("hello")]);
+        let request =
+            |&seed| Request { prompt: prompt.clone(), decoding, stop: Vec::new(), seed };
         let requests: Vec<Request> = seeds.iter().map(request).collect();
         let mut replies = vec![None; seeds.len()];
         model.generate(&requests, &mut |at, reply| replies[at] = Some(reply)).unwrap();

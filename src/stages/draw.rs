@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::model::{self, Decoding, Finish, LanguageModel, Message, Request};
+use crate::model::{self, Decoding, Device, Finish, LanguageModel, Message, Prompt, Request};
 use crate::records::{self, CheckpointPart, FinishReason, RowId, seed_of};
 use crate::runner::{Io, Meter, StageError};
 use crate::store::Digest;
@@ -26,9 +26,9 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    const fn decoding(&self) -> Decoding {
+    fn decoding(&self) -> Decoding {
         let Self { temperature, top_p, max_tokens, .. } = *self;
-        Decoding { temperature, top_p, max_tokens }
+        Decoding { temperature, top_p, max_tokens, ..Decoding::default() }
     }
 
     fn json(&self) -> Value {
@@ -64,7 +64,7 @@ pub(super) struct Drawn {
 impl Drawer {
     /// Opens the input `model`: a folder, or a checkpoint that an earlier node made.
     pub(super) fn open(io: &Io<'_>, sampling: Sampling) -> Result<Self, StageError> {
-        let model = model::open(&model_files(io)?)?;
+        let model = model::open(&model_files(io)?, &Device::Cpu)?;
         io.check_unchanged("model")?;
         Ok(Self { model, digest: io.digest("model")?, sampling })
     }
@@ -85,7 +85,9 @@ impl Drawer {
             .into_iter()
             .map(|Draft { id, messages }| {
                 let seed = seed_of(self.sampling.seed, &id);
-                (id, Request { messages, decoding: self.sampling.decoding(), seed })
+                let prompt = Prompt::Messages(messages);
+                let decoding = self.sampling.decoding();
+                (id, Request { prompt, decoding, stop: Vec::new(), seed })
             })
             .unzip();
         let mut replies: Vec<Option<model::Reply>> = vec![None; requests.len()];

@@ -47,7 +47,7 @@ impl Stage for Train {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         refuse_no_pairs(io)?;
         let files = model_files(io)?;
-        model::open(&files)?;
+        model::open(&files, &model::Device::Cpu)?;
         let mut parts = Vec::with_capacity(files.len());
         for (file, path) in files {
             let (object, bytes) = io.keep_file(&file, &path)?;

@@ -7,6 +7,7 @@ mod data;
 mod experiment;
 mod help;
 mod lab;
+mod model;
 mod prompts;
 mod queries;
 mod readme;

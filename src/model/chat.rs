@@ -1,0 +1,210 @@
+//! Chat templates: a conversation as the text that the model was trained on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, ErrorKind, Value, context};
+use minijinja_contrib::pycompat::unknown_method_callback;
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Message, file_of, parse, read};
+
+const NAME: &str = "chat_template.jinja";
+
+/// A chat template, and the tokens that it names.
+#[derive(Debug)]
+pub struct Chat {
+    environment: Environment<'static>,
+    text: String,
+    bos_token: Option<String>,
+    eos_token: Option<String>,
+}
+
+/// What is read of `tokenizer_config.json`.
+#[derive(Default, Deserialize)]
+struct Published {
+    chat_template: Option<Templates>,
+    bos_token: Option<Token>,
+    eos_token: Option<Token>,
+}
+
+/// One template, or several by name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Templates {
+    One(String),
+    Many(Vec<Named>),
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    template: String,
+}
+
+/// A token, bare or with its settings.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Token {
+    Bare(String),
+    Full { content: String },
+}
+
+impl Token {
+    fn content(self) -> String {
+        match self {
+            Self::Bare(content) | Self::Full { content } => content,
+        }
+    }
+}
+
+impl Chat {
+    /// Reads the template of a model's folder: `chat_template.jinja`, else the one in
+    /// `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// Where there is none, or it is not a template.
+    pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, Error> {
+        let published = match files.get("tokenizer_config.json") {
+            Some(path) => parse::<Published>(path)?,
+            None => Published::default(),
+        };
+        let text = match (files.get(NAME), published.chat_template) {
+            (Some(path), _) => read(path)?,
+            (None, Some(Templates::One(template))) => template,
+            (None, Some(Templates::Many(named))) => named
+                .into_iter()
+                .find(|named| named.name == "default")
+                .map(|named| named.template)
+                .ok_or_else(|| Error::NoFile(NAME.to_owned()))?,
+            (None, None) => file_of(files, NAME).and_then(read)?,
+        };
+        let [bos, eos] =
+            [published.bos_token, published.eos_token].map(|token| token.map(Token::content));
+        Self::new(text, bos, eos)
+    }
+
+    /// Compiles a template.
+    ///
+    /// # Errors
+    /// Where it is not one.
+    pub fn new(
+        text: String,
+        bos_token: Option<String>,
+        eos_token: Option<String>,
+    ) -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        // As transformers sets Jinja up.
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|e| failed(&e))?);
+        environment.set_unknown_method_callback(unknown_method_callback);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_filter("tojson", tojson);
+        environment.add_template_owned(NAME, text.clone()).map_err(|e| failed(&e))?;
+        Ok(Self { environment, text, bos_token, eos_token })
+    }
+
+    /// The template's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Writes a conversation; `add_generation_prompt` opens the assistant's next turn.
+    ///
+    /// # Errors
+    /// Where the template refuses it.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, Error> {
+        let messages: Vec<Value> = messages
+            .iter()
+            .map(|Message { role, content }| context! { role, content })
+            .collect();
+        // Templates ask whether a token is defined.
+        let token = |token: &Option<String>| token.clone().map_or(Value::UNDEFINED, Value::from);
+        let template = self.environment.get_template(NAME).map_err(|e| failed(&e))?;
+        let rendered = template.render(context! {
+            messages,
+            add_generation_prompt,
+            bos_token => token(&self.bos_token),
+            eos_token => token(&self.eos_token),
+            tools => Value::from(()),
+            documents => Value::from(()),
+        });
+        rendered.map_err(|e| failed(&e))
+    }
+
+    /// Splits a conversation that ends with an answer into what comes before the answer and the
+    /// answer as the template writes it.
+    ///
+    /// # Errors
+    /// Where the template refuses it, or writes the conversation before the answer otherwise once
+    /// there is one.
+    pub fn split(&self, messages: &[Message], answer: &str) -> Result<(String, String), Error> {
+        let prompt = self.render(messages, true)?;
+        let mut whole = messages.to_vec();
+        whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
+        let whole = self.render(&whole, false)?;
+        match whole.strip_prefix(&prompt) {
+            Some(target) => Ok((prompt, target.to_owned())),
+            None => Err(Error::Template {
+                name: NAME.to_owned(),
+                reason: "an answered conversation does not begin like the unanswered one".to_owned(),
+            }),
+        }
+    }
+}
+
+fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// As Python's `json.dumps` writes it.
+fn tojson(value: &Value) -> Result<Value, minijinja::Error> {
+    let fail = |e: serde_json::Error| {
+        minijinja::Error::new(ErrorKind::BadSerialization, e.to_string())
+    };
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
+    value.serialize(&mut serializer).map_err(fail)?;
+    Ok(Value::from_safe_string(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_array_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { to.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + std::io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> std::io::Result<()> {
+        if first { Ok(()) } else { to.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + std::io::Write>(
+        &mut self,
+        to: &mut W,
+    ) -> std::io::Result<()> {
+        to.write_all(b": ")
+    }
+}
+
+fn failed(error: &minijinja::Error) -> Error {
+    let reason = match error.line() {
+        Some(line) => format!("line {line}: {}", error.detail().unwrap_or("it cannot be rendered")),
+        None => error.to_string(),
+    };
+    Error::Template { name: NAME.to_owned(), reason }
+}

@@ -1,0 +1,319 @@
+//! Drawing texts in batches: prompts that begin alike are run once, texts of different lengths share
+//! a batch without padding, and a finished text's place is taken by the next at once.
+//!
+//! A worker goes through the prompts in the order of their tokens, so what the next prompt shares
+//! with those before it, it shares with the one just before: that one's keys and values are kept
+//! until then. Within one run of the network all new keys and values are stored before anything
+//! attends, so that a prompt may build on one of the same run.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::Tensor;
+
+use super::network::{Batch, Cache, Network};
+use super::ops::Row;
+use super::places::{Block, Chain, Places};
+use super::sample::draw;
+use super::{Decoding, Error, Finish};
+
+/// A prompt, and the requests that ask it.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) tokens: Vec<u32>,
+    pub(super) requests: Vec<usize>,
+}
+
+/// Puts equal prompts together, in the order of their tokens.
+pub(super) fn groups(prompts: Vec<Vec<u32>>) -> VecDeque<Group> {
+    let mut prompts: Vec<(Vec<u32>, usize)> =
+        prompts.into_iter().enumerate().map(|(request, tokens)| (tokens, request)).collect();
+    prompts.sort_unstable();
+    let mut groups: VecDeque<Group> = VecDeque::new();
+    for (tokens, request) in prompts {
+        match groups.back_mut() {
+            Some(group) if group.tokens == tokens => group.requests.push(request),
+            _ => groups.push_back(Group { tokens, requests: vec![request] }),
+        }
+    }
+    groups
+}
+
+/// How one request is drawn.
+pub(super) struct Draw<'r> {
+    pub(super) decoding: Decoding,
+    pub(super) seed: u64,
+    /// Texts that end it.
+    pub(super) stop: &'r [String],
+    /// Tokens at most: what the request allows and the context leaves.
+    pub(super) most: usize,
+}
+
+/// A text that ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) request: usize,
+    pub(super) prompt_tokens: usize,
+    pub(super) tokens: Vec<u32>,
+    pub(super) logprob: f64,
+    pub(super) finish: Finish,
+}
+
+/// What every worker is told.
+pub(super) struct Job<'j> {
+    pub(super) network: &'j Network,
+    pub(super) draws: &'j [Draw<'j>],
+    pub(super) queue: &'j Mutex<VecDeque<Group>>,
+    /// Ids that end a text.
+    pub(super) ends: &'j [u32],
+    /// Tells whether drawn tokens hold one of the texts that end the request.
+    pub(super) stops: &'j (dyn Fn(&[u32], &[String]) -> bool + Sync),
+    /// Texts in flight.
+    pub(super) rows: usize,
+    /// Tokens that the cache holds.
+    pub(super) places: usize,
+    /// Tokens of the longest text that may be drawn.
+    pub(super) longest: usize,
+}
+
+/// Tokens of prompts that one run of the network takes, about.
+const PROMPT_TOKENS_PER_RUN: usize = 1024;
+
+/// Tokens for the next run of the network.
+#[derive(Default)]
+pub(super) struct Builder {
+    tokens: Vec<u32>,
+    positions: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+impl Builder {
+    /// Adds a row of `tokens` from `position` on; the last of `keys` is where they go.
+    pub(super) fn add(&mut self, tokens: &[u32], position: usize, keys: Vec<Range<usize>>) {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        let first = u32::try_from(position).unwrap_or(u32::MAX);
+        self.positions.extend((first..).take(tokens.len()));
+        self.rows.push(Row { queries: start..self.tokens.len(), keys });
+    }
+
+    /// Tokens added so far.
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn build(self) -> Batch {
+        Batch::cached(self.tokens, self.positions, self.rows)
+    }
+}
+
+/// A prompt that was run, and the requests that still wait for their first token.
+struct Opened {
+    chain: Rc<Chain>,
+    logits: Vec<f32>,
+    requests: Vec<usize>,
+}
+
+/// A text being drawn.
+struct Active {
+    request: usize,
+    chain: Rc<Chain>,
+    tail: Option<Block>,
+    tokens: Vec<u32>,
+    logprob: f64,
+}
+
+/// One thread's share of the work.
+pub(super) struct Worker<'j> {
+    job: &'j Job<'j>,
+    cache: Cache,
+    places: Rc<Places>,
+    opened: VecDeque<Opened>,
+    active: Vec<Active>,
+    last: Rc<Chain>,
+}
+
+impl<'j> Worker<'j> {
+    pub(super) fn new(job: &'j Job<'j>) -> Result<Self, Error> {
+        Ok(Self {
+            job,
+            cache: Cache::new(job.network, job.places)?,
+            places: Places::new(job.places),
+            opened: VecDeque::new(),
+            active: Vec::new(),
+            last: Rc::default(),
+        })
+    }
+
+    /// Draws until the queue is empty.
+    pub(super) fn run(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
+        loop {
+            self.admit(ended)?;
+            if self.active.is_empty() {
+                return Ok(());
+            }
+            self.step(ended)?;
+        }
+    }
+
+    /// Fills the free rows.
+    fn admit(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
+        while self.active.len() < self.job.rows {
+            if self.opened.is_empty() && !self.open()? {
+                return Ok(());
+            }
+            let Some(opened) = self.opened.front_mut() else { return Ok(()) };
+            let Some(&request) = opened.requests.last() else {
+                self.opened.pop_front();
+                continue;
+            };
+            // The last token is never run, so it needs no place.
+            let needed = self.job.draws[request].most - 1;
+            let tail = match needed {
+                0 => None,
+                _ => match self.places.take(needed) {
+                    Some(tail) => Some(tail),
+                    None if !self.active.is_empty() => return Ok(()),
+                    None => return Err(Error::CacheFull { needed, places: self.job.places }),
+                },
+            };
+            opened.requests.pop();
+            let chain = Rc::clone(&opened.chain);
+            let mut row = Active { request, chain, tail, tokens: Vec::new(), logprob: 0.0 };
+            let logits = std::mem::take(&mut opened.logits);
+            let finish = self.draw(&mut row, &logits);
+            if let Some(opened) = self.opened.front_mut() {
+                opened.logits = logits;
+            }
+            match finish {
+                Some(finish) => ended(row.end(finish)),
+                None => self.active.push(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the next prompts; tells whether there were any.
+    fn open(&mut self) -> Result<bool, Error> {
+        let mut batch = Builder::default();
+        let mut opened = Vec::new();
+        let mut waiting = 0;
+        while waiting < self.job.rows - self.active.len() && batch.len() < PROMPT_TOKENS_PER_RUN {
+            let Some(Group { tokens, requests }) = self.next_group() else { break };
+            let Some(chain) = self.reserve(&tokens, &mut batch) else {
+                if opened.is_empty() && self.active.is_empty() {
+                    return Err(Error::CacheFull { needed: tokens.len(), places: self.job.places });
+                }
+                self.put_back(Group { tokens, requests });
+                break;
+            };
+            waiting += requests.len();
+            opened.push((Rc::new(chain), requests));
+            if let Some((chain, _)) = opened.last() {
+                self.last = Rc::clone(chain);
+            }
+        }
+        if opened.is_empty() {
+            return Ok(false);
+        }
+        let batch = batch.build();
+        let ends = batch.row_ends();
+        let hidden = self.job.network.hidden_after(&batch, &self.cache)?;
+        let logits = self.logits(&hidden, &ends)?;
+        for ((chain, requests), logits) in opened.into_iter().zip(logits) {
+            self.opened.push_back(Opened { chain, logits, requests });
+        }
+        Ok(true)
+    }
+
+    /// Finds places for a prompt, with room left for a text after it, and adds what must be run.
+    fn reserve(&mut self, tokens: &[u32], to: &mut Builder) -> Option<Chain> {
+        let mut chain = self.last.shared_with(tokens);
+        let mut block = self.place(tokens.len() - chain.tokens.len());
+        if block.is_none() && self.active.is_empty() && self.opened.is_empty() && to.len() == 0 {
+            // Only what was kept for sharing is in the way.
+            (self.last, chain) = (Rc::default(), Chain::default());
+            block = self.place(tokens.len());
+        }
+        let known = chain.tokens.len();
+        chain.extend(&tokens[known..], block?);
+        to.add(&tokens[known..], known, chain.spans());
+        Some(chain)
+    }
+
+    /// Takes places for `count` tokens where a text still fits beside them.
+    fn place(&self, count: usize) -> Option<Block> {
+        let block = self.places.take(count)?;
+        self.places.take(self.job.longest).map(|_| block)
+    }
+
+    fn next_group(&self) -> Option<Group> {
+        self.job.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    fn put_back(&self, group: Group) {
+        self.job.queue.lock().unwrap_or_else(PoisonError::into_inner).push_front(group);
+    }
+
+    /// Draws one token for every row.
+    fn step(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
+        let mut batch = Builder::default();
+        for row in &self.active {
+            let drawn = row.tokens.len();
+            let mut keys = row.chain.spans();
+            let start = row.tail.as_ref().map_or(0, |tail| tail.range.start);
+            keys.push(start..start + drawn);
+            let position = row.chain.tokens.len() + drawn - 1;
+            batch.add(&row.tokens[drawn - 1..], position, keys);
+        }
+        let hidden = self.job.network.hidden_after(&batch.build(), &self.cache)?;
+        let logits = self.job.network.logits(&hidden)?.to_vec2::<f32>()?;
+        let rows = std::mem::take(&mut self.active);
+        for (mut row, logits) in rows.into_iter().zip(logits) {
+            match self.draw(&mut row, &logits) {
+                Some(finish) => ended(row.end(finish)),
+                None => self.active.push(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// Logits after the tokens at `ends`.
+    fn logits(&self, hidden: &Tensor, ends: &[u32]) -> Result<Vec<Vec<f32>>, Error> {
+        let ends = Tensor::from_slice(ends, ends.len(), hidden.device())?;
+        let last = hidden.index_select(&ends, 0)?;
+        Ok(self.job.network.logits(&last)?.to_vec2::<f32>()?)
+    }
+
+    /// Draws a row's next token; tells whether that ended it.
+    fn draw(&self, row: &mut Active, logits: &[f32]) -> Option<Finish> {
+        let Draw { decoding, seed, stop, most } = &self.job.draws[row.request];
+        let seen = [row.chain.tokens.as_slice(), row.tokens.as_slice()];
+        let drawn = draw(logits, &seen, decoding, *seed, row.tokens.len());
+        row.tokens.push(drawn.token);
+        row.logprob += drawn.logprob;
+        if self.job.ends.contains(&drawn.token) {
+            Some(Finish::Stop)
+        } else if !stop.is_empty() && (self.job.stops)(&row.tokens, stop) {
+            Some(Finish::Stop)
+        } else if row.tokens.len() == *most {
+            Some(Finish::Length)
+        } else {
+            None
+        }
+    }
+}
+
+impl Active {
+    fn end(self, finish: Finish) -> Ended {
+        Ended {
+            request: self.request,
+            prompt_tokens: self.chain.tokens.len(),
+            tokens: self.tokens,
+            logprob: self.logprob,
+            finish,
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Causal attention over rows of different lengths, without padding: every row names its queries,
+//! and the places of its keys, which rows that begin alike may share.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
+use candle_transformers::utils::{build_additive_causal_mask, repeat_kv};
+use rayon::prelude::*;
+
+use super::lanes::{Real, add_scaled, dot, largest, map_sum, vectorised};
+use super::{covers, for_each_real, stored, values, with_values};
+
+/// One sequence: its queries are its last tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// Places of its queries.
+    pub(crate) queries: Range<usize>,
+    /// Places of all its keys and values, by position.
+    pub(crate) keys: Vec<Range<usize>>,
+}
+
+impl Row {
+    fn key_count(&self) -> usize {
+        self.keys.iter().map(ExactSizeIterator::len).sum()
+    }
+}
+
+/// How to attend.
+#[derive(Debug, Clone)]
+pub(crate) struct Attend {
+    /// The rows, in the order of their queries, which lie end to end.
+    pub(crate) rows: Arc<[Row]>,
+    /// Heads that ask.
+    pub(crate) heads: usize,
+    /// Heads that answer: a divisor of `heads`.
+    pub(crate) kv_heads: usize,
+    /// Numbers a head.
+    pub(crate) head_dim: usize,
+    /// Tokens back that are seen, the own one counted; `None` is all.
+    pub(crate) window: Option<usize>,
+}
+
+/// softmax(q·kᵀ/√d)·v for each row: `q` `[tokens, heads·d]`, `k` and `v` `[places, kv_heads·d]`,
+/// the result like `q`. Has a gradient where each row's keys are its own queries.
+pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend) -> Result<Tensor> {
+    how.check(q, k)?;
+    if covers(q) && covers(k) && covers(v) {
+        return q.apply_op3(k, v, how.clone());
+    }
+    let rows: Result<Vec<Tensor>> =
+        how.rows.iter().map(|row| attend_plainly(q, k, v, how, row)).collect();
+    Tensor::cat(&rows?, 0)
+}
+
+/// One row in candle's own operations.
+fn attend_plainly(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend, row: &Row) -> Result<Tensor> {
+    let (tokens, keys, d) = (row.queries.len(), row.key_count(), how.head_dim);
+    let gather = |all: &Tensor| -> Result<Tensor> {
+        let parts: Result<Vec<Tensor>> =
+            row.keys.iter().map(|span| all.narrow(0, span.start, span.len())).collect();
+        let own = Tensor::cat(&parts?, 0)?.reshape((1, keys, how.kv_heads, d))?;
+        repeat_kv(own.transpose(1, 2)?, how.heads / how.kv_heads)?.contiguous() // [1, heads, keys, d]
+    };
+    let q = q.narrow(0, row.queries.start, tokens)?.reshape((1, tokens, how.heads, d))?;
+    let scores = q.transpose(1, 2)?.contiguous()?.matmul(&gather(k)?.transpose(2, 3)?)?;
+    // candle counts the tokens that a window reaches back to, without the own one.
+    let window = how.window.map(|window| window - 1);
+    let mask =
+        build_additive_causal_mask(tokens, keys - tokens, window, q.device(), q.dtype())?;
+    let scores = (scores * (d as f64).sqrt().recip())?.broadcast_add(&mask)?;
+    let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&gather(v)?)?;
+    out.transpose(1, 2)?.reshape((tokens, how.heads * d))
+}
+
+/// Takes the first `count` numbers off `rest`.
+fn take<'r, T>(rest: &mut &'r mut [T], count: usize) -> &'r mut [T] {
+    let (first, others) = std::mem::take(rest).split_at_mut(count);
+    *rest = others;
+    first
+}
+
+/// Queries that one thread takes at a time.
+const QUERIES_PER_TASK: usize = 16;
+
+impl Attend {
+    fn check(&self, q: &Tensor, k: &Tensor) -> Result<()> {
+        let (tokens, width) = q.dims2()?;
+        let (places, kv_width) = k.dims2()?;
+        let mut next = 0;
+        let fits = self.rows.iter().all(|row| {
+            let in_order = row.queries.start == next;
+            next = row.queries.end;
+            let within = row.keys.iter().all(|span| span.start < span.end && span.end <= places);
+            in_order && within && row.key_count() >= row.queries.len()
+        });
+        let (q_width, k_width) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        if !fits || next != tokens || width != q_width || kv_width != k_width {
+            bail!("attention's rows do not fit {tokens} queries and {places} keys");
+        }
+        Ok(())
+    }
+
+    /// Positions that the query at `position` sees.
+    fn seen(&self, position: usize) -> Range<usize> {
+        self.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1
+    }
+
+    fn scale<T: Real>(&self) -> T {
+        T::from_f64((self.head_dim as f64).sqrt().recip())
+    }
+
+    fn forward<T: Real>(&self, q: &[T], k: &[T], v: &[T]) -> Vec<T> {
+        let width = self.heads * self.head_dim;
+        let mut out = vec![T::zero(); q.len()];
+        let mut rest = out.as_mut_slice();
+        let mut tasks = Vec::new();
+        for row in self.rows.iter() {
+            for first in (0..row.queries.len()).step_by(QUERIES_PER_TASK) {
+                let count = QUERIES_PER_TASK.min(row.queries.len() - first);
+                tasks.push((row, first..first + count, take(&mut rest, count * width)));
+            }
+        }
+        let work = |(row, queries, out): (&Row, Range<usize>, &mut [T])| {
+            vectorised(|| self.attend(row, queries, (q, k, v), out));
+        };
+        if rayon::current_num_threads() == 1 {
+            tasks.into_iter().for_each(work);
+        } else {
+            tasks.into_par_iter().for_each(work);
+        }
+        out
+    }
+
+    /// The queries `queries` of a row, all heads.
+    #[inline(always)]
+    fn attend<T: Real>(
+        &self,
+        row: &Row,
+        queries: Range<usize>,
+        (q, k, v): (&[T], &[T], &[T]),
+        out: &mut [T],
+    ) {
+        let (d, width) = (self.head_dim, self.heads * self.head_dim);
+        let before = row.key_count() - row.queries.len();
+        let mut weights = vec![T::zero(); before + queries.end];
+        for (query, out) in queries.zip(out.chunks_exact_mut(width)) {
+            let seen = self.seen(before + query);
+            let weights = &mut weights[..seen.len()];
+            let q = &q[(row.queries.start + query) * width..][..width];
+            for (head, (q, out)) in
+                q.chunks_exact(d).zip(out.chunks_exact_mut(d)).enumerate()
+            {
+                self.weigh(row, &seen, head, q, k, weights);
+                self.mix(row, &seen, head, weights, v, out);
+            }
+        }
+    }
+
+    /// softmax over the keys that are seen.
+    #[inline(always)]
+    fn weigh<T: Real>(
+        &self,
+        row: &Row,
+        seen: &Range<usize>,
+        head: usize,
+        q: &[T],
+        k: &[T],
+        weights: &mut [T],
+    ) {
+        let scale = self.scale::<T>();
+        let mut weight = weights.iter_mut();
+        self.each_place(row, seen, head, |at| {
+            if let Some(weight) = weight.next() {
+                *weight = dot(q, &k[at..at + self.head_dim]) * scale;
+            }
+        });
+        let most = largest(weights);
+        let sum = map_sum(weights, |score| (score - most).exponential());
+        let share = sum.recip();
+        weights.iter_mut().for_each(|weight| *weight = *weight * share);
+    }
+
+    /// Σ weight·value.
+    #[inline(always)]
+    fn mix<T: Real>(
+        &self,
+        row: &Row,
+        seen: &Range<usize>,
+        head: usize,
+        weights: &[T],
+        v: &[T],
+        out: &mut [T],
+    ) {
+        let mut weight = weights.iter();
+        self.each_place(row, seen, head, |at| {
+            if let Some(weight) = weight.next() {
+                add_scaled(out, *weight, &v[at..at + self.head_dim]);
+            }
+        });
+    }
+
+    /// Calls `visit` with where the numbers of each seen key begin, by position.
+    #[inline(always)]
+    fn each_place(
+        &self,
+        row: &Row,
+        seen: &Range<usize>,
+        head: usize,
+        mut visit: impl FnMut(usize),
+    ) {
+        let width = self.kv_heads * self.head_dim;
+        let offset = head * self.kv_heads / self.heads * self.head_dim;
+        let mut position = 0;
+        for span in &row.keys {
+            let first = seen.start.clamp(position, position + span.len()) - position;
+            let last = seen.end.clamp(position, position + span.len()) - position;
+            for place in span.start + first..span.start + last {
+                visit(place * width + offset);
+            }
+            position += span.len();
+        }
+    }
+}
+
+/// Gradients of the queries, keys and values of one row.
+struct Gradients<'g, T> {
+    q: &'g mut [T],
+    k: &'g mut [T],
+    v: &'g mut [T],
+}
+
+impl Attend {
+    /// With P the weights and O = P·V: dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P∘(dP − Σ P∘dP)/√d,
+    /// dQ = dS·K, dK = dSᵀ·Q. P is computed again rather than kept.
+    fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> [Vec<T>; 3] {
+        let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
+        let mut rests = (dq.as_mut_slice(), dk.as_mut_slice(), dv.as_mut_slice());
+        let mut tasks = Vec::new();
+        for row in self.rows.iter() {
+            let count = |heads| row.queries.len() * heads * self.head_dim;
+            let q = take(&mut rests.0, count(self.heads));
+            let k = take(&mut rests.1, count(self.kv_heads));
+            let v = take(&mut rests.2, count(self.kv_heads));
+            tasks.push((row, Gradients { q, k, v }));
+        }
+        let work = |(row, to): (&Row, Gradients<'_, T>)| {
+            vectorised(|| self.back(row, (q, k, v), grad, to));
+        };
+        if rayon::current_num_threads() == 1 {
+            tasks.into_iter().for_each(work);
+        } else {
+            tasks.into_par_iter().for_each(work);
+        }
+        [dq, dk, dv]
+    }
+
+    #[inline(always)]
+    fn back<T: Real>(
+        &self,
+        row: &Row,
+        (q, k, v): (&[T], &[T], &[T]),
+        grad: &[T],
+        to: Gradients<'_, T>,
+    ) {
+        let (d, width) = (self.head_dim, self.heads * self.head_dim);
+        let (kv_width, start) = (self.kv_heads * d, row.queries.start);
+        let mut room = vec![T::zero(); 2 * row.queries.len()];
+        let (weights, slopes) = room.split_at_mut(row.queries.len());
+        for query in 0..row.queries.len() {
+            let seen = self.seen(query);
+            let (weights, slopes) = (&mut weights[..seen.len()], &mut slopes[..seen.len()]);
+            for head in 0..self.heads {
+                let own = query * width + head * d..query * width + (head + 1) * d;
+                let at = start * width + own.start..start * width + own.end;
+                let (q, grad) = (&q[at.clone()], &grad[at]);
+                self.weigh(row, &seen, head, q, k, weights);
+                let offset = head * self.kv_heads / self.heads * d;
+                let place = |position: usize| position * kv_width + offset;
+                for ((slope, weight), position) in
+                    slopes.iter_mut().zip(&*weights).zip(seen.clone())
+                {
+                    let from = place(start + position);
+                    *slope = dot(grad, &v[from..from + d]);
+                    add_scaled(&mut to.v[place(position)..][..d], *weight, grad);
+                }
+                let mean = dot(weights, slopes);
+                let scale = self.scale::<T>();
+                for ((slope, weight), position) in slopes.iter().zip(&*weights).zip(seen.clone()) {
+                    let slope = *weight * (*slope - mean) * scale;
+                    let from = place(start + position);
+                    add_scaled(&mut to.q[own.clone()], slope, &k[from..from + d]);
+                    add_scaled(&mut to.k[place(position)..][..d], slope, q);
+                }
+            }
+        }
+    }
+}
+
+impl CustomOp3 for Attend {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        q: &CpuStorage,
+        q_layout: &Layout,
+        k: &CpuStorage,
+        k_layout: &Layout,
+        v: &CpuStorage,
+        v_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        for_each_real!(q.dtype(), T => {
+            let (k, v) = (values::<T>(k, k_layout)?, values::<T>(v, v_layout)?);
+            let out = self.forward(values::<T>(q, q_layout)?, k, v);
+            Ok((stored(out), q_layout.shape().clone()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        _out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        if self.rows.iter().any(|row| row.keys != [row.queries.clone()]) {
+            bail!("attention over cached keys has no gradient");
+        }
+        for_each_real!(q.dtype(), T => {
+            let gradients = with_values::<T, _>(q, |q| {
+                with_values::<T, _>(k, |k| {
+                    with_values::<T, _>(v, |v| {
+                        with_values::<T, _>(grad, |grad| Ok(self.backward(q, k, v, grad)))
+                    })
+                })
+            })?;
+            let [dq, dk, dv] = gradients;
+            let like = |values, of: &Tensor| Tensor::from_vec(values, of.shape(), of.device());
+            Ok((Some(like(dq, q)?), Some(like(dk, k)?), Some(like(dv, v)?)))
+        })
+    }
+}

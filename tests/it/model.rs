@@ -1,0 +1,324 @@
+//! The decoder against transformers, and what batches may not change.
+//!
+//! `tests/data/make_references.py` made the models and their numbers, and says with which versions.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use mrx::model::{
+    Batch, Chat, Config, Continuation, Decoding, Finish, LanguageModel, Local, Message, Network,
+    Prompt, Reply, Request, Scored, Tokenizer, weights,
+};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Deserialize;
+
+const FAMILIES: [&str; 8] = [
+    "llama2",
+    "llama3",
+    "mistral",
+    "qwen2",
+    "qwen2_tied",
+    "qwen3",
+    "smollm",
+    "smollm_bf16",
+];
+
+pub(crate) fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
+}
+
+/// The files of a folder, by name.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.map(|path| (name(&path), path)).collect()
+}
+
+pub(crate) fn network(folder: &Path, dtype: DType) -> Network {
+    let mut files = files(folder);
+    files.remove("references.safetensors");
+    let config = Config::read(&files["config.json"]).unwrap();
+    let weights = weights::load(&files, &config, dtype, &Device::Cpu).unwrap();
+    Network::new(Arc::new(config), &weights).unwrap()
+}
+
+/// A tokenizer of as many words as the models have ids, `w0`, `w1` …, and a template to match.
+pub(crate) fn local(network: Network, ends: &[u32]) -> Local {
+    let count = network.config().vocab_size;
+    let words: Vec<String> = (0..count).map(|id| format!("\"w{id}\": {id}")).collect();
+    let json = format!(
+        r#"{{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": {{"type": "WhitespaceSplit"}},
+        "post_processor": null, "decoder": null,
+        "model": {{"type": "WordLevel", "vocab": {{{}}}, "unk_token": "w0"}}}}"#,
+        words.join(", ")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, json).unwrap();
+    let tokenizer = Tokenizer::open(&path, count).unwrap();
+    let template = "{% for m in messages %}w4 {{ m.content }} w5 {% endfor %}";
+    let chat = Chat::new(template.to_owned(), None, None).unwrap();
+    Local::new(network, tokenizer, chat, ends.to_vec())
+}
+
+struct References {
+    sequences: Vec<Vec<u32>>,
+    logits: Vec<Vec<Vec<f32>>>,
+    prompt: Vec<u32>,
+    greedy: Vec<u32>,
+}
+
+fn references(folder: &Path) -> References {
+    let path = folder.join("references.safetensors");
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    let ids = |name: &str| tensors[name].to_dtype(DType::U32).unwrap();
+    References {
+        sequences: ids("input_ids").to_vec2().unwrap(),
+        logits: tensors["logits"].to_vec3().unwrap(),
+        prompt: ids("prompt_ids").to_vec1().unwrap(),
+        greedy: ids("greedy_ids").to_vec1().unwrap(),
+    }
+}
+
+fn worst(found: &Tensor, expected: &[Vec<f32>]) -> f32 {
+    let found = found.to_dtype(DType::F32).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(found.len(), expected.len());
+    let each = found.iter().zip(expected).flat_map(|(a, b)| a.iter().zip(b));
+    each.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn every_family_computes_the_logits_of_transformers() {
+    for family in FAMILIES {
+        let folder = data("models").join(family);
+        let network = network(&folder, DType::F32);
+        let References { sequences, logits, .. } = references(&folder);
+        let batch = Batch::of(sequences.iter().map(Vec::as_slice));
+        let found = network.logits(&network.hidden(&batch).unwrap()).unwrap();
+        let worst = worst(&found, &logits.concat());
+        assert!(worst < 1e-4, "{family}: off by {worst}");
+    }
+}
+
+#[test]
+fn every_family_draws_the_greedy_tokens_of_transformers() {
+    for family in FAMILIES {
+        let folder = data("models").join(family);
+        let References { prompt, greedy, .. } = references(&folder);
+        let model = local(network(&folder, DType::F32), &[]);
+        let decoding = Decoding { temperature: 0.0, max_tokens: 64, ..Decoding::default() };
+        let request = Request {
+            prompt: Prompt::Tokens(prompt.clone()),
+            decoding,
+            stop: Vec::new(),
+            seed: 0,
+        };
+        let reply = generate(&model, &[request]).remove(0);
+        assert_eq!(reply.tokens, greedy, "{family}");
+        assert_eq!((reply.finish, reply.prompt_tokens), (Finish::Length, 12));
+        let scored = Scored {
+            prompt: Prompt::Tokens(prompt),
+            continuations: vec![Continuation::Tokens(greedy)],
+        };
+        let score = model.score(&[scored]).unwrap()[0][0];
+        assert!((score - reply.logprob.unwrap()).abs() < 1e-3, "{family}: its own log-probability");
+    }
+}
+
+#[test]
+fn both_spellings_of_a_configuration_are_one() {
+    let folder = data("models/llama3");
+    let new = Config::read(&folder.join("config.json")).unwrap();
+    let old = Config::read(&folder.join("config.v4.json")).unwrap();
+    assert_eq!(new.frequencies, old.frequencies);
+    assert_eq!((new.head_dim, new.eos_token_ids), (old.head_dim, old.eos_token_ids));
+}
+
+#[derive(Deserialize)]
+struct Scores {
+    items: Vec<ScoredItem>,
+}
+
+#[derive(Deserialize)]
+struct ScoredItem {
+    model: String,
+    prompt_ids: Vec<u32>,
+    continuations: Vec<ScoredContinuation>,
+}
+
+#[derive(Deserialize)]
+struct ScoredContinuation {
+    ids: Vec<u32>,
+    logprob: f64,
+}
+
+#[test]
+fn continuations_have_the_probability_that_transformers_gives_them() {
+    let scores: Scores =
+        serde_json::from_str(&std::fs::read_to_string(data("scores.json")).unwrap()).unwrap();
+    for name in ["models/smollm", "models/qwen3"] {
+        let items: Vec<_> = scores.items.iter().filter(|item| item.model == name).collect();
+        assert_eq!(items.len(), 4);
+        let ask = |item: &&ScoredItem| Scored {
+            prompt: Prompt::Tokens(item.prompt_ids.clone()),
+            continuations: item
+                .continuations
+                .iter()
+                .map(|c| Continuation::Tokens(c.ids.clone()))
+                .collect(),
+        };
+        let asked: Vec<Scored> = items.iter().map(ask).collect();
+        let model = local(network(&data(name), DType::F32), &[]);
+        let together = model.score(&asked).unwrap();
+        for (at, item) in items.iter().enumerate() {
+            for (found, expected) in together[at].iter().zip(&item.continuations) {
+                let expected = expected.logprob;
+                assert!((found - expected).abs() < 1e-3, "{name} {at}: {found} for {expected}");
+            }
+            assert_eq!(model.score(&asked[at..=at]).unwrap()[0], together[at], "alone as together");
+        }
+    }
+}
+
+fn generate(model: &Local, requests: &[Request]) -> Vec<Reply> {
+    let mut replies = vec![None; requests.len()];
+    model
+        .generate(requests, &mut |at, reply| {
+            assert!(replies[at].replace(reply).is_none(), "one reply a request");
+        })
+        .unwrap();
+    replies.into_iter().map(Option::unwrap).collect()
+}
+
+/// Prompts that share beginnings or not, options of all kinds, lengths of all sizes.
+fn mix(seed: u64) -> Vec<Request> {
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let mut prompts: Vec<Vec<u32>> = Vec::new();
+    for _ in 0..dice.random_range(1..40) {
+        let mut tokens = match prompts.len() {
+            0 => Vec::new(),
+            n => {
+                let other = &prompts[dice.random_range(0..n)];
+                other[..dice.random_range(0..=other.len())].to_vec()
+            }
+        };
+        tokens.extend((0..dice.random_range(0..60)).map(|_| dice.random_range(4..96)));
+        tokens.push(dice.random_range(4..96));
+        tokens.truncate(200);
+        prompts.push(tokens);
+    }
+    prompts
+        .into_iter()
+        .flat_map(|tokens| {
+            let decoding = Decoding {
+                temperature: [0.0, 0.7, 1.5][dice.random_range(0..3)],
+                top_p: [1.0, 0.9][dice.random_range(0..2)],
+                top_k: [None, Some(20)][dice.random_range(0..2)],
+                min_p: [0.0, 0.01][dice.random_range(0..2)],
+                repetition_penalty: [1.0, 1.2][dice.random_range(0..2)],
+                max_tokens: dice.random_range(1..40),
+            };
+            let stop = [Vec::new(), vec!["w17".to_owned()]][dice.random_range(0..2)].clone();
+            let samples = dice.random_range(1..8);
+            let request = |_| Request {
+                prompt: Prompt::Tokens(tokens.clone()),
+                decoding,
+                stop: stop.clone(),
+                seed: dice.random(),
+            };
+            (0..samples).map(request).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[test]
+fn a_batch_gives_each_request_what_it_gets_alone() {
+    for (seed, family) in (0..).zip(["smollm", "mistral", "qwen3", "qwen2", "llama3"]) {
+        let model = local(network(&data("models").join(family), DType::F32), &[2, 3]);
+        let requests = mix(seed);
+        let together = generate(&model, &requests);
+        for (at, request) in requests.iter().enumerate() {
+            let alone = generate(&model, std::slice::from_ref(request)).remove(0);
+            assert_eq!(alone, together[at], "{family}: request {at} of {}", requests.len());
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(pool.install(|| generate(&model, &requests)), together, "with one thread");
+    }
+}
+
+#[test]
+fn a_text_ends_at_its_end_token_its_stop_text_or_its_limit() {
+    let model = local(network(&data("models/smollm"), DType::F32), &[2]);
+    let References { prompt, greedy, .. } = references(&data("models/smollm"));
+    let ask = |max_tokens, stop: &[&str]| {
+        let decoding = Decoding { temperature: 0.0, max_tokens, ..Decoding::default() };
+        let stop = stop.iter().map(ToString::to_string).collect();
+        let request = Request { prompt: Prompt::Tokens(prompt.clone()), decoding, stop, seed: 0 };
+        generate(&model, &[request]).remove(0)
+    };
+    let ended = ask(64, &[]);
+    let end = greedy.iter().position(|id| *id == 2).unwrap();
+    assert_eq!((ended.finish, ended.tokens.as_slice()), (Finish::Stop, &greedy[..=end]));
+    let cut = ask(5, &[]);
+    assert_eq!((cut.finish, cut.tokens.as_slice()), (Finish::Length, &greedy[..5]));
+    let stop = format!("w{} w{}", greedy[3], greedy[4]);
+    let stopped = ask(64, &[&stop]);
+    assert_eq!((stopped.finish, stopped.tokens.as_slice()), (Finish::Stop, &greedy[..5]));
+    let before: Vec<String> = greedy[..3].iter().map(|id| format!("w{id}")).collect();
+    assert_eq!(stopped.text.trim_end(), before.join(" "));
+}
+
+#[derive(Deserialize)]
+struct ChatCase {
+    template: String,
+    messages: Vec<ChatMessage>,
+    add_generation_prompt: bool,
+    bos_token: Option<String>,
+    eos_token: Option<String>,
+    variables: Option<serde_json::Value>,
+    rendered: Option<String>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ChatMessage {
+    role: String,
+    content: String,
+    reasoning_content: Option<String>,
+}
+
+#[test]
+fn published_chat_templates_render_as_in_transformers() {
+    let cases = std::fs::read_to_string(data("chat/cases.json")).unwrap();
+    let cases: Vec<ChatCase> = serde_json::from_str(&cases).unwrap();
+    let mut rendered = BTreeMap::<&str, usize>::new();
+    for case in &cases {
+        // Tools, switches and reasoning are not messages.
+        let more = case.messages.iter().any(|m| m.reasoning_content.is_some());
+        if case.variables.is_some() || more {
+            continue;
+        }
+        let template = data("chat").join(format!("{}.jinja", case.template));
+        let template = std::fs::read_to_string(template).unwrap();
+        let chat = Chat::new(template, case.bos_token.clone(), case.eos_token.clone()).unwrap();
+        let message = |m: &ChatMessage| Message { role: m.role.clone(), content: m.content.clone() };
+        let messages: Vec<Message> = case.messages.iter().map(message).collect();
+        let found = chat.render(&messages, case.add_generation_prompt);
+        match (&case.rendered, &case.error) {
+            (Some(expected), None) => assert_eq!(&found.unwrap(), expected, "{}", case.template),
+            (None, Some(reason)) => {
+                let found = found.unwrap_err().to_string();
+                assert!(found.contains(reason.as_str()), "{found}");
+            }
+            _ => panic!("a case renders or fails"),
+        }
+        *rendered.entry(&case.template).or_default() += 1;
+    }
+    assert_eq!(rendered.len(), 6);
+    assert!(rendered.values().all(|count| *count >= 8), "{rendered:?}");
+}
