@@ -49,3 +49,4 @@ pub mod runner;
 pub mod stages;
 pub mod stats;
 pub mod store;
+pub mod train;

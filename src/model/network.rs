@@ -8,13 +8,14 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::Error;
 use super::config::Config;
-use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu};
+use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
 use super::weights::Weights;
 
 /// A decoder with its weights.
@@ -73,14 +74,47 @@ impl Batch {
         let mut batch = Self { tokens: Vec::new(), positions: Vec::new(), rows: Arc::new([]) };
         let mut rows = Vec::new();
         for tokens in sequences {
-            let start = batch.tokens.len();
-            batch.tokens.extend_from_slice(tokens);
-            batch.positions.extend((0..).take(tokens.len()));
-            let own = start..batch.tokens.len();
+            let own = batch.push(tokens, 0);
             rows.push(Row { queries: own.clone(), keys: vec![own] });
         }
         batch.rows = rows.into();
         batch
+    }
+
+    /// Sequences that begin with one prompt, which is run once for all of them; returns, too, the
+    /// places of the tokens before each of their own: of the prompt's last, then of their own but
+    /// the last, which is not run.
+    ///
+    /// The prompts must not be empty, nor the sequences after them.
+    #[must_use]
+    pub fn of_continuations<'s>(
+        groups: impl IntoIterator<Item = (&'s [u32], Vec<&'s [u32]>)>,
+    ) -> (Self, Vec<u32>) {
+        let mut batch = Self { tokens: Vec::new(), positions: Vec::new(), rows: Arc::new([]) };
+        let (mut rows, mut sources) = (Vec::new(), Vec::new());
+        for (prompt, continuations) in groups {
+            let shared = batch.push(prompt, 0);
+            rows.push(Row { queries: shared.clone(), keys: vec![shared.clone()] });
+            for continuation in continuations {
+                let own = batch.push(&continuation[..continuation.len() - 1], prompt.len());
+                let places = std::iter::once(shared.end - 1).chain(own.clone());
+                sources.extend(places.map(|place| u32::try_from(place).unwrap_or(u32::MAX)));
+                if !own.is_empty() {
+                    rows.push(Row { queries: own.clone(), keys: vec![shared.clone(), own] });
+                }
+            }
+        }
+        batch.rows = rows.into();
+        (batch, sources)
+    }
+
+    /// Adds tokens from a position on, and tells where they are.
+    fn push(&mut self, tokens: &[u32], position: usize) -> Range<usize> {
+        let start = self.tokens.len();
+        self.tokens.extend_from_slice(tokens);
+        let first = u32::try_from(position).unwrap_or(u32::MAX);
+        self.positions.extend((first..).take(tokens.len()));
+        start..self.tokens.len()
     }
 
     /// Tokens that continue what a cache holds: the last span of each row's keys is where its own
@@ -229,6 +263,16 @@ impl Network {
     /// Where the device fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         linear(hidden, &self.lm_head)
+    }
+
+    /// log-probability of each of `targets`, `[targets]` in nats, after the tokens at `sources`.
+    ///
+    /// # Errors
+    /// Where the device fails, or a target is not in the vocabulary.
+    pub fn logps(&self, batch: &Batch, sources: &[u32], targets: &[u32]) -> Result<Tensor> {
+        let hidden = self.hidden(batch)?;
+        let sources = Tensor::from_slice(sources, sources.len(), self.device())?;
+        token_logps(&self.logits(&hidden.index_select(&sources, 0)?)?, targets)
     }
 
     fn run(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Tensor> {

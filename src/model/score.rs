@@ -1,12 +1,9 @@
 //! Log-probabilities of given continuations. A prompt is run once for all of its continuations, and
 //! what prompts of one run begin with alike, once for all of them.
 
-use candle_core::Tensor;
-
 use super::Error;
 use super::generate::{Builder, Group};
 use super::network::Network;
-use super::ops::token_logps;
 use super::places::{Chain, Places};
 use super::threads::spread;
 
@@ -95,10 +92,7 @@ impl Run<'_> {
         let logps = if sources.is_empty() {
             Vec::new()
         } else {
-            let hidden = network.hidden(&batch.build())?;
-            let sources = Tensor::from_slice(&sources, sources.len(), hidden.device())?;
-            let logits = network.logits(&hidden.index_select(&sources, 0)?)?;
-            token_logps(&logits, &targets)?.to_vec1::<f32>()?
+            network.logps(&batch.build(), &sources, &targets)?.to_vec1::<f32>()?
         };
         let mut logps = logps.into_iter().map(f64::from);
         let asked = self.prompts.iter().flat_map(|(_, asked)| asked);

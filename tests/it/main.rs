@@ -15,3 +15,4 @@ mod resume;
 mod schemas;
 mod scripted;
 mod store;
+mod training;

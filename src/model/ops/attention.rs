@@ -43,7 +43,7 @@ pub(crate) struct Attend {
 }
 
 /// softmax(q·kᵀ/√d)·v for each row: `q` `[tokens, heads·d]`, `k` and `v` `[places, kv_heads·d]`,
-/// the result like `q`. Has a gradient where each row's keys are its own queries.
+/// the result like `q`.
 pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend) -> Result<Tensor> {
     how.check(q, k)?;
     if covers(q) && covers(k) && covers(v) {
@@ -224,36 +224,26 @@ impl Attend {
     }
 }
 
-/// Gradients of the queries, keys and values of one row.
-struct Gradients<'g, T> {
-    q: &'g mut [T],
-    k: &'g mut [T],
-    v: &'g mut [T],
+/// Gradients of all queries, keys and values.
+struct Gradients<T> {
+    q: Vec<T>,
+    k: Vec<T>,
+    v: Vec<T>,
 }
 
 impl Attend {
     /// With P the weights and O = P·V: dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P∘(dP − Σ P∘dP)/√d,
-    /// dQ = dS·K, dK = dSᵀ·Q. P is computed again rather than kept.
-    fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> [Vec<T>; 3] {
-        let [mut dq, mut dk, mut dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
-        let mut rests = (dq.as_mut_slice(), dk.as_mut_slice(), dv.as_mut_slice());
-        let mut tasks = Vec::new();
-        for row in self.rows.iter() {
-            let count = |heads| row.queries.len() * heads * self.head_dim;
-            let q = take(&mut rests.0, count(self.heads));
-            let k = take(&mut rests.1, count(self.kv_heads));
-            let v = take(&mut rests.2, count(self.kv_heads));
-            tasks.push((row, Gradients { q, k, v }));
-        }
-        let work = |(row, to): (&Row, Gradients<'_, T>)| {
-            vectorised(|| self.back(row, (q, k, v), grad, to));
-        };
-        if rayon::current_num_threads() == 1 {
-            tasks.into_iter().for_each(work);
-        } else {
-            tasks.into_par_iter().for_each(work);
-        }
-        [dq, dk, dv]
+    /// dQ = dS·K, dK = dSᵀ·Q. P is computed again rather than kept. Rows go one after the other, for
+    /// they may share keys.
+    fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> Gradients<T> {
+        let [dq, dk, dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
+        let mut to = Gradients { q: dq, k: dk, v: dv };
+        vectorised(|| {
+            for row in self.rows.iter() {
+                self.back(row, (q, k, v), grad, &mut to);
+            }
+        });
+        to
     }
 
     #[inline(always)]
@@ -262,37 +252,37 @@ impl Attend {
         row: &Row,
         (q, k, v): (&[T], &[T], &[T]),
         grad: &[T],
-        to: Gradients<'_, T>,
+        to: &mut Gradients<T>,
     ) {
         let (d, width) = (self.head_dim, self.heads * self.head_dim);
-        let (kv_width, start) = (self.kv_heads * d, row.queries.start);
-        let mut room = vec![T::zero(); 2 * row.queries.len()];
-        let (weights, slopes) = room.split_at_mut(row.queries.len());
-        for query in 0..row.queries.len() {
-            let seen = self.seen(query);
+        let before = row.key_count() - row.queries.len();
+        let scale = self.scale::<T>();
+        let mut room = vec![T::zero(); 2 * row.key_count()];
+        let (weights, slopes) = room.split_at_mut(row.key_count());
+        for (position, query) in (before..).zip(row.queries.clone()) {
+            let seen = self.seen(position);
             let (weights, slopes) = (&mut weights[..seen.len()], &mut slopes[..seen.len()]);
             for head in 0..self.heads {
                 let own = query * width + head * d..query * width + (head + 1) * d;
-                let at = start * width + own.start..start * width + own.end;
-                let (q, grad) = (&q[at.clone()], &grad[at]);
+                let (q, grad) = (&q[own.clone()], &grad[own.clone()]);
                 self.weigh(row, &seen, head, q, k, weights);
-                let offset = head * self.kv_heads / self.heads * d;
-                let place = |position: usize| position * kv_width + offset;
-                for ((slope, weight), position) in
-                    slopes.iter_mut().zip(&*weights).zip(seen.clone())
-                {
-                    let from = place(start + position);
-                    *slope = dot(grad, &v[from..from + d]);
-                    add_scaled(&mut to.v[place(position)..][..d], *weight, grad);
-                }
+                let mut each = slopes.iter_mut().zip(&*weights);
+                self.each_place(row, &seen, head, |at| {
+                    if let Some((slope, weight)) = each.next() {
+                        *slope = dot(grad, &v[at..at + d]);
+                        add_scaled(&mut to.v[at..at + d], *weight, grad);
+                    }
+                });
                 let mean = dot(weights, slopes);
-                let scale = self.scale::<T>();
-                for ((slope, weight), position) in slopes.iter().zip(&*weights).zip(seen.clone()) {
-                    let slope = *weight * (*slope - mean) * scale;
-                    let from = place(start + position);
-                    add_scaled(&mut to.q[own.clone()], slope, &k[from..from + d]);
-                    add_scaled(&mut to.k[place(position)..][..d], slope, q);
-                }
+                let mut each = slopes.iter().zip(&*weights);
+                let dq = &mut to.q[own];
+                self.each_place(row, &seen, head, |at| {
+                    if let Some((slope, weight)) = each.next() {
+                        let slope = *weight * (*slope - mean) * scale;
+                        add_scaled(dq, slope, &k[at..at + d]);
+                        add_scaled(&mut to.k[at..at + d], slope, q);
+                    }
+                });
             }
         }
     }
@@ -327,9 +317,6 @@ impl CustomOp3 for Attend {
         _out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        if self.rows.iter().any(|row| row.keys != [row.queries.clone()]) {
-            bail!("attention over cached keys has no gradient");
-        }
         for_each_real!(q.dtype(), T => {
             let gradients = with_values::<T, _>(q, |q| {
                 with_values::<T, _>(k, |k| {
@@ -338,9 +325,8 @@ impl CustomOp3 for Attend {
                     })
                 })
             })?;
-            let [dq, dk, dv] = gradients;
             let like = |values, of: &Tensor| Tensor::from_vec(values, of.shape(), of.device());
-            Ok((Some(like(dq, q)?), Some(like(dk, k)?), Some(like(dv, v)?)))
+            Ok((Some(like(gradients.q, q)?), Some(like(gradients.k, k)?), Some(like(gradients.v, v)?)))
         })
     }
 }

@@ -1,0 +1,431 @@
+//! The loop: one step after the other, each a function of the state before it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Tensor, Var};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::model::weights::{Kind, Parameter, parameters};
+use crate::model::{Batch, Config, Network, Weights, spread};
+
+use super::adamw::{AdamW, Moments, Rate};
+use super::{Error, Objective, Outcome, Schedule, Totals, batches, state};
+
+/// How a model is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The highest learning rate, at least 0.
+    pub learning_rate: f64,
+    /// How it goes.
+    pub schedule: Schedule,
+    /// Steps over which it climbs to its highest.
+    pub warmup_steps: usize,
+    /// How a step follows from a gradient.
+    pub adamw: AdamW,
+    /// Longest gradient; a longer one is shortened to it. `None` is any.
+    pub max_grad_norm: Option<f64>,
+    /// Examples a step. A batch is run in chunks of some hundred tokens whose gradients are added
+    /// up, so memory does not limit it.
+    pub batch: usize,
+    /// Times that every example is taken.
+    pub epochs: usize,
+    /// Steps at most; `None` is all.
+    pub max_steps: Option<usize>,
+    /// Decides the order of the examples.
+    pub seed: u64,
+    /// Whether examples are taken in a random order.
+    pub shuffle: bool,
+    /// Whether examples of about the same length make a batch. Nothing is padded, so this saves no
+    /// work here; it does where a device pads.
+    pub group_by_length: bool,
+}
+
+impl Default for Settings {
+    /// The paper's rate and batch (Meta-Rewarding, §3), one epoch, cosine.
+    fn default() -> Self {
+        Self {
+            learning_rate: 5e-6,
+            schedule: Schedule::Cosine,
+            warmup_steps: 0,
+            adamw: AdamW::default(),
+            max_grad_norm: Some(1.0),
+            batch: 32,
+            epochs: 1,
+            max_steps: None,
+            seed: 0,
+            shuffle: true,
+            group_by_length: false,
+        }
+    }
+}
+
+/// What a step came to, before the weights moved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    /// The step, from 1.
+    pub step: usize,
+    /// Epochs done after it.
+    pub epoch: f64,
+    /// Tokens that it ran.
+    pub tokens: usize,
+    /// By TRL's names: `loss`, `grad_norm`, `learning_rate`, and what the objective adds.
+    pub values: Vec<(&'static str, f64)>,
+}
+
+/// A model being trained.
+pub struct Trainer<'t, O: Objective> {
+    objective: O,
+    examples: &'t [O::Example],
+    settings: Settings,
+    lengths: Vec<usize>,
+    network: Network,
+    parameters: Vec<Trained>,
+    done: usize,
+    order: (usize, Vec<Vec<usize>>),
+}
+
+/// A weight, and where its steps are at.
+struct Trained {
+    parameter: Parameter,
+    var: Var,
+    moments: Moments,
+}
+
+/// What a pass over some examples came to.
+struct Pass {
+    outcomes: Vec<Outcome>,
+    gradients: Vec<Vec<f32>>,
+    tokens: usize,
+}
+
+impl<'t, O: Objective> Trainer<'t, O> {
+    /// Starts from `weights`.
+    ///
+    /// # Errors
+    /// Where an example or a setting cannot be used.
+    pub fn new(
+        config: Arc<Config>,
+        weights: &Weights,
+        objective: O,
+        examples: &'t [O::Example],
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        settings.check()?;
+        let lengths = check(&objective, examples, &config)?;
+        let mut own = Weights::new();
+        let mut trained = Vec::new();
+        for parameter in parameters(&config) {
+            if let Some(tensor) = weights.get(&parameter.name) {
+                let var = Var::from_tensor(&tensor.copy()?)?;
+                own.insert(parameter.name.clone(), var.as_tensor().clone());
+                let moments = Moments::zero(tensor.elem_count());
+                trained.push(Trained { parameter, var, moments });
+            }
+        }
+        let network = Network::new(config, &own)?;
+        let order = (0, batches::epoch(&settings, &lengths, 0));
+        let parameters = trained;
+        Ok(Self { objective, examples, settings, lengths, network, parameters, done: 0, order })
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        let all = self.steps_per_epoch() * self.settings.epochs;
+        self.settings.max_steps.map_or(all, |most| most.min(all))
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub const fn done(&self) -> usize {
+        self.done
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        self.examples.len().div_ceil(self.settings.batch)
+    }
+
+    /// The weights as they are.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let each = self.parameters.iter();
+        each.map(|t| (t.parameter.name.clone(), t.var.as_detached_tensor())).collect()
+    }
+
+    /// The model as it is.
+    #[must_use]
+    pub const fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Takes the next step, if there is one.
+    ///
+    /// # Errors
+    /// Where the loss or a gradient is not finite, or the reference is not the model that it is said
+    /// to be. The weights are then those before the step.
+    pub fn step(&mut self) -> Result<Option<Metrics>, Error> {
+        if self.done == self.steps() {
+            return Ok(None);
+        }
+        let batch = self.batch();
+        let totals = self.totals(&batch);
+        let (outcomes, gradients, tokens) = self.gradients(&batch, &totals)?;
+        let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>();
+        self.check_finite("the loss".to_owned(), loss, &batch)?;
+        let norm = self.norm(&gradients, &batch)?;
+        let share = self.settings.schedule.share(self.done, self.settings.warmup_steps, self.steps());
+        let learning_rate = self.settings.learning_rate * share;
+        // The clipping of PyTorch, to its last digit.
+        let clip = self.settings.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        self.done += 1;
+        let rate = Rate { step: self.done, learning_rate, clip, decay: 0.0 };
+        let adamw = self.settings.adamw;
+        self.parameters
+            .par_iter_mut()
+            .zip(&gradients)
+            .try_for_each(|(trained, gradient)| trained.update(gradient, &adamw, rate))?;
+        let mut values = vec![("loss", loss)];
+        values.extend(sums(&outcomes));
+        values.extend([("grad_norm", norm), ("learning_rate", learning_rate)]);
+        let epoch = self.done as f64 / self.steps_per_epoch() as f64;
+        Ok(Some(Metrics { step: self.done, epoch, tokens, values }))
+    }
+
+    /// The examples of the next step.
+    fn batch(&mut self) -> Vec<usize> {
+        let (epoch, place) = (self.done / self.steps_per_epoch(), self.done % self.steps_per_epoch());
+        if self.order.0 != epoch {
+            self.order = (epoch, batches::epoch(&self.settings, &self.lengths, epoch));
+        }
+        self.order.1[place].clone()
+    }
+
+    fn totals(&self, batch: &[usize]) -> Totals {
+        let mut target_tokens = Vec::new();
+        for &example in batch {
+            let (_, targets) = self.objective.parts(&self.examples[example]);
+            target_tokens.resize(targets.len(), 0);
+            for (sum, target) in target_tokens.iter_mut().zip(targets) {
+                *sum += target.len();
+            }
+        }
+        Totals { examples: batch.len(), target_tokens }
+    }
+
+    /// Runs a batch forwards and backwards. Chunks are added up in their order, however many run at
+    /// a time.
+    fn gradients(
+        &self,
+        batch: &[usize],
+        totals: &Totals,
+    ) -> Result<(Vec<Outcome>, Vec<Vec<f32>>, usize), Error> {
+        let chunks = batches::chunks(batch, &self.lengths);
+        let (mut outcomes, mut sums, mut tokens) = (Vec::new(), Vec::<Vec<f32>>::new(), 0);
+        for wave in chunks.chunks(rayon::current_num_threads()) {
+            for pass in spread(wave.to_vec(), |chunk| self.pass(&chunk, totals))? {
+                let pass = pass?;
+                outcomes.extend(pass.outcomes);
+                tokens += pass.tokens;
+                if sums.is_empty() {
+                    sums = pass.gradients;
+                    continue;
+                }
+                for (sum, more) in sums.iter_mut().zip(pass.gradients) {
+                    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+                }
+            }
+        }
+        Ok((outcomes, sums, tokens))
+    }
+
+    /// One pass over some examples: log-probabilities, their outcomes, and Σ slope·log-probability
+    /// backwards, whose gradient is the loss's.
+    fn pass(&self, chunk: &[usize], totals: &Totals) -> Result<Pass, Error> {
+        let parts: Vec<_> =
+            chunk.iter().map(|example| self.objective.parts(&self.examples[*example])).collect();
+        let targets: Vec<u32> = parts.iter().flat_map(|(_, targets)| targets.concat()).collect();
+        let (batch, sources) = Batch::of_continuations(parts.iter().cloned());
+        let logps = self.network.logps(&batch, &sources, &targets)?;
+        let mut values = logps.to_vec1::<f32>()?.into_iter().map(f64::from);
+        let (mut outcomes, mut slopes) = (Vec::new(), Vec::new());
+        for (&example, (_, targets)) in chunk.iter().zip(&parts) {
+            let sum = |target: &&[u32]| values.by_ref().take(target.len()).sum::<f64>();
+            let sums: Vec<f64> = targets.iter().map(sum).collect();
+            self.check_reference(example, &sums)?;
+            let outcome = self.objective.outcome(&self.examples[example], &sums, totals);
+            for (slope, target) in outcome.slopes.iter().zip(targets) {
+                slopes.extend(std::iter::repeat_n(*slope, target.len()));
+            }
+            outcomes.push(outcome);
+        }
+        let slopes = Tensor::from_vec(slopes, targets.len(), logps.device())?;
+        let loss = (&logps * slopes.to_dtype(logps.dtype())?)?.sum_all()?;
+        let mut gradients = loss.backward()?;
+        let take = |trained: &Trained| {
+            let missing = || Error::NoGradient(trained.parameter.name.clone());
+            let gradient = gradients.remove(trained.var.as_tensor()).ok_or_else(missing)?;
+            Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
+        };
+        let gradients = self.parameters.iter().map(take).collect::<Result<_, Error>>()?;
+        Ok(Pass { outcomes, gradients, tokens: batch.len() })
+    }
+
+    /// Before the first step a model that is its own reference agrees with it.
+    fn check_reference(&self, example: usize, logps: &[f64]) -> Result<(), Error> {
+        if self.done > 0 {
+            return Ok(());
+        }
+        let Some(expected) = self.objective.expected(&self.examples[example]) else {
+            return Ok(());
+        };
+        let off = |(policy, reference): &(&f64, &f64)| {
+            // A comparison that is false of NaN, too.
+            !((**policy - **reference).abs() <= 1e-3 + 1e-4 * reference.abs())
+        };
+        match logps.iter().zip(&expected).find(off) {
+            Some((&policy, &reference)) => {
+                Err(Error::ReferenceDiffers { example, policy, reference })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The length of the gradient, summed tensor by tensor in the order of their names.
+    fn norm(&self, gradients: &[Vec<f32>], batch: &[usize]) -> Result<f64, Error> {
+        let square = |gradient: &Vec<f32>| -> f64 {
+            gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
+        };
+        let squares: Vec<f64> = gradients.par_iter().map(square).collect();
+        for (Trained { parameter, .. }, square) in self.parameters.iter().zip(&squares) {
+            self.check_finite(format!("the gradient of `{}`", parameter.name), *square, batch)?;
+        }
+        Ok(squares.iter().sum::<f64>().sqrt())
+    }
+
+    fn check_finite(&self, what: String, value: f64, batch: &[usize]) -> Result<(), Error> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(Error::NotFinite { step: self.done + 1, what, value, examples: batch.to_vec() })
+    }
+
+    /// Writes all that the next steps depend on.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let each = self.parameters.iter().map(|t| (t.parameter.name.as_str(), &t.var, &t.moments));
+        state::save(path, self.done, &self.fingerprint(), each)
+    }
+
+    /// Takes up what [`save`](Self::save) wrote, in a trainer made from the same things.
+    ///
+    /// # Errors
+    /// Where it is damaged, or of another run.
+    pub fn resume(&mut self, path: &Path) -> Result<(), Error> {
+        let fingerprint = self.fingerprint();
+        let mut saved = state::load(path, &fingerprint)?;
+        for Trained { parameter, var, moments } in &mut self.parameters {
+            let (weight, own) = saved.take(path, &parameter.name, var)?;
+            var.set(&weight)?;
+            *moments = own;
+        }
+        self.done = saved.done;
+        Ok(())
+    }
+
+    /// A digest of the settings and the examples.
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{:?}", self.settings).as_bytes());
+        for example in self.examples {
+            let (prompt, targets) = self.objective.parts(example);
+            for tokens in std::iter::once(prompt).chain(targets) {
+                hasher.update(&(tokens.len() as u64).to_le_bytes());
+                for id in tokens {
+                    hasher.update(&id.to_le_bytes());
+                }
+            }
+            self.objective.fingerprint(example, &mut hasher);
+        }
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Checks every example, and tells how many tokens each runs.
+fn check<O: Objective>(
+    objective: &O,
+    examples: &[O::Example],
+    config: &Config,
+) -> Result<Vec<usize>, Error> {
+    if examples.is_empty() {
+        return Err(Error::NoExamples);
+    }
+    let length = |(example, it): (usize, &O::Example)| {
+        let (prompt, targets) = objective.parts(it);
+        let longest = targets.iter().map(|target| target.len()).max().unwrap_or(0);
+        let (tokens, context) = (prompt.len() + longest, config.max_position_embeddings);
+        let mut ids = targets.iter().flat_map(|target| target.iter()).chain(prompt);
+        if prompt.is_empty() {
+            return Err(Error::Empty { example, part: "prompt" });
+        } else if targets.iter().any(|target| target.is_empty()) {
+            return Err(Error::Empty { example, part: "target" });
+        } else if tokens > context {
+            return Err(Error::TooLong { example, tokens, context });
+        } else if let Some(&id) = ids.find(|id| **id as usize >= config.vocab_size) {
+            return Err(Error::NoSuchToken { example, id, vocabulary: config.vocab_size });
+        }
+        Ok(prompt.len() + targets.iter().map(|target| target.len() - 1).sum::<usize>())
+    };
+    examples.iter().enumerate().map(length).collect()
+}
+
+/// Adds the shares of each metric up.
+fn sums(outcomes: &[Outcome]) -> Vec<(&'static str, f64)> {
+    let mut sums: Vec<(&'static str, f64)> = Vec::new();
+    for outcome in outcomes {
+        for (place, (name, share)) in outcome.metrics.iter().enumerate() {
+            match sums.get_mut(place) {
+                Some((_, sum)) => *sum += share,
+                None => sums.push((name, *share)),
+            }
+        }
+    }
+    sums
+}
+
+impl Trained {
+    /// Norms and biases do not decay, as in transformers' trainer.
+    fn update(&mut self, gradient: &[f32], adamw: &AdamW, rate: Rate) -> Result<(), Error> {
+        let decays = matches!(self.parameter.kind, Kind::Table | Kind::Projection);
+        let rate = Rate { decay: if decays { 1.0 } else { 0.0 }, ..rate };
+        let mut weights = self.var.flatten_all()?.to_vec1::<f32>()?;
+        adamw.update(&mut weights, gradient, &mut self.moments, &rate);
+        let moved = Tensor::from_vec(weights, self.var.shape(), self.var.device())?;
+        Ok(self.var.set(&moved)?)
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), Error> {
+        let AdamW { beta1, beta2, eps, weight_decay } = self.adamw;
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let counts = (self.batch as f64, self.epochs as f64);
+        let rules = [
+            ("learning_rate", self.learning_rate, "at least 0", self.learning_rate >= 0.0),
+            ("beta1", beta1, "in [0, 1)", share(beta1)),
+            ("beta2", beta2, "in [0, 1)", share(beta2)),
+            ("eps", eps, "above 0", eps > 0.0),
+            ("weight_decay", weight_decay, "at least 0", weight_decay >= 0.0),
+            ("batch", counts.0, "at least 1", self.batch >= 1),
+            ("epochs", counts.1, "at least 1", self.epochs >= 1),
+        ];
+        let norm = self.max_grad_norm.map(|n| ("max_grad_norm", n, "above 0", n > 0.0));
+        match rules.into_iter().chain(norm).find(|(.., holds)| !holds) {
+            Some((name, found, expected, _)) => Err(Error::Setting { name, expected, found }),
+            None => Ok(()),
+        }
+    }
+}
