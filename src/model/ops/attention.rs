@@ -123,7 +123,7 @@ impl Attend {
             }
         }
         let work = |(row, queries, out): (&Row, Range<usize>, &mut [T])| {
-            vectorised(|| self.attend(row, queries, (q, k, v), out));
+            vectorised(#[inline(always)] || self.attend(row, queries, (q, k, v), out));
         };
         if rayon::current_num_threads() == 1 {
             tasks.into_iter().for_each(work);
@@ -171,7 +171,7 @@ impl Attend {
     ) {
         let scale = self.scale::<T>();
         let mut weight = weights.iter_mut();
-        self.each_place(row, seen, head, |at| {
+        self.each_place(row, seen, head, #[inline(always)] |at| {
             if let Some(weight) = weight.next() {
                 *weight = dot(q, &k[at..at + self.head_dim]) * scale;
             }
@@ -194,7 +194,7 @@ impl Attend {
         out: &mut [T],
     ) {
         let mut weight = weights.iter();
-        self.each_place(row, seen, head, |at| {
+        self.each_place(row, seen, head, #[inline(always)] |at| {
             if let Some(weight) = weight.next() {
                 add_scaled(out, *weight, &v[at..at + self.head_dim]);
             }
@@ -238,7 +238,7 @@ impl Attend {
     fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> Gradients<T> {
         let [dq, dk, dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
         let mut to = Gradients { q: dq, k: dk, v: dv };
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             for row in self.rows.iter() {
                 self.back(row, (q, k, v), grad, &mut to);
             }
@@ -267,7 +267,7 @@ impl Attend {
                 let (q, grad) = (&q[own.clone()], &grad[own.clone()]);
                 self.weigh(row, &seen, head, q, k, weights);
                 let mut each = slopes.iter_mut().zip(&*weights);
-                self.each_place(row, &seen, head, |at| {
+                self.each_place(row, &seen, head, #[inline(always)] |at| {
                     if let Some((slope, weight)) = each.next() {
                         *slope = dot(grad, &v[at..at + d]);
                         add_scaled(&mut to.v[at..at + d], *weight, grad);
@@ -276,7 +276,7 @@ impl Attend {
                 let mean = dot(weights, slopes);
                 let mut each = slopes.iter().zip(&*weights);
                 let dq = &mut to.q[own];
-                self.each_place(row, &seen, head, |at| {
+                self.each_place(row, &seen, head, #[inline(always)] |at| {
                     if let Some((slope, weight)) = each.next() {
                         let slope = *weight * (*slope - mean) * scale;
                         add_scaled(dq, slope, &k[at..at + d]);

@@ -43,7 +43,8 @@ impl Real for f64 {
     }
 }
 
-/// Runs `work` compiled for this machine's vectors.
+/// Runs `work` compiled for this machine's vectors. What is called in it must be inlined into it,
+/// closures marked so, too, or it is compiled for any machine's.
 #[inline]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)

@@ -33,7 +33,7 @@ impl RmsNorm {
         let mut y = vec![T::zero(); x.len()];
         by_rows(&mut y, width, |rows, y| {
             let x = &x[rows.start * width..rows.end * width];
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
                     let scale = self.scale(x);
                     for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
@@ -52,7 +52,7 @@ impl RmsNorm {
         by_rows(&mut dx, width, |rows, dx| {
             let rows = rows.start * width..rows.end * width;
             let (x, grad) = (&x[rows.clone()], &grad[rows]);
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 let each = x.chunks_exact(width).zip(grad.chunks_exact(width));
                 for ((x, g), dx) in each.zip(dx.chunks_exact_mut(width)) {
                     for ((dx, g), w) in dx.iter_mut().zip(g).zip(weight) {
@@ -67,7 +67,7 @@ impl RmsNorm {
             });
         });
         let mut dw = vec![T::zero(); width];
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             for (x, g) in x.chunks_exact(width).zip(grad.chunks_exact(width)) {
                 let r = self.scale(x);
                 for ((dw, x), g) in dw.iter_mut().zip(x).zip(g) {

@@ -30,7 +30,7 @@ impl Rotary {
         let sign = if self.back { -T::one() } else { T::one() };
         let mut y = vec![T::zero(); x.len()];
         by_rows(&mut y, width, |rows, y| {
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (token, y) in rows.zip(y.chunks_exact_mut(width)) {
                     let x = &x[token * width..(token + 1) * width];
                     let cos = &cos[token * half..(token + 1) * half];
