@@ -66,7 +66,8 @@ fn main() -> Outcome {
     let local = local(network, folder.path())?;
     let compare = std::env::var_os("MRX_BENCH_PYTHON").is_none_or(|python| !python.is_empty());
     let peak = peak()?;
-    let mut table = vec![row!["work", "round", "mrx", "Python", "times as fast", "of sgemm's peak"]];
+    let mut table =
+        vec![row!["work", "round", "mrx", "Python", "times as fast", "of sgemm's peak"]];
     let mut met = vec![row!["work", "times as fast", "target", ""]];
     let mut version = String::from("not asked");
     for (name, target) in TARGETS {
@@ -141,9 +142,8 @@ impl Work {
             let count = dice.random_range(from..=to);
             (0..count).map(|_| dice.random_range(4..VOCABULARY as u32)).collect()
         };
-        let sft = (0..64 * STEPS)
-            .map(|_| Example { prompt: ids(10, 30), target: ids(10, 30) })
-            .collect();
+        let sft =
+            (0..64 * STEPS).map(|_| Example { prompt: ids(10, 30), target: ids(10, 30) }).collect();
         let pairs = (0..32 * STEPS)
             .map(|_| Pair {
                 prompt: ids(10, 30),
@@ -157,7 +157,9 @@ impl Work {
         let rubric = ids(200, 200);
         let judge = (0..64).map(|_| [rubric.clone(), ids(60, 120)].concat()).collect();
         let mut work = Self { sft, pairs, respond, judge };
-        for Pair { prompt, chosen, rejected, reference_chosen, reference_rejected } in &mut work.pairs {
+        for Pair { prompt, chosen, rejected, reference_chosen, reference_rejected } in
+            &mut work.pairs
+        {
             for (target, to) in [(chosen, reference_chosen), (rejected, reference_rejected)] {
                 let groups = [(prompt.as_slice(), vec![target.as_slice()])];
                 let (batch, sources) = mrx::model::Batch::of_continuations(groups);

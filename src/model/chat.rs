@@ -12,6 +12,18 @@ use super::{Error, Message, file_of, parse, read};
 
 const NAME: &str = "chat_template.jinja";
 
+/// ChatML, for a model that has no template of its own yet. Its tokens are `<|im_start|>` and
+/// `<|im_end|>`; the second ends a turn.
+pub const CHATML: &str = "\
+{% for message in messages %}
+<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}
+{% if add_generation_prompt %}
+<|im_start|>assistant
+{% endif %}
+";
+
 /// A chat template, and the tokens that it names.
 #[derive(Debug)]
 pub struct Chat {
@@ -120,10 +132,8 @@ impl Chat {
         messages: &[Message],
         add_generation_prompt: bool,
     ) -> Result<String, Error> {
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|Message { role, content }| context! { role, content })
-            .collect();
+        let messages: Vec<Value> =
+            messages.iter().map(|Message { role, content }| context! { role, content }).collect();
         // Templates ask whether a token is defined.
         let token = |token: &Option<String>| token.clone().map_or(Value::UNDEFINED, Value::from);
         let template = self.environment.get_template(NAME).map_err(|e| failed(&e))?;
@@ -153,7 +163,8 @@ impl Chat {
             Some(target) => Ok((prompt, target.to_owned())),
             None => Err(Error::Template {
                 name: NAME.to_owned(),
-                reason: "an answered conversation does not begin like the unanswered one".to_owned(),
+                reason: "an answered conversation does not begin like the unanswered one"
+                    .to_owned(),
             }),
         }
     }
@@ -165,9 +176,8 @@ fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
 
 /// As Python's `json.dumps` writes it.
 fn tojson(value: &Value) -> Result<Value, minijinja::Error> {
-    let fail = |e: serde_json::Error| {
-        minijinja::Error::new(ErrorKind::BadSerialization, e.to_string())
-    };
+    let fail =
+        |e: serde_json::Error| minijinja::Error::new(ErrorKind::BadSerialization, e.to_string());
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
     value.serialize(&mut serializer).map_err(fail)?;

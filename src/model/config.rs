@@ -177,6 +177,15 @@ impl Config {
         Ok(())
     }
 
+    /// Writes the file again, for weights in f32.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = self.text.clone();
+        let name = if text.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        text.insert(name.to_owned(), Value::from("float32"));
+        format!("{:#}\n", Value::Object(text))
+    }
+
     /// Bytes of keys and values that one token leaves in the cache, in f32.
     #[must_use]
     pub const fn cache_bytes_per_token(&self) -> usize {
@@ -216,7 +225,9 @@ impl Published {
             None => everywhere || layer >= self.max_window_layers.unwrap_or(usize::MAX),
         };
         (0..self.num_hidden_layers)
-            .map(|layer| self.sliding_window.filter(|window| used && *window > 0 && of_layer(layer)))
+            .map(|layer| {
+                self.sliding_window.filter(|window| used && *window > 0 && of_layer(layer))
+            })
             .collect()
     }
 
@@ -227,9 +238,7 @@ impl Published {
         #[expect(clippy::cast_possible_truncation, reason = "transformers computes in f32")]
         let number = |name: &str| field(name).and_then(Value::as_f64).map(|value| value as f32);
         let theta = self.rope_theta.or_else(|| number("rope_theta")).unwrap_or(10_000.0);
-        let plain = (0..head_dim / 2).map(|i| {
-            theta.powf(2.0 * i as f32 / head_dim as f32).recip()
-        });
+        let plain = (0..head_dim / 2).map(|i| theta.powf(2.0 * i as f32 / head_dim as f32).recip());
         match field("rope_type").or_else(|| field("type")).and_then(Value::as_str) {
             None | Some("default") => Ok(plain.collect()),
             Some("linear") => {

@@ -78,9 +78,7 @@ impl Local {
     /// Where the template refuses it.
     pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
         match prompt {
-            Prompt::Messages(messages) => {
-                self.tokenizer.encode(&self.chat.render(messages, true)?)
-            }
+            Prompt::Messages(messages) => self.tokenizer.encode(&self.chat.render(messages, true)?),
             Prompt::Tokens(tokens) => Ok(tokens.clone()),
         }
     }

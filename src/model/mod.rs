@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use candle_core::{DType, Device};
-pub use chat::Chat;
+pub use chat::{CHATML, Chat};
 pub use config::Config;
 pub use device::open_device;
 pub use local::Local;
@@ -357,6 +357,32 @@ pub fn open(
             found: found.unwrap_or("(none)").to_owned(),
         }),
     }
+}
+
+/// Writes a model's folder, as transformers reads it: `config.json`, the weights as one
+/// `model.safetensors`, and the tokenizer, template and other small files of the folder `from` as they
+/// are.
+///
+/// # Errors
+/// Where a file cannot be read or written.
+pub fn save(
+    folder: &Path,
+    config: &Config,
+    weights: &Weights,
+    from: &BTreeMap<String, PathBuf>,
+) -> Result<(), Error> {
+    let read = |path: &Path| {
+        fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+    };
+    for (name, path) in from {
+        let small = [".json", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
+        let replaced = name == "config.json" || name.ends_with(".safetensors.index.json");
+        if small && !replaced && !name.contains('/') {
+            write_file(&folder.join(name), &read(path)?)?;
+        }
+    }
+    write_file(&folder.join("config.json"), config.to_json().as_bytes())?;
+    weights::save(weights, config, &folder.join("model.safetensors"))
 }
 
 fn file_of<'f>(files: &'f BTreeMap<String, PathBuf>, name: &str) -> Result<&'f Path, Error> {

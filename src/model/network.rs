@@ -38,10 +38,10 @@ struct Layer {
 
 #[derive(Debug, Clone)]
 struct Attention {
-    q_proj: Linear, // hidden → heads·d
-    k_proj: Linear, // hidden → kv_heads·d
-    v_proj: Linear, // hidden → kv_heads·d
-    o_proj: Linear, // heads·d → hidden
+    q_proj: Linear,         // hidden → heads·d
+    k_proj: Linear,         // hidden → kv_heads·d
+    v_proj: Linear,         // hidden → kv_heads·d
+    o_proj: Linear,         // heads·d → hidden
     q_norm: Option<Tensor>, // [d]
     k_norm: Option<Tensor>, // [d]
 }

@@ -191,8 +191,7 @@ mod tests {
     fn ask(model: &Scripted, seeds: &[u64], temperature: f64) -> Vec<Reply> {
         let decoding = Decoding { temperature, max_tokens: 3, ..Decoding::default() };
         let prompt = Prompt::Messages(vec![Message::user("hello")]);
-        let request =
-            |&seed| Request { prompt: prompt.clone(), decoding, stop: Vec::new(), seed };
+        let request = |&seed| Request { prompt: prompt.clone(), decoding, stop: Vec::new(), seed };
         let requests: Vec<Request> = seeds.iter().map(request).collect();
         let mut replies = vec![None; seeds.len()];
         model.generate(&requests, &mut |at, reply| replies[at] = Some(reply)).unwrap();

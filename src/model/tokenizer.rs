@@ -21,7 +21,8 @@ impl Tokenizer {
     /// Where it is not a tokenizer, or has an id that the model has not.
     pub fn open(path: &Path, vocab_size: usize) -> Result<Self, Error> {
         let fail = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
-        let inner = tokenizers::Tokenizer::from_bytes(read(path)?).map_err(|e| fail(e.to_string()))?;
+        let inner =
+            tokenizers::Tokenizer::from_bytes(read(path)?).map_err(|e| fail(e.to_string()))?;
         let highest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
         if let Some((token, id)) = highest
             && id as usize >= vocab_size
@@ -37,7 +38,8 @@ impl Tokenizer {
     /// # Errors
     /// Where the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, Error> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| Error::Encode(e.to_string()))?;
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|e| Error::Encode(e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -91,4 +93,3 @@ pub fn train_tokenizer(
     tokenizer.train(&mut trainer, texts).map_err(fail)?;
     tokenizer.to_string(false).map_err(fail)
 }
-

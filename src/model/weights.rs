@@ -178,10 +178,7 @@ pub fn save(weights: &Weights, config: &Config, path: &Path) -> Result<(), Error
 }
 
 /// Writes tensors as safetensors, beside the place first.
-pub(crate) fn write_tensors(
-    tensors: Vec<(String, Tensor)>,
-    path: &Path,
-) -> Result<(), Error> {
+pub(crate) fn write_tensors(tensors: Vec<(String, Tensor)>, path: &Path) -> Result<(), Error> {
     let fail = |source| Error::Write { path: path.to_owned(), source };
     let format = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let bytes = safetensors::serialize(tensors, Some(format))

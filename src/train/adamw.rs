@@ -42,13 +42,7 @@ impl Moments {
 impl AdamW {
     /// Takes the step number `step`, from 1, of a tensor whose gradient is `grad`·`clip`.
     #[expect(clippy::cast_possible_truncation, reason = "the state is f32, as the weights are")]
-    pub fn update(
-        &self,
-        weights: &mut [f32],
-        grad: &[f32],
-        moments: &mut Moments,
-        rate: &Rate,
-    ) {
+    pub fn update(&self, weights: &mut [f32], grad: &[f32], moments: &mut Moments, rate: &Rate) {
         let steps = i32::try_from(rate.step).unwrap_or(i32::MAX);
         let (beta1, beta2) = (self.beta1 as f32, self.beta2 as f32);
         let shrink = (1.0 - rate.learning_rate * self.weight_decay * rate.decay) as f32;

@@ -23,7 +23,8 @@ pub(super) fn epoch(settings: &Settings, lengths: &[usize], epoch: usize) -> Vec
             group.sort_by_key(|example| std::cmp::Reverse(lengths[*example]));
         }
     }
-    let mut batches: Vec<Vec<usize>> = order.chunks(settings.batch).map(<[usize]>::to_vec).collect();
+    let mut batches: Vec<Vec<usize>> =
+        order.chunks(settings.batch).map(<[usize]>::to_vec).collect();
     if settings.group_by_length && settings.shuffle {
         batches.shuffle(&mut dice);
     }

@@ -42,9 +42,8 @@ pub(super) fn load(path: &Path, fingerprint: &[u8; 32]) -> Result<Saved, Error> 
     let fail = |reason: String| Error::State { path: path.to_owned(), reason };
     let mut tensors =
         candle_core::safetensors::load(path, &Device::Cpu).map_err(|e| fail(e.to_string()))?;
-    let mut take = |name: &str| {
-        tensors.remove(name).ok_or_else(|| fail(format!("it has no `{name}`")))
-    };
+    let mut take =
+        |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it has no `{name}`")));
     let found = take("run")?.to_vec1::<u8>()?;
     if found != fingerprint {
         return Err(fail("it is of a run with other settings or other examples".to_owned()));

@@ -175,7 +175,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
         let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>();
         self.check_finite("the loss".to_owned(), loss, &batch)?;
         let norm = self.norm(&gradients, &batch)?;
-        let share = self.settings.schedule.share(self.done, self.settings.warmup_steps, self.steps());
+        let share =
+            self.settings.schedule.share(self.done, self.settings.warmup_steps, self.steps());
         let learning_rate = self.settings.learning_rate * share;
         // The clipping of PyTorch, to its last digit.
         let clip = self.settings.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
@@ -195,7 +196,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
 
     /// The examples of the next step.
     fn batch(&mut self) -> Vec<usize> {
-        let (epoch, place) = (self.done / self.steps_per_epoch(), self.done % self.steps_per_epoch());
+        let (epoch, place) =
+            (self.done / self.steps_per_epoch(), self.done % self.steps_per_epoch());
         if self.order.0 != epoch {
             self.order = (epoch, batches::epoch(&self.settings, &self.lengths, epoch));
         }

@@ -5,6 +5,7 @@ mod architecture;
 mod cache;
 mod data;
 mod experiment;
+mod folders;
 mod help;
 mod lab;
 mod model;

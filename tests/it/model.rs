@@ -16,16 +16,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Deserialize;
 
-const FAMILIES: [&str; 8] = [
-    "llama2",
-    "llama3",
-    "mistral",
-    "qwen2",
-    "qwen2_tied",
-    "qwen3",
-    "smollm",
-    "smollm_bf16",
-];
+const FAMILIES: [&str; 8] =
+    ["llama2", "llama3", "mistral", "qwen2", "qwen2_tied", "qwen3", "smollm", "smollm_bf16"];
 
 pub(crate) fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
@@ -112,12 +104,8 @@ fn every_family_draws_the_greedy_tokens_of_transformers() {
         let References { prompt, greedy, .. } = references(&folder);
         let model = local(network(&folder, DType::F32), &[]);
         let decoding = Decoding { temperature: 0.0, max_tokens: 64, ..Decoding::default() };
-        let request = Request {
-            prompt: Prompt::Tokens(prompt.clone()),
-            decoding,
-            stop: Vec::new(),
-            seed: 0,
-        };
+        let request =
+            Request { prompt: Prompt::Tokens(prompt.clone()), decoding, stop: Vec::new(), seed: 0 };
         let reply = generate(&model, &[request]).remove(0);
         assert_eq!(reply.tokens, greedy, "{family}");
         assert_eq!((reply.finish, reply.prompt_tokens), (Finish::Length, 12));
@@ -306,7 +294,8 @@ fn published_chat_templates_render_as_in_transformers() {
         let template = data("chat").join(format!("{}.jinja", case.template));
         let template = std::fs::read_to_string(template).unwrap();
         let chat = Chat::new(template, case.bos_token.clone(), case.eos_token.clone()).unwrap();
-        let message = |m: &ChatMessage| Message { role: m.role.clone(), content: m.content.clone() };
+        let message =
+            |m: &ChatMessage| Message { role: m.role.clone(), content: m.content.clone() };
         let messages: Vec<Message> = case.messages.iter().map(message).collect();
         let found = chat.render(&messages, case.add_generation_prompt);
         match (&case.rendered, &case.error) {

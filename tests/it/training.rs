@@ -131,13 +131,8 @@ fn fine_tuning_takes_the_steps_of_pytorch() {
     let example = |e: SftExample| Example { prompt: e.prompt_ids, target: e.target_ids };
     let examples: Vec<Example> = reference.examples.into_iter().map(example).collect();
     let adamw = AdamW { beta2: 0.95, weight_decay: 0.01, ..AdamW::default() };
-    let settings = Settings {
-        schedule: Schedule::Cosine,
-        warmup_steps: 3,
-        batch: 8,
-        adamw,
-        ..settings()
-    };
+    let settings =
+        Settings { schedule: Schedule::Cosine, warmup_steps: 3, batch: 8, adamw, ..settings() };
     let (config, weights) = start("smollm", DType::F32);
     let mut trainer = Trainer::new(config, &weights, Sft, &examples, settings).unwrap();
     for expected in &reference.steps {
@@ -166,7 +161,8 @@ fn probe(network: &Network) -> Tensor {
 }
 
 fn variables(weights: &Weights) -> (Vec<(String, Var)>, Weights) {
-    let var = |(name, tensor): (&String, &Tensor)| (name.clone(), Var::from_tensor(tensor).unwrap());
+    let var =
+        |(name, tensor): (&String, &Tensor)| (name.clone(), Var::from_tensor(tensor).unwrap());
     let vars: Vec<(String, Var)> = weights.iter().map(var).collect();
     let own = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
     (vars, own)

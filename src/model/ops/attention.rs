@@ -67,8 +67,7 @@ fn attend_plainly(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend, row: &Row) -
     let scores = q.transpose(1, 2)?.contiguous()?.matmul(&gather(k)?.transpose(2, 3)?)?;
     // candle counts the tokens that a window reaches back to, without the own one.
     let window = how.window.map(|window| window - 1);
-    let mask =
-        build_additive_causal_mask(tokens, keys - tokens, window, q.device(), q.dtype())?;
+    let mask = build_additive_causal_mask(tokens, keys - tokens, window, q.device(), q.dtype())?;
     let scores = (scores * (d as f64).sqrt().recip())?.broadcast_add(&mask)?;
     let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&gather(v)?)?;
     out.transpose(1, 2)?.reshape((tokens, how.heads * d))
@@ -123,7 +122,10 @@ impl Attend {
             }
         }
         let work = |(row, queries, out): (&Row, Range<usize>, &mut [T])| {
-            vectorised(#[inline(always)] || self.attend(row, queries, (q, k, v), out));
+            vectorised(
+                #[inline(always)]
+                || self.attend(row, queries, (q, k, v), out),
+            );
         };
         if rayon::current_num_threads() == 1 {
             tasks.into_iter().for_each(work);
@@ -149,9 +151,7 @@ impl Attend {
             let seen = self.seen(before + query);
             let weights = &mut weights[..seen.len()];
             let q = &q[(row.queries.start + query) * width..][..width];
-            for (head, (q, out)) in
-                q.chunks_exact(d).zip(out.chunks_exact_mut(d)).enumerate()
-            {
+            for (head, (q, out)) in q.chunks_exact(d).zip(out.chunks_exact_mut(d)).enumerate() {
                 self.weigh(row, &seen, head, q, k, weights);
                 self.mix(row, &seen, head, weights, v, out);
             }
@@ -171,11 +171,17 @@ impl Attend {
     ) {
         let scale = self.scale::<T>();
         let mut weight = weights.iter_mut();
-        self.each_place(row, seen, head, #[inline(always)] |at| {
-            if let Some(weight) = weight.next() {
-                *weight = dot(q, &k[at..at + self.head_dim]) * scale;
-            }
-        });
+        self.each_place(
+            row,
+            seen,
+            head,
+            #[inline(always)]
+            |at| {
+                if let Some(weight) = weight.next() {
+                    *weight = dot(q, &k[at..at + self.head_dim]) * scale;
+                }
+            },
+        );
         let most = largest(weights);
         let sum = map_sum(weights, |score| (score - most).exponential());
         let share = sum.recip();
@@ -194,11 +200,17 @@ impl Attend {
         out: &mut [T],
     ) {
         let mut weight = weights.iter();
-        self.each_place(row, seen, head, #[inline(always)] |at| {
-            if let Some(weight) = weight.next() {
-                add_scaled(out, *weight, &v[at..at + self.head_dim]);
-            }
-        });
+        self.each_place(
+            row,
+            seen,
+            head,
+            #[inline(always)]
+            |at| {
+                if let Some(weight) = weight.next() {
+                    add_scaled(out, *weight, &v[at..at + self.head_dim]);
+                }
+            },
+        );
     }
 
     /// Calls `visit` with where the numbers of each seen key begin, by position.
@@ -238,11 +250,14 @@ impl Attend {
     fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> Gradients<T> {
         let [dq, dk, dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
         let mut to = Gradients { q: dq, k: dk, v: dv };
-        vectorised(#[inline(always)] || {
-            for row in self.rows.iter() {
-                self.back(row, (q, k, v), grad, &mut to);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in self.rows.iter() {
+                    self.back(row, (q, k, v), grad, &mut to);
+                }
+            },
+        );
         to
     }
 
@@ -267,22 +282,34 @@ impl Attend {
                 let (q, grad) = (&q[own.clone()], &grad[own.clone()]);
                 self.weigh(row, &seen, head, q, k, weights);
                 let mut each = slopes.iter_mut().zip(&*weights);
-                self.each_place(row, &seen, head, #[inline(always)] |at| {
-                    if let Some((slope, weight)) = each.next() {
-                        *slope = dot(grad, &v[at..at + d]);
-                        add_scaled(&mut to.v[at..at + d], *weight, grad);
-                    }
-                });
+                self.each_place(
+                    row,
+                    &seen,
+                    head,
+                    #[inline(always)]
+                    |at| {
+                        if let Some((slope, weight)) = each.next() {
+                            *slope = dot(grad, &v[at..at + d]);
+                            add_scaled(&mut to.v[at..at + d], *weight, grad);
+                        }
+                    },
+                );
                 let mean = dot(weights, slopes);
                 let mut each = slopes.iter().zip(&*weights);
                 let dq = &mut to.q[own];
-                self.each_place(row, &seen, head, #[inline(always)] |at| {
-                    if let Some((slope, weight)) = each.next() {
-                        let slope = *weight * (*slope - mean) * scale;
-                        add_scaled(dq, slope, &k[at..at + d]);
-                        add_scaled(&mut to.k[at..at + d], slope, q);
-                    }
-                });
+                self.each_place(
+                    row,
+                    &seen,
+                    head,
+                    #[inline(always)]
+                    |at| {
+                        if let Some((slope, weight)) = each.next() {
+                            let slope = *weight * (*slope - mean) * scale;
+                            add_scaled(dq, slope, &k[at..at + d]);
+                            add_scaled(&mut to.k[at..at + d], slope, q);
+                        }
+                    },
+                );
             }
         }
     }

@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code, reason = "gemm takes pointers; `product` holds them to their slices")]
 
-
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use gemm::Parallelism;
@@ -121,11 +120,7 @@ impl<'v, T> Matrix<'v, T> {
 
     /// Steps from row to row, and from column to column.
     const fn strides(&self) -> (isize, isize) {
-        if self.turned {
-            (1, self.rows.cast_signed())
-        } else {
-            (self.columns.cast_signed(), 1)
-        }
+        if self.turned { (1, self.rows.cast_signed()) } else { (self.columns.cast_signed(), 1) }
     }
 }
 

@@ -38,12 +38,15 @@ impl TokenLogps {
         let mut logps = vec![T::zero(); self.targets.len()];
         by_rows(&mut logps, 1, |rows, logps| {
             let mut room = vec![T::zero(); vocabulary];
-            vectorised(#[inline(always)] || {
-                for (row, logp) in rows.zip(logps) {
-                    let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
-                    *logp = logits[self.targets[row] as usize] - log_sum_exp(logits, &mut room);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (row, logp) in rows.zip(logps) {
+                        let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
+                        *logp = logits[self.targets[row] as usize] - log_sum_exp(logits, &mut room);
+                    }
+                },
+            );
         });
         logps
     }
@@ -52,17 +55,20 @@ impl TokenLogps {
     fn backward<T: Real>(&self, logits: &[T], grad: &[T], vocabulary: usize) -> Vec<T> {
         let mut d = vec![T::zero(); logits.len()];
         by_rows(&mut d, vocabulary, |rows, d| {
-            vectorised(#[inline(always)] || {
-                for (row, d) in rows.zip(d.chunks_exact_mut(vocabulary)) {
-                    let most = largest(&logits[row * vocabulary..(row + 1) * vocabulary]);
-                    d.copy_from_slice(&logits[row * vocabulary..(row + 1) * vocabulary]);
-                    let sum = map_sum(d, |x| (x - most).exponential());
-                    let scale = -grad[row] / sum;
-                    d.iter_mut().for_each(|d| *d = *d * scale);
-                    let target = self.targets[row] as usize;
-                    d[target] = d[target] + grad[row];
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (row, d) in rows.zip(d.chunks_exact_mut(vocabulary)) {
+                        let most = largest(&logits[row * vocabulary..(row + 1) * vocabulary]);
+                        d.copy_from_slice(&logits[row * vocabulary..(row + 1) * vocabulary]);
+                        let sum = map_sum(d, |x| (x - most).exponential());
+                        let scale = -grad[row] / sum;
+                        d.iter_mut().for_each(|d| *d = *d * scale);
+                        let target = self.targets[row] as usize;
+                        d[target] = d[target] + grad[row];
+                    }
+                },
+            );
         });
         d
     }

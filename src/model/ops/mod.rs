@@ -93,3 +93,90 @@ fn by_rows<T: Real>(
         work(start..start + out.len() / width, out);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    fn numbers(rows: usize, columns: usize, seed: usize) -> Var {
+        let number = |i: usize| ((i * 7919 + seed * 104_729) % 2003) as f64 / 700.0 - 1.4;
+        let numbers: Vec<f64> = (0..rows * columns).map(number).collect();
+        Var::from_vec(numbers, (rows, columns), &Device::Cpu).unwrap()
+    }
+
+    /// The same numbers, strided: the fused operations do not take them.
+    fn strided(var: &Var) -> Tensor {
+        let turned = var.t().unwrap().contiguous().unwrap().t().unwrap();
+        assert!(!covers(&turned));
+        turned
+    }
+
+    /// Compares values and gradients of the fused operation with those of candle's plain ones.
+    fn compare(name: &str, vars: &[Var], run: impl Fn(&[Tensor]) -> Result<Tensor>) {
+        let fused: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let plain: Vec<Tensor> = vars.iter().map(strided).collect();
+        let results = [run(&fused).unwrap(), run(&plain).unwrap()];
+        let scale = numbers(results[0].elem_count(), 1, 9).flatten_all().unwrap();
+        let gradients = results.clone().map(|result| {
+            let loss = (result.flatten_all().unwrap() * &scale).unwrap().sum_all().unwrap();
+            loss.backward().unwrap()
+        });
+        close(name, &results[0], &results[1]);
+        for var in vars {
+            let [fused, plain] = &gradients;
+            close(name, fused.get(var).unwrap(), plain.get(var).unwrap());
+        }
+    }
+
+    fn close(name: &str, a: &Tensor, b: &Tensor) {
+        assert_eq!(a.dims(), b.dims(), "{name}");
+        let [a, b] = [a, b].map(|x| x.flatten_all().unwrap().to_vec1::<f64>().unwrap());
+        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-5, "{name}: {worst}");
+    }
+
+    #[test]
+    fn fused_operations_are_candles_plain_ones_with_their_gradients() {
+        compare("rms-norm", &[numbers(5, 24, 1)], |x| {
+            rms_norm(&x[0], &Tensor::ones(24, DType::F64, &Device::Cpu)?, 1e-5)
+        });
+        compare("swiglu", &[numbers(5, 24, 1), numbers(5, 24, 2)], |x| swiglu(&x[0], &x[1]));
+        compare("logps", &[numbers(5, 24, 1)], |x| token_logps(&x[0], &[0, 23, 5, 5, 7]));
+        compare("linear", &[numbers(5, 24, 1), numbers(24, 6, 2)], |x| {
+            linear(&x[0], &Weight::InOut(x[1].clone()))
+        });
+        compare("linear, turned", &[numbers(5, 24, 1), numbers(6, 24, 2)], |x| {
+            linear(&x[0], &Weight::OutIn(x[1].clone()))
+        });
+        let angles = numbers(5, 4, 3).as_detached_tensor();
+        compare("rotary", &[numbers(5, 24, 1)], |x| rotary(&x[0], &angles.cos()?, &angles.sin()?));
+    }
+
+    #[test]
+    fn fused_attention_is_the_plain_one_with_its_gradients() {
+        // Two sequences, the second with a continuation of its own and one that shares its start.
+        let row =
+            |queries: Range<usize>, keys: &[Range<usize>]| Row { queries, keys: keys.to_vec() };
+        let rows = [
+            row(0..4, &[0..4]),
+            row(4..9, &[4..9]),
+            row(9..11, &[4..9, 9..11]),
+            row(11..14, &[4..7, 11..14]),
+        ];
+        for window in [None, Some(3)] {
+            for kv_heads in [1, 2, 4] {
+                let how =
+                    Attend { rows: rows.clone().into(), heads: 4, kv_heads, head_dim: 6, window };
+                let vars = [
+                    numbers(14, 24, 1),
+                    numbers(14, 6 * kv_heads, 2),
+                    numbers(14, 6 * kv_heads, 3),
+                ];
+                let name = format!("{kv_heads} heads of keys, {window:?}");
+                compare(&name, &vars, |x| attention(&x[0], &x[1], &x[2], &how));
+            }
+        }
+    }
+}

@@ -33,14 +33,17 @@ impl RmsNorm {
         let mut y = vec![T::zero(); x.len()];
         by_rows(&mut y, width, |rows, y| {
             let x = &x[rows.start * width..rows.end * width];
-            vectorised(#[inline(always)] || {
-                for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-                    let scale = self.scale(x);
-                    for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
-                        *y = *x * scale * *w;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+                        let scale = self.scale(x);
+                        for ((y, x), w) in y.iter_mut().zip(x).zip(weight) {
+                            *y = *x * scale * *w;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         y
     }
@@ -52,29 +55,35 @@ impl RmsNorm {
         by_rows(&mut dx, width, |rows, dx| {
             let rows = rows.start * width..rows.end * width;
             let (x, grad) = (&x[rows.clone()], &grad[rows]);
-            vectorised(#[inline(always)] || {
-                let each = x.chunks_exact(width).zip(grad.chunks_exact(width));
-                for ((x, g), dx) in each.zip(dx.chunks_exact_mut(width)) {
-                    for ((dx, g), w) in dx.iter_mut().zip(g).zip(weight) {
-                        *dx = *g * *w;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let each = x.chunks_exact(width).zip(grad.chunks_exact(width));
+                    for ((x, g), dx) in each.zip(dx.chunks_exact_mut(width)) {
+                        for ((dx, g), w) in dx.iter_mut().zip(g).zip(weight) {
+                            *dx = *g * *w;
+                        }
+                        let r = self.scale(x);
+                        let pull = dot(dx, x) * r * r * r / T::from_f64(width as f64);
+                        for (dx, x) in dx.iter_mut().zip(x) {
+                            *dx = r * *dx - pull * *x;
+                        }
                     }
-                    let r = self.scale(x);
-                    let pull = dot(dx, x) * r * r * r / T::from_f64(width as f64);
-                    for (dx, x) in dx.iter_mut().zip(x) {
-                        *dx = r * *dx - pull * *x;
-                    }
-                }
-            });
+                },
+            );
         });
         let mut dw = vec![T::zero(); width];
-        vectorised(#[inline(always)] || {
-            for (x, g) in x.chunks_exact(width).zip(grad.chunks_exact(width)) {
-                let r = self.scale(x);
-                for ((dw, x), g) in dw.iter_mut().zip(x).zip(g) {
-                    *dw = (*g * r).mul_add(*x, *dw);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (x, g) in x.chunks_exact(width).zip(grad.chunks_exact(width)) {
+                    let r = self.scale(x);
+                    for ((dw, x), g) in dw.iter_mut().zip(x).zip(g) {
+                        *dw = (*g * r).mul_add(*x, *dw);
+                    }
                 }
-            }
-        });
+            },
+        );
         (dx, dw)
     }
 }

@@ -30,21 +30,24 @@ impl Rotary {
         let sign = if self.back { -T::one() } else { T::one() };
         let mut y = vec![T::zero(); x.len()];
         by_rows(&mut y, width, |rows, y| {
-            vectorised(#[inline(always)] || {
-                for (token, y) in rows.zip(y.chunks_exact_mut(width)) {
-                    let x = &x[token * width..(token + 1) * width];
-                    let cos = &cos[token * half..(token + 1) * half];
-                    let sin = &sin[token * half..(token + 1) * half];
-                    for (x, y) in x.chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
-                        let ((x0, x1), (y0, y1)) = (x.split_at(half), y.split_at_mut(half));
-                        for i in 0..half {
-                            let sin = sign * sin[i];
-                            y0[i] = x0[i] * cos[i] - x1[i] * sin;
-                            y1[i] = x1[i] * cos[i] + x0[i] * sin;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (token, y) in rows.zip(y.chunks_exact_mut(width)) {
+                        let x = &x[token * width..(token + 1) * width];
+                        let cos = &cos[token * half..(token + 1) * half];
+                        let sin = &sin[token * half..(token + 1) * half];
+                        for (x, y) in x.chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
+                            let ((x0, x1), (y0, y1)) = (x.split_at(half), y.split_at_mut(half));
+                            for i in 0..half {
+                                let sin = sign * sin[i];
+                                y0[i] = x0[i] * cos[i] - x1[i] * sin;
+                                y1[i] = x1[i] * cos[i] + x0[i] * sin;
+                            }
                         }
                     }
-                }
-            });
+                },
+            );
         });
         y
     }

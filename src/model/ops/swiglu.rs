@@ -25,11 +25,14 @@ fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
     by_rows(&mut y, WIDTH, |rows, y| {
         let from = rows.start * WIDTH;
         let (gate, up) = (&gate[from..from + y.len()], &up[from..from + y.len()]);
-        vectorised(#[inline(always)] || {
-            for ((y, g), u) in y.iter_mut().zip(gate).zip(up) {
-                *y = *g * *u / (T::one() + (-*g).exponential());
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((y, g), u) in y.iter_mut().zip(gate).zip(up) {
+                    *y = *g * *u / (T::one() + (-*g).exponential());
+                }
+            },
+        );
     });
     y
 }
@@ -38,15 +41,18 @@ fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
 fn backward<T: Real>(gate: &[T], up: &[T], grad: &[T]) -> (Vec<T>, Vec<T>) {
     let mut d_gate = vec![T::zero(); gate.len()];
     let mut d_up = vec![T::zero(); gate.len()];
-    vectorised(#[inline(always)] || {
-        let given = gate.iter().zip(up).zip(grad);
-        for (((g, u), grad), (dg, du)) in given.zip(d_gate.iter_mut().zip(&mut d_up)) {
-            let sigma = (T::one() + (-*g).exponential()).recip();
-            let silu = *g * sigma;
-            *du = *grad * silu;
-            *dg = *grad * *u * (sigma + silu * (T::one() - sigma));
-        }
-    });
+    vectorised(
+        #[inline(always)]
+        || {
+            let given = gate.iter().zip(up).zip(grad);
+            for (((g, u), grad), (dg, du)) in given.zip(d_gate.iter_mut().zip(&mut d_up)) {
+                let sigma = (T::one() + (-*g).exponential()).recip();
+                let silu = *g * sigma;
+                *du = *grad * silu;
+                *dg = *grad * *u * (sigma + silu * (T::one() - sigma));
+            }
+        },
+    );
     (d_gate, d_up)
 }
 
