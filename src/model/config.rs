@@ -14,6 +14,7 @@ pub(super) const SUPPORTED: [&str; 4] =
 
 /// What the network computes, in the words of `config.json`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "so does the file have it")]
 pub struct Config {
     /// Numbers that stand for a token between layers.
     pub hidden_size: usize,
@@ -171,7 +172,7 @@ impl Config {
         if heads % kv_heads != 0 {
             return Err(format!("{heads} attention heads do not share {kv_heads} key-value heads"));
         }
-        if self.head_dim == 0 || self.head_dim % 2 != 0 {
+        if self.head_dim == 0 || !self.head_dim.is_multiple_of(2) {
             return Err(format!("`head_dim` is {}: it should be even", self.head_dim));
         }
         Ok(())

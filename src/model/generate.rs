@@ -294,9 +294,8 @@ impl<'j> Worker<'j> {
         let drawn = draw(logits, &seen, decoding, *seed, row.tokens.len());
         row.tokens.push(drawn.token);
         row.logprob += drawn.logprob;
-        if self.job.ends.contains(&drawn.token) {
-            Some(Finish::Stop)
-        } else if !stop.is_empty() && (self.job.stops)(&row.tokens, stop) {
+        let stopped = || !stop.is_empty() && (self.job.stops)(&row.tokens, stop);
+        if self.job.ends.contains(&drawn.token) || stopped() {
             Some(Finish::Stop)
         } else if row.tokens.len() == *most {
             Some(Finish::Length)

@@ -4,6 +4,11 @@
 //! - [`Local`]: a Hugging Face folder on candle: its [`Config`], [`weights`], [`Tokenizer`] and
 //!   [`Chat`] template make a [`Network`], which draws in batches and scores
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "sizes and places stay far below what f32 and f64 hold exactly"
+)]
+
 mod chat;
 mod config;
 mod device;
@@ -65,8 +70,8 @@ pub struct Decoding {
     pub top_k: Option<u32>,
     /// Least probability of a token that is drawn, as a share of the likeliest one's, in `[0, 1]`.
     pub min_p: f64,
-    /// Divides the logits of tokens that were read or drawn before, above 0; 1 is off.
-    pub repetition_penalty: f64,
+    /// Divides the logits of tokens that were read or drawn before, above 0; `None` is off.
+    pub repetition_penalty: Option<f64>,
     /// Tokens to draw at most, at least 1.
     pub max_tokens: u32,
 }
@@ -79,7 +84,7 @@ impl Default for Decoding {
             top_p: 1.0,
             top_k: None,
             min_p: 0.0,
-            repetition_penalty: 1.0,
+            repetition_penalty: None,
             max_tokens: 256,
         }
     }

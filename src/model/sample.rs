@@ -24,11 +24,13 @@ pub(super) fn draw(
     seed: u64,
     step: usize,
 ) -> Drawn {
-    let token = if decoding.temperature == 0.0 && decoding.repetition_penalty == 1.0 {
+    let token = if decoding.temperature == 0.0 && decoding.repetition_penalty.is_none() {
         likeliest(logits)
     } else {
         let mut logits = logits.to_vec();
-        penalise(&mut logits, seen, decoding.repetition_penalty);
+        if let Some(penalty) = decoding.repetition_penalty {
+            penalise(&mut logits, seen, penalty);
+        }
         if decoding.temperature == 0.0 {
             likeliest(&logits)
         } else {
@@ -60,9 +62,6 @@ fn logprob(logits: &[f32], token: u32) -> f64 {
 /// Keskar et al. (2019): what was read or drawn before is divided by the penalty, multiplied where
 /// it is negative.
 fn penalise(logits: &mut [f32], seen: &[&[u32]], penalty: f64) {
-    if penalty == 1.0 {
-        return;
-    }
     let mut ids: Vec<u32> = seen.iter().flat_map(|tokens| tokens.iter().copied()).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -149,7 +148,7 @@ mod tests {
         close(&shares(&nucleus), &softmax(&[2.0, 1.0]));
         let tail = Decoding { min_p: 0.1, ..all };
         close(&shares(&tail), &softmax(&[2.0, 1.0, 0.0]));
-        let tired = Decoding { repetition_penalty: 2.0, ..all };
+        let tired = Decoding { repetition_penalty: Some(2.0), ..all };
         close(&shares(&tired), &softmax(&[1.0, 1.0, 0.0, -1.0]));
     }
 

@@ -1,6 +1,6 @@
 //! Direct preference optimisation (Rafailov et al., 2023) and its relatives.
 //!
-//! With Δ = log π(y) − log π_ref(y) of a response, summed over its tokens, and h = Δ(chosen) −
+//! With Δ = log π(y) − log πᵣ(y) of a response, πᵣ the reference, summed over its tokens, and h = Δ(chosen) −
 //! Δ(rejected):
 //!
 //! - sigmoid: −(1 − ε)·log σ(β·h) − ε·log σ(−β·h), ε the label smoothing (Mitchell, 2023)
@@ -22,9 +22,9 @@ pub struct Pair {
     pub chosen: Vec<u32>,
     /// Ids of the other: at least one.
     pub rejected: Vec<u32>,
-    /// log π_ref(chosen | prompt), in nats.
+    /// log πᵣ(chosen | prompt), in nats.
     pub reference_chosen: f64,
-    /// log π_ref(rejected | prompt), in nats.
+    /// log πᵣ(rejected | prompt), in nats.
     pub reference_rejected: f64,
 }
 

@@ -5,6 +5,11 @@
 //! - [`Trainer`] takes the steps: batches in a seeded order, gradients in chunks of tokens, clipping,
 //!   [AdamW](adamw), a [`Schedule`]; its state can be saved after any step and taken up again
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "steps, examples and tokens stay far below what f64 holds exactly"
+)]
+
 pub mod adamw;
 mod batches;
 mod dpo;

@@ -36,6 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "these are exact")]
     fn rates_climb_then_stay_or_fall() {
         let rates = |schedule: Schedule| [0, 1, 2, 6, 10].map(|done| schedule.share(done, 2, 10));
         assert_eq!(rates(Schedule::Constant), [0.0, 0.5, 1.0, 1.0, 1.0]);

@@ -100,6 +100,16 @@ struct Pass {
     tokens: usize,
 }
 
+impl Pass {
+    fn add(&mut self, other: Self) {
+        self.outcomes.extend(other.outcomes);
+        self.tokens += other.tokens;
+        for (sum, more) in self.gradients.iter_mut().zip(other.gradients) {
+            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        }
+    }
+}
+
 impl<'t, O: Objective> Trainer<'t, O> {
     /// Starts from `weights`.
     ///
@@ -171,7 +181,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         }
         let batch = self.batch();
         let totals = self.totals(&batch);
-        let (outcomes, gradients, tokens) = self.gradients(&batch, &totals)?;
+        let Pass { outcomes, gradients, tokens } = self.gradients(&batch, &totals)?;
         let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>();
         self.check_finite("the loss".to_owned(), loss, &batch)?;
         let norm = self.norm(&gradients, &batch)?;
@@ -218,28 +228,18 @@ impl<'t, O: Objective> Trainer<'t, O> {
 
     /// Runs a batch forwards and backwards. Chunks are added up in their order, however many run at
     /// a time.
-    fn gradients(
-        &self,
-        batch: &[usize],
-        totals: &Totals,
-    ) -> Result<(Vec<Outcome>, Vec<Vec<f32>>, usize), Error> {
+    fn gradients(&self, batch: &[usize], totals: &Totals) -> Result<Pass, Error> {
         let chunks = batches::chunks(batch, &self.lengths);
-        let (mut outcomes, mut sums, mut tokens) = (Vec::new(), Vec::<Vec<f32>>::new(), 0);
+        let mut whole: Option<Pass> = None;
         for wave in chunks.chunks(rayon::current_num_threads()) {
             for pass in spread(wave.to_vec(), |chunk| self.pass(&chunk, totals))? {
-                let pass = pass?;
-                outcomes.extend(pass.outcomes);
-                tokens += pass.tokens;
-                if sums.is_empty() {
-                    sums = pass.gradients;
-                    continue;
-                }
-                for (sum, more) in sums.iter_mut().zip(pass.gradients) {
-                    sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+                match &mut whole {
+                    Some(whole) => whole.add(pass?),
+                    None => whole = Some(pass?),
                 }
             }
         }
-        Ok((outcomes, sums, tokens))
+        whole.ok_or(Error::NoExamples)
     }
 
     /// One pass over some examples: log-probabilities, their outcomes, and Σ slope·log-probability
@@ -283,8 +283,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
             return Ok(());
         };
         let off = |(policy, reference): &(&f64, &f64)| {
-            // A comparison that is false of NaN, too.
-            !((**policy - **reference).abs() <= 1e-3 + 1e-4 * reference.abs())
+            let apart = (**policy - **reference).abs();
+            apart.is_nan() || apart > 1e-3 + 1e-4 * reference.abs()
         };
         match logps.iter().zip(&expected).find(off) {
             Some((&policy, &reference)) => {

@@ -208,7 +208,7 @@ fn mix(seed: u64) -> Vec<Request> {
                 top_p: [1.0, 0.9][dice.random_range(0..2)],
                 top_k: [None, Some(20)][dice.random_range(0..2)],
                 min_p: [0.0, 0.01][dice.random_range(0..2)],
-                repetition_penalty: [1.0, 1.2][dice.random_range(0..2)],
+                repetition_penalty: [None, Some(1.2)][dice.random_range(0..2)],
                 max_tokens: dice.random_range(1..40),
             };
             let stop = [Vec::new(), vec!["w17".to_owned()]][dice.random_range(0..2)].clone();

@@ -73,13 +73,6 @@ fn attend_plainly(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend, row: &Row) -
     out.transpose(1, 2)?.reshape((tokens, how.heads * d))
 }
 
-/// Takes the first `count` numbers off `rest`.
-fn take<'r, T>(rest: &mut &'r mut [T], count: usize) -> &'r mut [T] {
-    let (first, others) = std::mem::take(rest).split_at_mut(count);
-    *rest = others;
-    first
-}
-
 /// Queries that one thread takes at a time.
 const QUERIES_PER_TASK: usize = 16;
 
@@ -118,7 +111,8 @@ impl Attend {
         for row in self.rows.iter() {
             for first in (0..row.queries.len()).step_by(QUERIES_PER_TASK) {
                 let count = QUERIES_PER_TASK.min(row.queries.len() - first);
-                tasks.push((row, first..first + count, take(&mut rest, count * width)));
+                let own = rest.split_off_mut(..count * width).unwrap_or_default();
+                tasks.push((row, first..first + count, own));
             }
         }
         let work = |(row, queries, out): (&Row, Range<usize>, &mut [T])| {
@@ -185,7 +179,9 @@ impl Attend {
         let most = largest(weights);
         let sum = map_sum(weights, |score| (score - most).exponential());
         let share = sum.recip();
-        weights.iter_mut().for_each(|weight| *weight = *weight * share);
+        for weight in weights {
+            *weight *= share;
+        }
     }
 
     /// Σ weight·value.

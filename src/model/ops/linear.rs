@@ -148,6 +148,7 @@ fn fewest_rows<T>(b: &Matrix<'_, T>) -> usize {
     small.max(split).max(2)
 }
 
+#[expect(clippy::many_single_char_names, reason = "the names that every gemm gives its matrices")]
 fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     let (m, k, n) = (a.rows, a.columns, b.columns);
     let mut y = vec![T::zero(); m * n];

@@ -63,9 +63,11 @@ impl TokenLogps {
                         d.copy_from_slice(&logits[row * vocabulary..(row + 1) * vocabulary]);
                         let sum = map_sum(d, |x| (x - most).exponential());
                         let scale = -grad[row] / sum;
-                        d.iter_mut().for_each(|d| *d = *d * scale);
+                        for d in d.iter_mut() {
+                            *d *= scale;
+                        }
                         let target = self.targets[row] as usize;
-                        d[target] = d[target] + grad[row];
+                        d[target] += grad[row];
                     }
                 },
             );
