@@ -55,7 +55,7 @@ fn refused(folder: &TempDir) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(next) = cause {
-        text += &format!(": {next}");
+        text = format!("{text}: {next}");
         cause = next.source();
     }
     text.replace(folder.path().to_str().unwrap(), "DIR")

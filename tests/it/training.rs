@@ -155,7 +155,7 @@ fn probe(network: &Network) -> Tensor {
     let (batch, sources) = Batch::of_continuations(groups);
     let targets = [&b[..], &a[2..6], &a[1..5]].concat();
     let logps = network.logps(&batch, &sources, &targets).unwrap();
-    let scale: Vec<f64> = (0..targets.len()).map(|i| 1.0 - i as f64 * 0.3).collect();
+    let scale: Vec<f64> = (0..).take(targets.len()).map(|i| 1.0 - f64::from(i) * 0.3).collect();
     let scale = Tensor::new(scale, &Device::Cpu).unwrap().to_dtype(logps.dtype()).unwrap();
     (logps * scale).unwrap().sum_all().unwrap()
 }
@@ -181,7 +181,9 @@ fn every_tensor_has_the_gradient_that_finite_differences_find() {
             let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let largest = gradient.iter().map(|g| g.abs()).fold(0.0, f64::max);
             assert!(largest > 1e-9, "{family}: {name} has no gradient");
-            let most = gradient.iter().position(|g| g.abs() == largest).unwrap();
+            let most = (0..gradient.len())
+                .max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs()))
+                .unwrap();
             for place in [most, gradient.len() / 3, gradient.len() - 1] {
                 let before = var.flatten_all().unwrap().to_vec1::<f64>().unwrap();
                 let at = |step: f64| {
