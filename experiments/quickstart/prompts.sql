@@ -17,6 +17,6 @@ tasks AS (
 )
 SELECT prompt, array_to_string(string_split(answer, ''), ' ') AS reference, category
 FROM tasks
-WHERE md5_number('held out ' || prompt) % 6 != 0
+WHERE md5_number_lower('held out ' || prompt) % 6 != 0
 QUALIFY row_number() OVER (PARTITION BY len(word) ORDER BY md5_number(prompt)) <= 800
 ORDER BY md5_number(prompt)

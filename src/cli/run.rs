@@ -26,6 +26,10 @@ pub(super) struct Args {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
+    /// Compute on this device: cpu, cuda, cuda:N or metal
+    #[arg(long, env = "MRX_DEVICE", default_value = "cpu")]
+    device: String,
+
     /// Print events as JSON lines on stdout
     #[arg(long)]
     json: bool,
@@ -41,7 +45,8 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let display = Display::new(ui);
     let events = JsonEvents(ui);
     let listener: &dyn Listener = if args.json { &events } else { &display };
-    let runner = Runner { store: &store, listener, interrupt: &interrupt, clock: SystemTime::now };
+    let (interrupt, device) = (&interrupt, args.device.as_str());
+    let runner = Runner { store: &store, listener, interrupt, clock: SystemTime::now, device };
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);

@@ -76,6 +76,23 @@ scalar!(
     Seed(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
 );
 scalar!(
+    /// How many of something, if any.
+    Steps(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
+);
+scalar!(
+    /// A rate, or a weight.
+    Rate(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
+);
+scalar!(
+    /// A limit, or `false` for none.
+    Norm(Option<f64>), "a number above 0, or false for no limit",
+    |value| (value > 0.0 && value.is_finite()).then_some(Some(value)), |on| (!on).then_some(None)
+);
+scalar!(
+    /// A share of less than a half.
+    Minority(f64), "a number from 0 and below 0.5", |value| (0.0..0.5).contains(&value).then_some(value), |_| None
+);
+scalar!(
     /// A sampling temperature.
     Temperature(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );

@@ -7,13 +7,14 @@ use toml::Spanned;
 
 use super::Error;
 use super::per_iteration::{
-    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
+    Count, Limit, Minority, Norm, PerIteration, Positive, Rate, Share, Steps, Switch, Temperature,
+    TopP,
 };
 use super::toml_file::{self as file, Draws, File};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
-    ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Rate, Read,
-    Respond, Sampling, Subject, Template, TemplateError, Train,
+    self, ActorPairs, AdamW, Dpo, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts,
+    Read, Respond, Sampling, Settings, Subject, Template, TemplateError, Train,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -231,8 +232,42 @@ impl Loop<'_> {
         }
         add(name("pair")?, Box::new(self.pair(t, trains_judge)?), scored);
         let inputs = vec![table("pair", "pairs")?, self.model(t)?];
-        add(self.name("train", t + 1, "")?, Box::new(Train {}), inputs);
+        add(self.name("train", t + 1, "")?, Box::new(self.train(t)?), inputs);
         Ok(())
+    }
+
+    fn train(&self, t: usize) -> Result<Train, Error> {
+        let train = &self.file.root.train;
+        let (dpo, settings) = (Dpo::default(), Settings::default());
+        let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+        let epochs = self.at(train.epochs.as_ref(), t, Count(1))?.0;
+        let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, Count(epochs))?.0;
+        let weight_decay = self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0;
+        let norm = self.at(train.max_grad_norm.as_ref(), t, Norm(settings.max_grad_norm))?.0;
+        let flag = |value, default| Ok::<_, Error>(self.at(value, t, Switch(default))?.0);
+        Ok(Train {
+            dpo: Dpo {
+                beta: self.at(train.beta.as_ref(), t, Positive(dpo.beta))?.0,
+                loss: train.loss.unwrap_or(dpo.loss),
+                label_smoothing: self.at(train.label_smoothing.as_ref(), t, Minority(0.0))?.0,
+                nll_weight: self.at(train.nll_weight.as_ref(), t, Rate(0.0))?.0,
+                length_normalised: flag(train.length_normalised.as_ref(), false)?,
+                reference_is_start: true,
+            },
+            settings: Settings {
+                learning_rate: self.at(train.learning_rate.as_ref(), t, Rate(5e-6))?.0,
+                schedule: train.schedule.unwrap_or(settings.schedule),
+                warmup_steps: count(self.at(train.warmup_steps.as_ref(), t, Steps(0))?.0),
+                adamw: AdamW { weight_decay, ..settings.adamw },
+                max_grad_norm: norm,
+                batch: count(self.at(train.batch.as_ref(), t, Count(32))?.0),
+                epochs: count(epochs),
+                schedule_epochs: Some(count(schedule_epochs.max(epochs))),
+                seed: self.seed,
+                group_by_length: flag(train.group_by_length.as_ref(), false)?,
+                ..settings
+            },
+        })
     }
 
     fn prompts(&self, t: usize) -> Prompts {
@@ -286,9 +321,9 @@ impl Loop<'_> {
         Ok((trains && compares).then_some(MetaJudge { template, sampling }))
     }
 
-    fn rate(&self, t: usize) -> Result<Rate, Error> {
+    fn rate(&self, t: usize) -> Result<stages::Rate, Error> {
         let prior = self.file.root.pairs.judge.prior.as_ref();
-        Ok(Rate { prior: self.at(prior, t, Positive(0.01))?.0 })
+        Ok(stages::Rate { prior: self.at(prior, t, Positive(0.01))?.0 })
     }
 
     fn pair(&self, t: usize, trains_judge: bool) -> Result<Pair, Error> {

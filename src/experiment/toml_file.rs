@@ -11,8 +11,10 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Count, Limit, PerIteration, Positive, Seed, Share, Switch, Temperature, TopP,
+    Count, Limit, Minority, Norm, PerIteration, Positive, Rate, Seed, Share, Steps, Switch,
+    Temperature, TopP,
 };
+use crate::stages::{DpoLoss, Schedule};
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
@@ -40,6 +42,8 @@ pub(super) struct Root {
     pub(super) meta_judge: Option<MetaJudge>,
     #[serde(default)]
     pub(super) pairs: Pairs,
+    #[serde(default)]
+    pub(super) train: Train,
 }
 
 /// `[model]`: M0.
@@ -116,6 +120,26 @@ pub(super) struct JudgePairs {
     pub(super) enabled: Each<Switch>,
     pub(super) prior: Each<Positive>,
     pub(super) max_chosen_chars: Each<Limit>,
+}
+
+/// `[train]`: how the next model is made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[train]`")]
+pub(super) struct Train {
+    pub(super) loss: Option<DpoLoss>,
+    pub(super) beta: Each<Positive>,
+    pub(super) label_smoothing: Each<Minority>,
+    pub(super) nll_weight: Each<Rate>,
+    pub(super) length_normalised: Each<Switch>,
+    pub(super) learning_rate: Each<Rate>,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) schedule_epochs: Each<Count>,
+    pub(super) warmup_steps: Each<Steps>,
+    pub(super) epochs: Each<Count>,
+    pub(super) batch: Each<Count>,
+    pub(super) weight_decay: Each<Rate>,
+    pub(super) max_grad_norm: Each<Norm>,
+    pub(super) group_by_length: Each<Switch>,
 }
 
 impl File {

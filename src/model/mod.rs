@@ -341,6 +341,20 @@ struct Architecture {
     architectures: Vec<String>,
 }
 
+/// Names the architecture of the model whose folder holds `files`, by name.
+fn architecture(files: &BTreeMap<String, PathBuf>) -> Result<Option<String>, Error> {
+    let config: Architecture = parse(file_of(files, "config.json")?)?;
+    Ok(config.architecture.or_else(|| config.architectures.into_iter().next()))
+}
+
+/// Tells whether the model whose folder holds `files`, by name, answers by rule.
+///
+/// # Errors
+/// Where its configuration cannot be read.
+pub fn is_scripted(files: &BTreeMap<String, PathBuf>) -> Result<bool, Error> {
+    Ok(architecture(files)?.as_deref() == Some("scripted"))
+}
+
 /// Opens the model whose folder holds `files`, by name, on a device.
 ///
 /// # Errors
@@ -349,16 +363,13 @@ pub fn open(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
 ) -> Result<Box<dyn LanguageModel>, Error> {
-    let path = file_of(files, "config.json")?;
-    let config: Architecture = parse(path)?;
-    let named = config.architecture.or_else(|| config.architectures.into_iter().next());
-    match named.as_deref() {
+    match architecture(files)?.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
         Some(known) if config::SUPPORTED.contains(&known) => {
             Ok(Box::new(Local::open(files, device)?))
         }
         found => Err(Error::Unsupported {
-            path: path.to_owned(),
+            path: file_of(files, "config.json")?.to_owned(),
             found: found.unwrap_or("(none)").to_owned(),
         }),
     }

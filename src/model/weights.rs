@@ -186,6 +186,38 @@ pub(crate) fn write_tensors(tensors: Vec<(String, Tensor)>, path: &Path) -> Resu
     super::write_file(path, &bytes)
 }
 
+/// A tensor of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// Its type, in the spelling of safetensors.
+    pub dtype: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its first byte within the file.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Lists the tensors of a safetensors file, in the order in which they lie.
+///
+/// # Errors
+/// Where the file is damaged.
+pub fn list(path: &Path) -> Result<Vec<Stored>, Error> {
+    let stored = |(name, Place { info, start, .. }): (String, Place)| Stored {
+        name,
+        dtype: info.dtype.to_string(),
+        shape: info.shape,
+        offset: start,
+        bytes: (info.data_offsets.1 - info.data_offsets.0) as u64,
+    };
+    let mut tensors: Vec<Stored> = contents(path)?.into_iter().map(stored).collect();
+    tensors.sort_by_key(|tensor| tensor.offset);
+    Ok(tensors)
+}
+
 /// Where a tensor lies.
 struct Place {
     path: PathBuf,

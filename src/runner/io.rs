@@ -169,6 +169,12 @@ impl<'a> Io<'a> {
         Ok(self.attempt.partial.checkpoint_folder()?)
     }
 
+    /// Names where models compute. It decides no result's key.
+    #[must_use]
+    pub const fn device(&self) -> &str {
+        self.attempt.device
+    }
+
     /// Tells a person something that stops nothing.
     pub fn warn(&self, text: impl Into<String>) {
         let node = self.attempt.node.clone();

@@ -81,6 +81,8 @@ pub struct Runner<'a> {
     pub interrupt: &'a Interrupt,
     /// Tells the time; costs are measured with it, results never.
     pub clock: fn() -> SystemTime,
+    /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
+    pub device: &'a str,
 }
 
 /// The keys and manifests of a plan, as far as they are known.
@@ -153,6 +155,7 @@ pub(super) struct Attempt<'a> {
     pub(super) partial: &'a Partial,
     pub(super) listener: &'a dyn Listener,
     pub(super) interrupt: &'a Interrupt,
+    pub(super) device: &'a str,
     clock: fn() -> SystemTime,
     started: SystemTime,
     earlier_seconds: f64,
@@ -329,6 +332,7 @@ impl Runner<'_> {
             partial: claim.partial(),
             listener: self.listener,
             interrupt: self.interrupt,
+            device: self.device,
             clock: self.clock,
             started: (self.clock)(),
             earlier_seconds,

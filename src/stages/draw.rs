@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::model::{self, Decoding, Device, Finish, LanguageModel, Message, Prompt, Request};
+use crate::model::{self, Decoding, Finish, LanguageModel, Message, Prompt, Request};
 use crate::records::{self, CheckpointPart, FinishReason, RowId, seed_of};
 use crate::runner::{Io, Meter, StageError};
 use crate::store::Digest;
@@ -64,7 +64,7 @@ pub(super) struct Drawn {
 impl Drawer {
     /// Opens the input `model`: a folder, or a checkpoint that an earlier node made.
     pub(super) fn open(io: &Io<'_>, sampling: Sampling) -> Result<Self, StageError> {
-        let model = model::open(&model_files(io)?, &Device::Cpu)?;
+        let model = model::open(&model_files(io)?, &model::open_device(io.device())?)?;
         io.check_unchanged("model")?;
         Ok(Self { model, digest: io.digest("model")?, sampling })
     }

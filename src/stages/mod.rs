@@ -16,6 +16,8 @@ mod respond;
 mod rubric;
 mod train;
 
+pub use crate::train::adamw::AdamW;
+pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use draw::Sampling;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;

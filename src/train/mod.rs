@@ -67,6 +67,20 @@ pub trait Objective: Sync {
     fn fingerprint(&self, example: &Self::Example, to: &mut blake3::Hasher);
 }
 
+impl Error {
+    /// The place in the list of the example that is at fault, where it is one.
+    #[must_use]
+    pub const fn example(&self) -> Option<usize> {
+        match self {
+            Self::Empty { example, .. }
+            | Self::TooLong { example, .. }
+            | Self::NoSuchToken { example, .. }
+            | Self::ReferenceDiffers { example, .. } => Some(*example),
+            _ => None,
+        }
+    }
+}
+
 /// What can go wrong in training.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -31,6 +31,9 @@ pub struct Settings {
     pub batch: usize,
     /// Times that every example is taken.
     pub epochs: usize,
+    /// Epochs over which the schedule runs, where that is not `epochs`: the paper takes an early
+    /// epoch of a long one.
+    pub schedule_epochs: Option<usize>,
     /// Steps at most; `None` is all.
     pub max_steps: Option<usize>,
     /// Decides the order of the examples.
@@ -53,6 +56,7 @@ impl Default for Settings {
             max_grad_norm: Some(1.0),
             batch: 32,
             epochs: 1,
+            schedule_epochs: None,
             max_steps: None,
             seed: 0,
             shuffle: true,
@@ -147,6 +151,14 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.settings.max_steps.map_or(all, |most| most.min(all))
     }
 
+    /// Steps over which the schedule runs.
+    fn scheduled(&self) -> usize {
+        match self.settings.schedule_epochs {
+            Some(epochs) => self.steps_per_epoch() * epochs,
+            None => self.steps(),
+        }
+    }
+
     /// Steps done.
     #[must_use]
     pub const fn done(&self) -> usize {
@@ -186,7 +198,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.check_finite("the loss".to_owned(), loss, &batch)?;
         let norm = self.norm(&gradients, &batch)?;
         let share =
-            self.settings.schedule.share(self.done, self.settings.warmup_steps, self.steps());
+            self.settings.schedule.share(self.done, self.settings.warmup_steps, self.scheduled());
         let learning_rate = self.settings.learning_rate * share;
         // The clipping of PyTorch, to its last digit.
         let clip = self.settings.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));

@@ -8,6 +8,7 @@ mod experiment;
 mod folders;
 mod help;
 mod lab;
+mod local;
 mod model;
 mod prompts;
 mod queries;
