@@ -148,25 +148,28 @@ impl Chat {
         rendered.map_err(|e| failed(&e))
     }
 
-    /// Splits a conversation that ends with an answer into what comes before the answer and the
-    /// answer as the template writes it.
+    /// Splits a conversation that ends with an answer into what the model is asked with and the
+    /// answer as the template writes it, the end of its turn included. Where the template opens a
+    /// turn otherwise than it writes one (with a `<think>`, say), the answer and the token that ends
+    /// a text.
     ///
     /// # Errors
-    /// Where the template refuses it, or writes the conversation before the answer otherwise once
-    /// there is one.
+    /// Where the template refuses it, or there is no such token.
     pub fn split(&self, messages: &[Message], answer: &str) -> Result<(String, String), Error> {
         let prompt = self.render(messages, true)?;
         let mut whole = messages.to_vec();
         whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
         let whole = self.render(&whole, false)?;
-        match whole.strip_prefix(&prompt) {
-            Some(target) => Ok((prompt, target.to_owned())),
-            None => Err(Error::Template {
-                name: NAME.to_owned(),
-                reason: "an answered conversation does not begin like the unanswered one"
-                    .to_owned(),
-            }),
-        }
+        let target = match (whole.strip_prefix(&prompt), &self.eos_token) {
+            (Some(target), _) => target.to_owned(),
+            (None, Some(end)) => format!("{answer}{end}"),
+            (None, None) => {
+                let reason = "it opens an answer otherwise than it writes one, and no `eos_token` \
+                              says how a text ends";
+                return Err(Error::Template { name: NAME.to_owned(), reason: reason.to_owned() });
+            }
+        };
+        Ok((prompt, target))
     }
 }
 
