@@ -21,6 +21,7 @@
 //! - [`runner`]: what is made again: stages, run keys, claims, resume by shard, events
 //! - [`query`]: DuckDB: a view per table, SQL in, Arrow out
 //! - [`store`]: what is kept: objects by digest, tables, manifests, verify, sweep
+//! - [`train`]: pairs and a model in, a model out
 //! - [`model`]: text in, text out
 //! - [`stats`]: numbers in, numbers out
 //!
@@ -30,11 +31,13 @@
 //! | --- | --- |
 //! | `store`, `stats`, `model` | no other room |
 //! | `runner`, `query`, `records` | `store` |
-//! | `stages` | `runner`, `query`, `records`, `model`, `stats`, `store` |
+//! | `train` | `model` |
+//! | `stages` | `runner`, `query`, `records`, `model`, `train`, `stats`, `store` |
 //! | `experiment` | `stages`, `runner` |
 //! | `cli` | `experiment`, `runner`, `query`, `store`, `records` |
 //!
-//! `train` and `report` are drawn where they will stand; there is nothing in them yet.
+//! `report` is drawn where it will stand; there is nothing in it yet. Unsafe code is denied but for two
+//! places: the matrix product in `model/ops/linear.rs`, and a variable that `main.rs` sets for candle.
 //!
 //! Seven words: a **record** (row) stands in a **table**, named by its **digest**; a **stage** turns
 //! tables into tables; a **node** is a stage with a place in an **experiment**; a **model** turns text

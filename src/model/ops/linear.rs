@@ -4,7 +4,7 @@
 //! `gemm` pick other kernels, which sum in another order, for a few rows. Here the thread pool
 //! that the caller runs in decides, and a row's result does not depend on the rows beside it.
 
-#![allow(unsafe_code, reason = "gemm takes pointers; `product` holds them to their slices")]
+#![expect(unsafe_code, reason = "gemm takes pointers; `product` holds them to their slices")]
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
