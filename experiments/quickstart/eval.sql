@@ -1,5 +1,5 @@
--- 400 prompts that no model was trained on, words of 3 and of 4 letters in equal parts: examples.sql
--- and prompts.sql leave out what is held out here.
+-- 400 prompts that no model was trained on, words of 3 and of 4 letters in equal parts: what is
+-- held out here is left out of examples.sql and prompts.sql.
 WITH letters AS (SELECT unnest(string_split('abcdefgh', '')) AS letter),
 words AS (
     SELECT a.letter || b.letter || c.letter AS word FROM letters a, letters b, letters c

@@ -106,7 +106,8 @@ asked AS (
 
 SELECT replace(replace(replace(replace(text,
         '{{ prompt }}', prompt), '{{ response }}', response),
-        '{{ judgement_a }}', coalesce(said, '')), '{{ judgement_b }}', coalesce(other, '')) AS prompt,
+        '{{ judgement_a }}', coalesce(said, '')), '{{ judgement_b }}', coalesce(other, ''))
+        AS prompt,
     target, kind, reference, task AS category
 FROM asked
 QUALIFY row_number() OVER (PARTITION BY kind ORDER BY i) <= n

@@ -1,0 +1,167 @@
+//! The fine-tuning step of the quickstart: how long it takes, and what the model can do after it. No
+//! Python is needed; `experiments/quickstart/` is the data.
+//!
+//! `cargo bench --bench learn`. `MRX_BENCH_SCALE` shrinks the number of steps.
+
+#![expect(unsafe_code, reason = "an environment variable for candle")]
+#![expect(clippy::cast_precision_loss, reason = "counts are small")]
+
+#[path = "support/compare.rs"]
+mod compare;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
+use duckdb::Connection;
+use mrx::model::{
+    Chat, Config, Decoding, Device, LanguageModel, Local, Message, Network, Prompt, Request,
+    Tokenizer, weights,
+};
+use mrx::train::adamw::AdamW;
+use mrx::train::{Example, Schedule, Settings, Sft, Trainer};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const STEPS: usize = 1500;
+
+/// What a prototype in PyTorch reached with the same steps on two cores: exact answers, judge's score
+/// equal to the oracle's, and seconds.
+const PROTOTYPE: (f64, f64, f64) = (0.515, 0.535, 165.0);
+
+fn main() -> Outcome {
+    if !asked() {
+        return Ok(());
+    }
+    // As `mrx` does.
+    // SAFETY: there is no other thread yet that could read the environment.
+    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart"))?;
+    let connection = Connection::open_in_memory()?;
+    let examples = texts(&connection, &std::fs::read_to_string("examples.sql")?)?;
+    let eval = texts(&connection, &std::fs::read_to_string("eval.sql")?)?;
+    let mut table = vec![row!["seed", "seconds", "exact", "careful", "judge = oracle", "correlation"]];
+    let (mut exact, mut agree, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 0..rounds() as u64 {
+        let began = Instant::now();
+        let model = learn(&examples, seed)?;
+        seconds.push(began.elapsed().as_secs_f64());
+        let figures = measure(&model, &connection, &eval)?;
+        exact.push(figures[0]);
+        agree.push(figures[2]);
+        let mut line = row![seed, format!("{:.0}", seconds[seconds.len() - 1])];
+        line.extend(figures.map(|figure| format!("{figure:.3}")));
+        table.push(line);
+    }
+    let steps = scaled(STEPS);
+    print(&format!("{} examples, {steps} steps of 64", examples.len()), &table)?;
+    let (least_exact, least_agree, most) = PROTOTYPE;
+    let [exact, agree, seconds] = [exact, agree, seconds].map(median);
+    print(
+        "median beside a PyTorch prototype",
+        &[
+            row!["", "mrx", "prototype", ""],
+            row!["exact", format!("{exact:.3}"), least_exact, verdict(least_exact, exact)],
+            row!["judge = oracle", format!("{agree:.3}"), least_agree, verdict(least_agree, agree)],
+            row!["seconds", format!("{seconds:.0}"), most, verdict(seconds, most)],
+        ],
+    )
+}
+
+/// The first two columns of a query, prompt and what goes with it.
+fn texts(connection: &Connection, sql: &str) -> Outcome<Vec<(String, String)>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn files() -> Outcome<std::collections::BTreeMap<String, PathBuf>> {
+    let entries = std::fs::read_dir("model")?.collect::<Result<Vec<_>, _>>()?;
+    let named = |e: std::fs::DirEntry| (e.file_name().to_string_lossy().into_owned(), e.path());
+    Ok(entries.into_iter().map(named).collect())
+}
+
+fn local(config: &Arc<Config>, weights: &weights::Weights) -> Outcome<Local> {
+    let network = Network::new(Arc::clone(config), weights)?;
+    let tokenizer = Tokenizer::open(Path::new("model/tokenizer.json"), config.vocab_size)?;
+    Ok(Local::new(network, tokenizer, Chat::open(&files()?)?, config.eos_token_ids.clone()))
+}
+
+fn learn(texts: &[(String, String)], seed: u64) -> Outcome<Local> {
+    let config = Arc::new(Config::read(Path::new("model/config.json"))?);
+    let weights = weights::initialise(&config, seed, &Device::Cpu)?;
+    let start = local(&config, &weights)?;
+    let mut examples = Vec::new();
+    for (prompt, target) in texts {
+        let (prompt, target) = start.example(&[Message::user(prompt)], target)?;
+        examples.push(Example { prompt, target });
+    }
+    let settings = Settings {
+        learning_rate: 3e-3,
+        schedule: Schedule::Cosine,
+        warmup_steps: 100,
+        adamw: AdamW { beta2: 0.95, weight_decay: 0.01, ..AdamW::default() },
+        batch: 64,
+        epochs: 100,
+        max_steps: Some(scaled(STEPS)),
+        seed,
+        ..Settings::default()
+    };
+    let mut trainer = Trainer::new(Arc::clone(&config), &weights, Sft, &examples, settings)?;
+    while trainer.step()?.is_some() {}
+    local(&config, &trainer.weights())
+}
+
+fn draw(model: &Local, prompts: &[String]) -> Outcome<Vec<String>> {
+    let decoding =
+        Decoding { temperature: 0.8, top_p: 0.95, max_tokens: 40, ..Decoding::default() };
+    let request = |(seed, prompt): (u64, &String)| Request {
+        prompt: Prompt::Messages(vec![Message::user(prompt)]),
+        decoding,
+        stop: Vec::new(),
+        seed,
+    };
+    let requests: Vec<Request> = (0..).zip(prompts).map(request).collect();
+    let mut texts = vec![String::new(); prompts.len()];
+    model.generate(&requests, &mut |at, reply| texts[at] = reply.text)?;
+    Ok(texts)
+}
+
+/// Exact answers, careful judgements, judge's score equal to the oracle's, their correlation.
+fn measure(
+    model: &Local,
+    connection: &Connection,
+    eval: &[(String, String)],
+) -> Outcome<[f64; 4]> {
+    let prompts: Vec<String> = eval.iter().map(|(prompt, _)| prompt.clone()).collect();
+    let answers = draw(model, &prompts)?;
+    let template = std::fs::read_to_string("judge.jinja")?;
+    let ask = |(prompt, answer): (&String, &String)| {
+        let asked = template.trim_end().replace("{{ prompt }}", prompt);
+        asked.replace("{{ response }}", answer)
+    };
+    let judged: Vec<String> = prompts.iter().zip(&answers).map(ask).collect();
+    let judgements = draw(model, &judged)?;
+    connection.execute_batch(
+        "CREATE OR REPLACE TABLE drawn (prompt VARCHAR, reference VARCHAR, response VARCHAR, \
+         judgement VARCHAR)",
+    )?;
+    let mut rows = connection.appender("drawn")?;
+    for (((prompt, reference), answer), judgement) in eval.iter().zip(&answers).zip(&judgements) {
+        rows.append_row([prompt, reference, answer, judgement])?;
+    }
+    rows.flush()?;
+    let oracle = std::fs::read_to_string("oracle.sql")?;
+    let sql = format!(
+        "WITH answers AS (FROM drawn), scored AS ({oracle}), read AS (SELECT *, \
+         try_cast(regexp_extract(judgement, 'Score: ([0-5])', 1) AS INTEGER) AS said FROM scored) \
+         SELECT avg((score = 5)::INT), avg(starts_with(judgement, 'expect')::INT), \
+         avg(coalesce(said = score, false)::INT), corr(said, score) FROM read"
+    );
+    let figures = connection.query_row(&sql, [], |row| {
+        Ok([row.get::<_, f64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+    })?;
+    Ok(figures)
+}
