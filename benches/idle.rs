@@ -8,12 +8,15 @@
 mod command;
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/process.rs"]
+mod process;
 
 use std::path::Path;
 
 use command::{milliseconds, mrx, timed};
-use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::store::{Digest, Manifest, Store};
+use process::stdout_of;
 use serde_json::json;
 
 const MANIFESTS: usize = 10_000;

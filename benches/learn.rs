@@ -27,6 +27,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const STEPS: usize = 1500;
 
+/// Answers to each held-out prompt.
+const SAMPLES: usize = 5;
+
 /// What a prototype in PyTorch reached with the same steps on two cores: exact answers, judge's score
 /// equal to the oracle's, and seconds.
 const PROTOTYPE: (f64, f64, f64) = (0.515, 0.535, 165.0);
@@ -38,20 +41,24 @@ fn main() -> Outcome {
     // As `mrx` does.
     // SAFETY: there is no other thread yet that could read the environment.
     unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
-    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart"))?;
+    std::env::set_current_dir(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart"),
+    )?;
     let connection = Connection::open_in_memory()?;
     let examples = texts(&connection, &std::fs::read_to_string("examples.sql")?)?;
     let eval = texts(&connection, &std::fs::read_to_string("eval.sql")?)?;
-    let mut table = vec![row!["seed", "seconds", "exact", "careful", "judge = oracle", "correlation"]];
+    let mut table =
+        vec![row!["seed", "seconds", "loss", "exact", "careful", "judge = oracle", "correlation"]];
     let (mut exact, mut agree, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 0..rounds() as u64 {
         let began = Instant::now();
-        let model = learn(&examples, seed)?;
+        let (model, loss) = learn(&examples, seed)?;
         seconds.push(began.elapsed().as_secs_f64());
         let figures = measure(&model, &connection, &eval)?;
         exact.push(figures[0]);
         agree.push(figures[2]);
-        let mut line = row![seed, format!("{:.0}", seconds[seconds.len() - 1])];
+        let spent = seconds.last().copied().unwrap_or_default();
+        let mut line = row![seed, format!("{spent:.0}"), format!("{loss:.3}")];
         line.extend(figures.map(|figure| format!("{figure:.3}")));
         table.push(line);
     }
@@ -89,7 +96,8 @@ fn local(config: &Arc<Config>, weights: &weights::Weights) -> Outcome<Local> {
     Ok(Local::new(network, tokenizer, Chat::open(&files()?)?, config.eos_token_ids.clone()))
 }
 
-fn learn(texts: &[(String, String)], seed: u64) -> Outcome<Local> {
+/// Fine-tunes from random weights; returns the mean loss of the last hundred steps, too.
+fn learn(texts: &[(String, String)], seed: u64) -> Outcome<(Local, f64)> {
     let config = Arc::new(Config::read(Path::new("model/config.json"))?);
     let weights = weights::initialise(&config, seed, &Device::Cpu)?;
     let start = local(&config, &weights)?;
@@ -110,8 +118,14 @@ fn learn(texts: &[(String, String)], seed: u64) -> Outcome<Local> {
         ..Settings::default()
     };
     let mut trainer = Trainer::new(Arc::clone(&config), &weights, Sft, &examples, settings)?;
-    while trainer.step()?.is_some() {}
-    local(&config, &trainer.weights())
+    let mut losses = Vec::new();
+    while let Some(step) = trainer.step()? {
+        losses
+            .extend(step.values.iter().filter(|(name, _)| *name == "loss").map(|(_, loss)| *loss));
+    }
+    let last = &losses[losses.len().saturating_sub(100)..];
+    let loss = last.iter().sum::<f64>() / last.len() as f64;
+    Ok((local(&config, &trainer.weights())?, loss))
 }
 
 fn draw(model: &Local, prompts: &[String]) -> Outcome<Vec<String>> {
@@ -130,11 +144,8 @@ fn draw(model: &Local, prompts: &[String]) -> Outcome<Vec<String>> {
 }
 
 /// Exact answers, careful judgements, judge's score equal to the oracle's, their correlation.
-fn measure(
-    model: &Local,
-    connection: &Connection,
-    eval: &[(String, String)],
-) -> Outcome<[f64; 4]> {
+fn measure(model: &Local, connection: &Connection, eval: &[(String, String)]) -> Outcome<[f64; 4]> {
+    let eval: Vec<&(String, String)> = eval.iter().flat_map(|row| [row; SAMPLES]).collect();
     let prompts: Vec<String> = eval.iter().map(|(prompt, _)| prompt.clone()).collect();
     let answers = draw(model, &prompts)?;
     let template = std::fs::read_to_string("judge.jinja")?;

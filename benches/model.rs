@@ -9,6 +9,8 @@
 
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/python.rs"]
 mod python;
 
@@ -17,12 +19,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::model::{
     Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Request, Tokenizer, Weights,
     train_tokenizer, weights,
 };
 use mrx::train::{Dpo, Example, Objective, Pair, Schedule, Settings, Sft, Trainer};
+use process::stdout_of;
 use python::python;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

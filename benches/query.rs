@@ -9,6 +9,8 @@
 mod command;
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/rows.rs"]
@@ -18,11 +20,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use command::{milliseconds, mrx, timed};
-use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::records::{Judgement, Reading, Status};
 use mrx::store::{
     Cost, Digest, FORMAT, Manifest, PlannedNode, RecordedPlan, Store, StoredTable, TableWriter,
 };
+use process::stdout_of;
 use python::python;
 use rows::Rows;
 use serde::Deserialize;

@@ -10,6 +10,8 @@
 
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/python.rs"]
 mod python;
 #[path = "support/rows.rs"]
@@ -19,9 +21,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use compare::{Outcome, asked, median, print, rounds, scaled, stdout_of, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::records::Judgement;
 use mrx::store::{Store, TableWriter};
+use process::stdout_of;
 use python::python;
 use rows::Rows;
 use serde::Deserialize;

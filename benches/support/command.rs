@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::compare::{Outcome, stdout_of};
+use crate::compare::Outcome;
+use crate::process::stdout_of;
 
 /// A command that starts mrx on a store.
 pub(crate) fn mrx(store: &Path) -> Command {

@@ -1,8 +1,7 @@
-//! Two programs side by side: sizes and rounds, Python, medians and a table on stdout.
+//! Two programs side by side: sizes and rounds, medians and a table on stdout.
 
 use std::error::Error;
 use std::io::Write;
-use std::process::{Command, Output};
 
 /// What a comparison ends with.
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -38,15 +37,6 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_unstable_by(f64::total_cmp);
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Runs a command and returns its stdout.
-pub(crate) fn stdout_of(command: &mut Command) -> Outcome<Vec<u8>> {
-    let Output { status, stdout, stderr } = command.output()?;
-    if status.success() {
-        return Ok(stdout);
-    }
-    Err(format!("{command:?}: {status}\n{}", String::from_utf8_lossy(&stderr)).into())
 }
 
 /// Says whether a figure keeps to its limit.

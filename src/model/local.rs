@@ -151,6 +151,7 @@ impl Local {
         // A token is a byte at least, and the first few may be half a character.
         let reach = stop.iter().map(String::len).max().unwrap_or(0) + 4;
         let tail = &tokens[tokens.len().saturating_sub(reach)..];
+        // What cannot be decoded is told once the text has ended.
         let text = self.tokenizer.decode(tail).unwrap_or_default();
         stop.iter().any(|stop| text.contains(stop.as_str()))
     }

@@ -314,6 +314,19 @@ pub enum Error {
     Network(#[from] candle_core::Error),
 }
 
+impl Error {
+    /// The place in the list of the request that is at fault, where it is one.
+    #[must_use]
+    pub const fn request(&self) -> Option<usize> {
+        match self {
+            Self::EmptyPrompt { request }
+            | Self::TooLong { request, .. }
+            | Self::NoSuchToken { request, .. } => Some(*request),
+            _ => None,
+        }
+    }
+}
+
 /// Draws texts.
 pub trait LanguageModel: Send + Sync {
     /// Draws a text for each request and hands it over, with the request's place, as it finishes.

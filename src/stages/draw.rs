@@ -92,18 +92,41 @@ impl Drawer {
             .unzip();
         let mut replies: Vec<Option<model::Reply>> = vec![None; requests.len()];
         let mut finished = 0;
-        self.model.generate(&requests, &mut |at, reply| {
+        let drawn_all = self.model.generate(&requests, &mut |at, reply| {
             replies[at] = Some(reply);
             finished += 1;
             if finished % per_unit == 0 {
                 meter.add(1);
             }
-        })?;
+        });
+        drawn_all.map_err(|error| refused(error, &requests))?;
         ids.into_iter()
             .zip(requests)
             .zip(replies)
             .map(|((id, request), reply)| drawn(id, request.seed, reply))
             .collect()
+    }
+}
+
+/// A prompt that the model does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("the model refuses the prompt that begins with {begins:?}")]
+struct Refused {
+    begins: String,
+    source: model::Error,
+}
+
+/// Names the prompt, where one is at fault.
+fn refused(error: model::Error, requests: &[Request]) -> StageError {
+    const SHOWN: usize = 60;
+    let prompt = error.request().and_then(|at| requests.get(at)).map(|request| &request.prompt);
+    match prompt {
+        Some(Prompt::Messages(messages)) => {
+            let text = messages.last().map_or("", |message| message.content.as_str());
+            let begins = text.chars().take(SHOWN).collect();
+            Refused { begins, source: error }.into()
+        }
+        _ => error.into(),
     }
 }
 

@@ -146,6 +146,16 @@ fn forget_training(lab: &Lab) {
 }
 
 #[test]
+fn a_prompt_that_is_too_long_is_named() {
+    let lab = lab();
+    lab.edit("small/prompts.sql", "|| i AS prompt", "|| repeat(' c', i) AS prompt");
+    lab.mrx(&["run", "small", "respond.m0"])
+        .fails_with(3)
+        .says("the model refuses the prompt that begins with \"")
+        .says("tokens do not fit a context of 64");
+}
+
+#[test]
 fn a_device_that_is_not_there_is_told() {
     let lab = lab();
     lab.mrx(&["run", "small", "--device", "tpu"])
