@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lab::{Lab, PROJECT, skip};
 
-fn data() -> Option<PathBuf> {
+pub(crate) fn data() -> Option<PathBuf> {
     let default = || Path::new(PROJECT).join("../shared/data");
     let folder = std::env::var_os("MRX_DATA").map_or_else(default, PathBuf::from);
     if folder.is_dir() {

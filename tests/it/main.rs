@@ -10,6 +10,7 @@ mod help;
 mod lab;
 mod local;
 mod model;
+mod numbers;
 mod prompts;
 mod queries;
 mod readme;
