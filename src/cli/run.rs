@@ -27,12 +27,23 @@ pub(super) struct Args {
     overrides: Vec<String>,
 
     /// Compute on this device: cpu, cuda, cuda:N or metal
-    #[arg(long, env = "MRX_DEVICE", default_value = "cpu")]
+    #[arg(long, env = "MRX_DEVICE", default_value = "cpu", value_parser = device)]
     device: String,
 
     /// Print events as JSON lines on stdout
     #[arg(long)]
     json: bool,
+}
+
+/// A device's name; an empty one is the CPU, as an empty variable is none.
+fn device(name: &str) -> Result<String, String> {
+    let number = name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u16>().is_ok());
+    match name {
+        "" => Ok("cpu".to_owned()),
+        "cpu" | "cuda" | "metal" => Ok(name.to_owned()),
+        _ if number => Ok(name.to_owned()),
+        _ => Err("expected cpu, cuda, cuda:N or metal".to_owned()),
+    }
 }
 
 pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {

@@ -13,8 +13,8 @@ use super::per_iteration::{
 use super::toml_file::{self as file, Draws, File};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
-    self, ActorPairs, AdamW, Dpo, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts,
-    Read, Respond, Sampling, Settings, Subject, Template, TemplateError, Train,
+    self, ActorPairs, AdamW, Dpo, DpoLoss, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
+    Prompts, Read, Respond, Sampling, Settings, Subject, Template, TemplateError, Train,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -242,6 +242,18 @@ impl Loop<'_> {
         let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let epochs = self.at(train.epochs.as_ref(), t, Count(1))?.0;
         let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, Count(epochs))?.0;
+        if let Some(named) = train.schedule_epochs.as_ref().filter(|_| schedule_epochs < epochs) {
+            let message = format!("expected at least the {epochs} epochs, found {schedule_epochs}");
+            return Err(self.file.text.error(&named.span(), message));
+        }
+        let label_smoothing = self.at(train.label_smoothing.as_ref(), t, Minority(0.0))?.0;
+        if let Some(named) = train.label_smoothing.as_ref()
+            && label_smoothing > 0.0
+            && train.loss == Some(DpoLoss::Ipo)
+        {
+            let message = "expected no label smoothing with the loss `ipo`".to_owned();
+            return Err(self.file.text.error(&named.span(), message));
+        }
         let weight_decay = self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0;
         let norm = self.at(train.max_grad_norm.as_ref(), t, Norm(settings.max_grad_norm))?.0;
         let flag = |value, default| Ok::<_, Error>(self.at(value, t, Switch(default))?.0);
@@ -249,7 +261,7 @@ impl Loop<'_> {
             dpo: Dpo {
                 beta: self.at(train.beta.as_ref(), t, Positive(dpo.beta))?.0,
                 loss: train.loss.unwrap_or(dpo.loss),
-                label_smoothing: self.at(train.label_smoothing.as_ref(), t, Minority(0.0))?.0,
+                label_smoothing,
                 nll_weight: self.at(train.nll_weight.as_ref(), t, Rate(0.0))?.0,
                 length_normalised: flag(train.length_normalised.as_ref(), false)?,
                 reference_is_start: true,
@@ -262,7 +274,7 @@ impl Loop<'_> {
                 max_grad_norm: norm,
                 batch: count(self.at(train.batch.as_ref(), t, Count(32))?.0),
                 epochs: count(epochs),
-                schedule_epochs: Some(count(schedule_epochs.max(epochs))),
+                schedule_epochs: Some(count(schedule_epochs)),
                 seed: self.seed,
                 group_by_length: flag(train.group_by_length.as_ref(), false)?,
                 ..settings

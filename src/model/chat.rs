@@ -8,9 +8,12 @@ use minijinja::{Environment, ErrorKind, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Message, file_of, parse, read};
+use super::{Error, Message, parse, read};
 
 const NAME: &str = "chat_template.jinja";
+
+/// Instructions that one conversation may take: the longest ones take some hundred thousand.
+const FUEL: u64 = 50_000_000;
 
 /// ChatML, for a model that has no template of its own yet. Its tokens are `<|im_start|>` and
 /// `<|im_end|>`; the second ends a turn.
@@ -89,8 +92,8 @@ impl Chat {
                 .into_iter()
                 .find(|named| named.name == "default")
                 .map(|named| named.template)
-                .ok_or_else(|| Error::NoFile(NAME.to_owned()))?,
-            (None, None) => file_of(files, NAME).and_then(read)?,
+                .ok_or(Error::NoTemplate)?,
+            (None, None) => return Err(Error::NoTemplate),
         };
         let [bos, eos] =
             [published.bos_token, published.eos_token].map(|token| token.map(Token::content));
@@ -110,6 +113,8 @@ impl Chat {
         // As transformers sets Jinja up.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|e| failed(&e))?);
+        // A template that loops for ever ends in an error, after a few seconds.
+        environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(unknown_method_callback);
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", tojson);
@@ -137,15 +142,17 @@ impl Chat {
         // Templates ask whether a token is defined.
         let token = |token: &Option<String>| token.clone().map_or(Value::UNDEFINED, Value::from);
         let template = self.environment.get_template(NAME).map_err(|e| failed(&e))?;
-        let rendered = template.render(context! {
+        let mut written = Written(Vec::new());
+        let values = context! {
             messages,
             add_generation_prompt,
             bos_token => token(&self.bos_token),
             eos_token => token(&self.eos_token),
             tools => Value::from(()),
             documents => Value::from(()),
-        });
-        rendered.map_err(|e| failed(&e))
+        };
+        template.render_captured_to(values, &mut written).map_err(|e| failed(&e))?;
+        Ok(String::from_utf8_lossy(&written.0).into_owned())
     }
 
     /// Splits a conversation that ends with an answer into what the model is asked with and the
@@ -170,6 +177,24 @@ impl Chat {
             }
         };
         Ok((prompt, target))
+    }
+}
+
+/// A conversation, up to more than any model reads.
+struct Written(Vec<u8>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        const MOST: usize = 64 << 20;
+        if self.0.len() + bytes.len() > MOST {
+            return Err(std::io::Error::other("the conversation is longer than 64 MiB"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -216,7 +241,10 @@ impl serde_json::ser::Formatter for Spaced {
 
 fn failed(error: &minijinja::Error) -> Error {
     let reason = match error.line() {
-        Some(line) => format!("line {line}: {}", error.detail().unwrap_or("it cannot be rendered")),
+        Some(line) => {
+            let kind = error.kind().to_string();
+            format!("line {line}: {}", error.detail().unwrap_or(&kind))
+        }
         None => error.to_string(),
     };
     Error::Template { name: NAME.to_owned(), reason }

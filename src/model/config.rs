@@ -86,7 +86,7 @@ struct Published {
     rope_theta: Option<f32>,
     rope_scaling: Option<Map<String, Value>>,
     rope_parameters: Option<Map<String, Value>>,
-    eos_token_id: Option<LlamaEosToks>,
+    eos_token_id: Option<Value>,
     quantization_config: Option<Value>,
     partial_rotary_factor: Option<f64>,
 }
@@ -127,6 +127,7 @@ impl Config {
     fn understand(published: Published, text: Map<String, Value>) -> Result<Self, String> {
         let architecture = published.architectures.first().map_or("", String::as_str);
         published.refuse_what_is_not_computed()?;
+        published.refuse_what_no_model_has()?;
         let Published { hidden_size, num_attention_heads: heads, .. } = published;
         let kv_heads = published.num_key_value_heads.unwrap_or(heads);
         let even_split = hidden_size.checked_div(heads).unwrap_or(0);
@@ -138,7 +139,7 @@ impl Config {
             qk_norm: architecture == "Qwen3ForCausalLM",
             windows: published.windows(architecture),
             frequencies: published.frequencies(published.head_dim.unwrap_or(even_split))?,
-            eos_token_ids: ids(published.eos_token_id),
+            eos_token_ids: ids(published.eos_token_id.clone())?,
             hidden_size,
             intermediate_size: published.intermediate_size,
             num_hidden_layers: published.num_hidden_layers,
@@ -195,11 +196,12 @@ impl Config {
 }
 
 /// The ids, one or many.
-pub(super) fn ids(ids: Option<LlamaEosToks>) -> Vec<u32> {
-    match ids {
-        None => Vec::new(),
-        Some(LlamaEosToks::Single(id)) => vec![id],
-        Some(LlamaEosToks::Multiple(ids)) => ids,
+pub(super) fn ids(ids: Option<Value>) -> Result<Vec<u32>, String> {
+    let Some(ids) = ids else { return Ok(Vec::new()) };
+    match serde_json::from_value(ids.clone()) {
+        Ok(LlamaEosToks::Single(id)) => Ok(vec![id]),
+        Ok(LlamaEosToks::Multiple(ids)) => Ok(ids),
+        Err(_) => Err(format!("`eos_token_id` should be an id or a list of ids, not {ids}")),
     }
 }
 
@@ -215,6 +217,24 @@ impl Published {
             return Err(format!("`partial_rotary_factor` is {factor}: only 1 is computed"));
         }
         Ok(())
+    }
+
+    /// Sizes that would take all memory before a weight is looked at.
+    fn refuse_what_no_model_has(&self) -> Result<(), String> {
+        let sizes = [
+            ("num_hidden_layers", self.num_hidden_layers, 10_000),
+            ("num_attention_heads", self.num_attention_heads, 10_000),
+            ("hidden_size", self.hidden_size, 1 << 20),
+            ("intermediate_size", self.intermediate_size, 1 << 24),
+            ("head_dim", self.head_dim.unwrap_or(0), 1 << 16),
+            ("vocab_size", self.vocab_size, 1 << 28),
+        ];
+        match sizes.into_iter().find(|(_, size, most)| size > most) {
+            Some((name, size, most)) => {
+                Err(format!("`{name}` is {size}: at most {most} is taken for a model's"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Mistral's window is every layer's; Qwen's that of the layers from `max_window_layers` on.

@@ -15,8 +15,8 @@ pub fn open_device(name: &str) -> Result<Device, Error> {
         index.parse().map_err(|_| fail(format!("`{index}` is not a device's number")))?;
     let opened = match kind {
         "cpu" => return Ok(Device::Cpu),
-        "cuda" if !cfg!(feature = "cuda") => Err("this build has no CUDA"),
-        "metal" if !cfg!(feature = "metal") => Err("this build has no Metal"),
+        "cuda" if !cfg!(feature = "cuda") => Err("this build is without the feature `cuda`"),
+        "metal" if !cfg!(feature = "metal") => Err("this build is without the feature `metal`"),
         "cuda" => Ok(Device::new_cuda(index)),
         "metal" => Ok(Device::new_metal(index)),
         _ => Err("it is none of: cpu, cuda, cuda:N, metal"),

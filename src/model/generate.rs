@@ -183,7 +183,7 @@ impl<'j> Worker<'j> {
             let chain = Rc::clone(&opened.chain);
             let mut row = Active { request, chain, tail, tokens: Vec::new(), logprob: 0.0 };
             let logits = std::mem::take(&mut opened.logits);
-            let finish = self.draw(&mut row, &logits);
+            let finish = self.draw(&mut row, &logits)?;
             if let Some(opened) = self.opened.front_mut() {
                 opened.logits = logits;
             }
@@ -272,7 +272,7 @@ impl<'j> Worker<'j> {
         let logits = self.job.network.logits(&hidden)?.to_vec2::<f32>()?;
         let rows = std::mem::take(&mut self.active);
         for (mut row, logits) in rows.into_iter().zip(logits) {
-            match self.draw(&mut row, &logits) {
+            match self.draw(&mut row, &logits)? {
                 Some(finish) => ended(row.end(finish)),
                 None => self.active.push(row),
             }
@@ -288,20 +288,23 @@ impl<'j> Worker<'j> {
     }
 
     /// Draws a row's next token; tells whether that ended it.
-    fn draw(&self, row: &mut Active, logits: &[f32]) -> Option<Finish> {
+    fn draw(&self, row: &mut Active, logits: &[f32]) -> Result<Option<Finish>, Error> {
         let Draw { decoding, seed, stop, most } = &self.job.draws[row.request];
         let seen = [row.chain.tokens.as_slice(), row.tokens.as_slice()];
         let drawn = draw(logits, &seen, decoding, *seed, row.tokens.len());
+        if !drawn.logprob.is_finite() {
+            return Err(Error::NotFinite { request: row.request });
+        }
         row.tokens.push(drawn.token);
         row.logprob += drawn.logprob;
         let stopped = || !stop.is_empty() && (self.job.stops)(&row.tokens, stop);
-        if self.job.ends.contains(&drawn.token) || stopped() {
+        Ok(if self.job.ends.contains(&drawn.token) || stopped() {
             Some(Finish::Stop)
         } else if row.tokens.len() == *most {
             Some(Finish::Length)
         } else {
             None
-        }
+        })
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use candle_core::{DType, Device};
-use candle_transformers::models::llama::LlamaEosToks;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::chat::Chat;
 use super::config::{Config, ids};
@@ -30,7 +30,7 @@ pub struct Local {
 
 #[derive(Deserialize)]
 struct GenerationConfig {
-    eos_token_id: Option<LlamaEosToks>,
+    eos_token_id: Option<Value>,
 }
 
 impl Local {
@@ -45,10 +45,19 @@ impl Local {
         let mut ends = config.eos_token_ids.clone();
         if let Some(path) = files.get("generation_config.json") {
             let published: GenerationConfig = parse(path)?;
-            ends.extend(ids(published.eos_token_id));
+            let more = ids(published.eos_token_id);
+            let fail = |reason| Error::Config { path: path.clone(), reason };
+            ends.extend(more.map_err(fail)?);
         }
         ends.sort_unstable();
         ends.dedup();
+        match ends.last() {
+            None => return Err(Error::NoEnd),
+            Some(&id) if id as usize >= config.vocab_size => {
+                return Err(Error::EndOutside { id, vocabulary: config.vocab_size });
+            }
+            Some(_) => {}
+        }
         let weights = weights::load(files, &config, DType::F32, device)?;
         let network = Network::new(Arc::new(config), &weights)?;
         Ok(Self { network, tokenizer, chat, ends })
@@ -131,7 +140,12 @@ impl Local {
     }
 
     fn reply(&self, ended: &Ended, stop: &[String]) -> Result<Reply, Error> {
-        let mut text = self.tokenizer.decode(&ended.tokens)?;
+        // The token that ends a text is not part of it, whether or not the tokenizer calls it special.
+        let written = match ended.tokens.split_last() {
+            Some((last, before)) if self.ends.contains(last) => before,
+            _ => &ended.tokens,
+        };
+        let mut text = self.tokenizer.decode(written)?;
         if let Some(end) = stop.iter().filter_map(|stop| text.find(stop.as_str())).min() {
             text.truncate(end);
         }
@@ -139,7 +153,7 @@ impl Local {
         Ok(Reply {
             text,
             prompt_tokens: count(ended.prompt_tokens),
-            completion_tokens: count(ended.tokens.len()),
+            completion_tokens: count(written.len()),
             tokens: ended.tokens.clone(),
             finish: ended.finish,
             logprob: Some(ended.logprob),

@@ -148,11 +148,11 @@ pub struct Reply {
     pub tokens: Vec<u32>,
     /// Tokens read.
     pub prompt_tokens: u32,
-    /// Tokens drawn.
+    /// Tokens drawn, the one that ended the text not counted.
     pub completion_tokens: u32,
     /// Why it ended.
     pub finish: Finish,
-    /// Summed log-probability of the drawn tokens under the model itself, before temperature and
+    /// Summed log-probability of the drawn tokens, the one that ended the text among them, under the model itself, before temperature and
     /// cuts, in nats; `None` where it is not known.
     pub logprob: Option<f64>,
 }
@@ -288,6 +288,31 @@ pub enum Error {
         /// Tokens that the model takes.
         context: usize,
     },
+    /// Logits that are no numbers: the weights are not, or grow so.
+    #[error("request {request}: the model gives logits that are no numbers; are its weights?")]
+    NotFinite {
+        /// Its place in the list.
+        request: usize,
+    },
+    /// No token ends a text.
+    #[error(
+        "the model names no token that ends a text: no `eos_token_id` in generation_config.json or \
+         config.json"
+    )]
+    NoEnd,
+    /// The token that ends a text is none.
+    #[error("`eos_token_id` {id} is not below the vocabulary's {vocabulary}")]
+    EndOutside {
+        /// The id.
+        id: u32,
+        /// Ids that there are.
+        vocabulary: usize,
+    },
+    /// No chat template.
+    #[error(
+        "the model has no `chat_template.jinja`, nor a `chat_template` in tokenizer_config.json"
+    )]
+    NoTemplate,
     /// An id outside the vocabulary.
     #[error("request {request}: token {id} is not below the vocabulary's {vocabulary}")]
     NoSuchToken {
@@ -321,6 +346,7 @@ impl Error {
         match self {
             Self::EmptyPrompt { request }
             | Self::TooLong { request, .. }
+            | Self::NotFinite { request }
             | Self::NoSuchToken { request, .. } => Some(*request),
             _ => None,
         }

@@ -153,7 +153,7 @@ fn what_is_written_back_computes_the_same() {
 
 #[test]
 fn a_configuration_that_is_wrong_is_told_with_its_field() {
-    let cases: [(&str, Value, &str); 9] = [
+    let cases: [(&str, Value, &str); 12] = [
         ("hidden_size", json!("16"), "invalid type: string \"16\", expected usize"),
         ("hidden_size", Value::Null, "invalid type: null, expected usize"),
         ("num_key_value_heads", json!(0), "`num_key_value_heads` is 0"),
@@ -162,6 +162,9 @@ fn a_configuration_that_is_wrong_is_told_with_its_field() {
         ("rope_scaling", json!({"rope_type": "yarn"}), "rope scaling `yarn` is not computed"),
         ("rope_scaling", json!({"rope_type": "llama3"}), "rope scaling: missing field `factor`"),
         ("quantization_config", json!({}), "the weights are quantised"),
+        ("num_hidden_layers", json!(100_000_000_000_u64), "at most 10000 is taken for a model's"),
+        ("head_dim", json!(4_000_000_000_u64), "`head_dim` is 4000000000: at most 65536"),
+        ("eos_token_id", json!("x"), "`eos_token_id` should be an id or a list of ids, not \"x\""),
         (
             "architectures",
             json!(["GPT2LMHeadModel"]),
@@ -257,7 +260,7 @@ fn a_tokenizer_or_a_template_that_does_not_fit_is_told() {
     assert!(refused(&template).starts_with("template `chat_template.jinja`: line 1: "));
     let none = folder();
     fs::remove_file(none.path().join("chat_template.jinja")).unwrap();
-    assert_eq!(refused(&none), "the model has no `chat_template.jinja`");
+    assert!(refused(&none).starts_with("the model has no `chat_template.jinja`, nor a "));
 }
 
 #[test]
@@ -286,6 +289,14 @@ fn prompts_that_cannot_be_answered_are_refused_by_name() {
         refuse(Prompt::Messages(vec![Message::user("a")])),
         "template `chat_template.jinja`: line 1: roles must alternate"
     );
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    write(&folder, "chat_template.jinja", endless);
+    let error = refuse(Prompt::Messages(vec![Message::user("a")]));
+    assert!(error.contains("fuel"), "{error}");
+    let huge = "{% for a in range(9999) %}{{ 'abcdefgh' * 9999 }}{% endfor %}";
+    write(&folder, "chat_template.jinja", huge);
+    let error = refuse(Prompt::Messages(vec![Message::user("a")]));
+    assert!(error.starts_with("template `chat_template.jinja`: "), "{error}");
     write(&folder, "chat_template.jinja", "");
     assert_eq!(
         refuse(Prompt::Messages(vec![Message::user("a")])),
@@ -300,10 +311,16 @@ fn a_device_that_this_build_has_not_is_told() {
     assert_eq!(refuse("tpu"), "cannot compute on `tpu`: it is none of: cpu, cuda, cuda:N, metal");
     assert_eq!(refuse("cuda:x"), "cannot compute on `cuda:x`: `x` is not a device's number");
     if !cfg!(feature = "cuda") {
-        assert_eq!(refuse("cuda:1"), "cannot compute on `cuda:1`: this build has no CUDA");
+        assert_eq!(
+            refuse("cuda:1"),
+            "cannot compute on `cuda:1`: this build is without the feature `cuda`"
+        );
     }
     if !cfg!(feature = "metal") {
-        assert_eq!(refuse("metal"), "cannot compute on `metal`: this build has no Metal");
+        assert_eq!(
+            refuse("metal"),
+            "cannot compute on `metal`: this build is without the feature `metal`"
+        );
     }
 }
 

@@ -84,7 +84,7 @@ fn a_model_answers_judges_and_learns_from_its_own_pairs() {
     let lab = lab();
     lab.mrx(&["run", "small"]).success();
     assert_eq!(lab.ask("SELECT count(*) FROM responses"), "320");
-    let drawn = "SELECT bool_and(logprob < 0 AND completion_tokens BETWEEN 1 AND 6) FROM responses";
+    let drawn = "SELECT bool_and(logprob < 0 AND completion_tokens BETWEEN 0 AND 6) FROM responses";
     assert_eq!(lab.ask(drawn), "true");
     let steps = lab.ask("SELECT count(DISTINCT step) FROM metrics WHERE model = 'm1'");
     let pairs =
@@ -159,6 +159,36 @@ fn a_prompt_that_is_too_long_is_named() {
 fn a_device_that_is_not_there_is_told() {
     let lab = lab();
     lab.mrx(&["run", "small", "--device", "tpu"])
+        .fails_with(2)
+        .says("expected cpu, cuda, cuda:N or metal");
+    if !cfg!(feature = "cuda") {
+        lab.mrx(&["run", "small", "--device", "cuda:1"])
+            .fails_with(3)
+            .says("cannot compute on `cuda:1`: this build is without the feature `cuda`");
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_stop_the_first_answer() {
+    let lab = lab();
+    let config = Config::read(&lab.path.join("small/model/config.json")).unwrap();
+    let mut weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
+    let norm = weights.get_mut("model.norm.weight").unwrap();
+    *norm = (&*norm * f64::NAN).unwrap();
+    let path = lab.path.join("small/model/model.safetensors");
+    weights::save(&weights, &config, &path).unwrap();
+    lab.mrx(&["run", "small", "respond.m0"])
         .fails_with(3)
-        .says("cannot compute on `tpu`: it is none of: cpu, cuda, cuda:N, metal");
+        .says("the model gives logits that are no numbers");
+}
+
+#[test]
+fn values_of_training_that_do_not_go_together_are_refused() {
+    let lab = lab();
+    lab.mrx(&["plan", "small", "--set", "train.schedule_epochs=2"])
+        .fails_with(1)
+        .says("expected at least the 6 epochs, found 2");
+    lab.mrx(&["plan", "small", "--set", "train.loss=ipo", "--set", "train.label_smoothing=0.1"])
+        .fails_with(1)
+        .says("expected no label smoothing with the loss `ipo`");
 }

@@ -252,6 +252,9 @@ fn a_text_ends_at_its_end_token_its_stop_text_or_its_limit() {
     let ended = ask(64, &[]);
     let end = greedy.iter().position(|id| *id == 2).unwrap();
     assert_eq!((ended.finish, ended.tokens.as_slice()), (Finish::Stop, &greedy[..=end]));
+    let written: Vec<String> = greedy[..end].iter().map(|id| format!("w{id}")).collect();
+    assert_eq!(ended.text, written.join(" "), "the end is no part of the text");
+    assert_eq!(ended.completion_tokens as usize, end);
     let cut = ask(5, &[]);
     assert_eq!((cut.finish, cut.tokens.as_slice()), (Finish::Length, &greedy[..5]));
     let stop = format!("w{} w{}", greedy[3], greedy[4]);
