@@ -123,7 +123,9 @@ fn ranks(x: &[f64]) -> Vec<f64> {
     let mut first = 0;
     for group in order.chunk_by(|a, b| order_of_equals(x[*a], x[*b])) {
         let mean = first as f64 + (group.len() + 1) as f64 / 2.0;
-        group.iter().for_each(|at| ranks[*at] = mean);
+        for at in group {
+            ranks[*at] = mean;
+        }
         first += group.len();
     }
     ranks
