@@ -84,28 +84,24 @@ const PROMPT_TOKENS_PER_RUN: usize = 1024;
 /// Tokens for the next run of the network.
 #[derive(Default)]
 pub(super) struct Builder {
-    tokens: Vec<u32>,
-    positions: Vec<u32>,
+    batch: Batch,
     rows: Vec<Row>,
 }
 
 impl Builder {
     /// Adds a row of `tokens` from `position` on; the last of `keys` is where they go.
     pub(super) fn add(&mut self, tokens: &[u32], position: usize, keys: Vec<Range<usize>>) {
-        let start = self.tokens.len();
-        self.tokens.extend_from_slice(tokens);
-        let first = u32::try_from(position).unwrap_or(u32::MAX);
-        self.positions.extend((first..).take(tokens.len()));
-        self.rows.push(Row { queries: start..self.tokens.len(), keys });
+        let queries = self.batch.push(tokens, position);
+        self.rows.push(Row { queries, keys });
     }
 
     /// Tokens added so far.
     pub(super) fn len(&self) -> usize {
-        self.tokens.len()
+        self.batch.len()
     }
 
     pub(super) fn build(self) -> Batch {
-        Batch::cached(self.tokens, self.positions, self.rows)
+        self.batch.with_rows(self.rows)
     }
 }
 

@@ -152,8 +152,8 @@ pub struct Reply {
     pub completion_tokens: u32,
     /// Why it ended.
     pub finish: Finish,
-    /// Summed log-probability of the drawn tokens, the one that ended the text among them, under the model itself, before temperature and
-    /// cuts, in nats; `None` where it is not known.
+    /// Summed log-probability of the drawn tokens, the one that ended the text among them, under the
+    /// model itself, before temperature and cuts, in nats; `None` where it is not known.
     pub logprob: Option<f64>,
 }
 

@@ -60,7 +60,7 @@ struct Linear {
 }
 
 /// Tokens to run, end to end, and what they attend to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Batch {
     tokens: Vec<u32>,
     positions: Vec<u32>,
@@ -71,14 +71,13 @@ impl Batch {
     /// Whole sequences, each on its own.
     #[must_use]
     pub fn of<'s>(sequences: impl IntoIterator<Item = &'s [u32]>) -> Self {
-        let mut batch = Self { tokens: Vec::new(), positions: Vec::new(), rows: Arc::new([]) };
+        let mut batch = Self::default();
         let mut rows = Vec::new();
         for tokens in sequences {
             let own = batch.push(tokens, 0);
             rows.push(Row { queries: own.clone(), keys: vec![own] });
         }
-        batch.rows = rows.into();
-        batch
+        batch.with_rows(rows)
     }
 
     /// Sequences that begin with one prompt, which is run once for all of them; returns, too, the
@@ -90,7 +89,7 @@ impl Batch {
     pub fn of_continuations<'s>(
         groups: impl IntoIterator<Item = (&'s [u32], Vec<&'s [u32]>)>,
     ) -> (Self, Vec<u32>) {
-        let mut batch = Self { tokens: Vec::new(), positions: Vec::new(), rows: Arc::new([]) };
+        let mut batch = Self::default();
         let (mut rows, mut sources) = (Vec::new(), Vec::new());
         for (prompt, continuations) in groups {
             let shared = batch.push(prompt, 0);
@@ -104,12 +103,11 @@ impl Batch {
                 }
             }
         }
-        batch.rows = rows.into();
-        (batch, sources)
+        (batch.with_rows(rows), sources)
     }
 
     /// Adds tokens from a position on, and tells where they are.
-    fn push(&mut self, tokens: &[u32], position: usize) -> Range<usize> {
+    pub(super) fn push(&mut self, tokens: &[u32], position: usize) -> Range<usize> {
         let start = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         let first = u32::try_from(position).unwrap_or(u32::MAX);
@@ -117,10 +115,10 @@ impl Batch {
         start..self.tokens.len()
     }
 
-    /// Tokens that continue what a cache holds: the last span of each row's keys is where its own
-    /// go.
-    pub(super) fn cached(tokens: Vec<u32>, positions: Vec<u32>, rows: Vec<Row>) -> Self {
-        Self { tokens, positions, rows: rows.into() }
+    /// Says what the tokens attend to; where they continue what a cache holds, the last span of each
+    /// row's keys is where its own go.
+    pub(super) fn with_rows(self, rows: Vec<Row>) -> Self {
+        Self { rows: rows.into(), ..self }
     }
 
     /// The place of each row's last token.

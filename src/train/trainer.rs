@@ -41,7 +41,7 @@ pub struct Settings {
     /// Whether examples are taken in a random order.
     pub shuffle: bool,
     /// Whether examples of about the same length make a batch. Nothing is padded, so this saves no
-    /// work here; it does where a device pads.
+    /// work; batches of one length may be batches of one kind.
     pub group_by_length: bool,
 }
 
