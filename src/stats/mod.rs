@@ -6,13 +6,22 @@
 )]
 
 mod agreement;
+mod bootstrap;
 mod bradley_terry;
+mod interval;
+mod length_control;
+mod logistic;
+mod win_rate;
 
 pub use agreement::{Agreement, kendall, spearman};
+pub use bootstrap::{Bootstrap, Clusters, Resampled};
 pub use bradley_terry::Bouts;
+pub use interval::{Interval, wilson};
+pub use length_control::{Gamed, LengthControl, LengthModel};
+pub use win_rate::{Games, Tally, preference_from_logprobs};
 
 /// Numbers that nothing can be said about.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, PartialEq)]
 pub enum Error {
     /// There is no row.
     #[error("there are no rows")]
@@ -41,4 +50,65 @@ pub enum Error {
         /// How many there are, from 0 on.
         categories: usize,
     },
+    /// A preference that is none.
+    #[error("row {row}: a preference of {found}; expected a number from 0 to 1")]
+    Preference {
+        /// Its place, from 0.
+        row: usize,
+        /// What it is.
+        found: f64,
+    },
+    /// A weight that is none.
+    #[error("row {row}: a weight of {found}; expected a number of at least 0")]
+    Weight {
+        /// Its place, from 0.
+        row: usize,
+        /// What it is.
+        found: f64,
+    },
+    /// Wins can be told from losses without exception, so that no coefficient is large enough.
+    #[error("every win can be told from every loss: the likelihood has no maximum")]
+    Separated,
+    /// A term of a model says what other terms say already.
+    #[error("the term `{term}` is a combination of the others: what each does cannot be told")]
+    Collinear {
+        /// Its name.
+        term: &'static str,
+    },
+    /// A log-probability that is none.
+    #[error("a log-probability of {found}; expected at most 0, and one of two that is finite")]
+    Logprob {
+        /// What it is.
+        found: f64,
+    },
+}
+
+impl Error {
+    fn check_lengths(x: usize, y: usize) -> Result<(), Self> {
+        match (x, y) {
+            (0, 0) => Err(Self::NoRows),
+            _ if x == y => Ok(()),
+            _ => Err(Self::Lengths { x, y }),
+        }
+    }
+
+    fn check_finite(numbers: &[f64]) -> Result<(), Self> {
+        let wrong = numbers.iter().position(|number| !number.is_finite());
+        wrong.map_or(Ok(()), |row| Err(Self::NotFinite { row }))
+    }
+
+    fn check_preferences(preferences: impl Iterator<Item = Option<f64>>) -> Result<(), Self> {
+        let range = 0.0..=1.0;
+        for (row, preference) in preferences.enumerate() {
+            if let Some(found) = preference.filter(|preference| !range.contains(preference)) {
+                return Err(Self::Preference { row, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_weights(weights: &[f64]) -> Result<(), Self> {
+        let wrong = weights.iter().position(|weight| !weight.is_finite() || *weight < 0.0);
+        wrong.map_or(Ok(()), |row| Err(Self::Weight { row, found: weights[row] }))
+    }
 }

@@ -1,6 +1,7 @@
 //! Every integration test in one binary: each extra binary would link DuckDB again.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod alpaca_eval;
 mod architecture;
 mod cache;
 mod data;

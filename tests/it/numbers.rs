@@ -1,23 +1,10 @@
 //! Statistics against figures that others published, where their data is at hand.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use mrx::stats::Agreement;
 
-use crate::data::data;
-
-/// The rows of a CSV file without quotes, by column.
-fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
-    let row = |line: &str| {
-        let values = line.split(',').map(ToOwned::to_owned);
-        names.iter().map(|name| (*name).to_owned()).zip(values).collect()
-    };
-    lines.map(row).collect()
-}
+use crate::data::{data, rows};
 
 /// What a judge preferred, `1` or `2`, or nothing that could be read.
 fn verdict(text: &str) -> usize {

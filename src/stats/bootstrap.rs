@@ -1,0 +1,239 @@
+//! The bootstrap, over clusters: prompts are drawn, with all their rows, and the whole computation is
+//! done again on what was drawn (Efron & Tibshirani 1993; Field & Welsh 2007 for clusters).
+//!
+//! Rows of one prompt are not independent. A bootstrap that draws rows prints intervals that are too
+//! narrow, by a factor of up to the square root of the rows in a prompt.
+
+use std::collections::BTreeMap;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+
+use super::interval::{Interval, normal_cdf, normal_quantile, t_quantile};
+
+/// Which rows belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clusters {
+    of_row: Vec<usize>,
+    count: usize,
+}
+
+impl Clusters {
+    /// Puts rows of equal labels together. Clusters are numbered in the order of their labels, so
+    /// that the order of rows decides nothing.
+    pub fn of<L: Ord>(labels: impl IntoIterator<Item = L>) -> Self {
+        let labels: Vec<L> = labels.into_iter().collect();
+        let mut numbers: BTreeMap<&L, usize> = labels.iter().map(|label| (label, 0)).collect();
+        for (number, place) in numbers.values_mut().enumerate() {
+            *place = number;
+        }
+        let of_row = labels.iter().map(|label| numbers[label]).collect();
+        let count = numbers.len();
+        Self { of_row, count }
+    }
+
+    /// Takes each row for a cluster of its own.
+    #[must_use]
+    pub fn rows(rows: usize) -> Self {
+        Self { of_row: (0..rows).collect(), count: rows }
+    }
+
+    /// How many clusters there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Each row's cluster, from 0.
+    #[must_use]
+    pub fn of_row(&self) -> &[usize] {
+        &self.of_row
+    }
+
+    /// Counts of 1 for every cluster: the rows as they were found.
+    #[must_use]
+    pub fn once(&self) -> Vec<f64> {
+        vec![1.0; self.count]
+    }
+}
+
+/// How often, from which seed, and for which nominal coverage clusters are drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bootstrap {
+    /// Resamples, at least 1.
+    pub resamples: usize,
+    /// What every draw starts from.
+    pub seed: u64,
+    /// Nominal coverage of the intervals, in `(0, 1)`.
+    pub level: f64,
+}
+
+impl Default for Bootstrap {
+    fn default() -> Self {
+        Self { resamples: 1000, seed: 0, level: 0.95 }
+    }
+}
+
+impl Bootstrap {
+    /// Computes numbers on the clusters as they are, on every resample, and with each cluster left
+    /// out once. `numbers` gets how often each cluster counts and returns the same count of numbers
+    /// each time; one that is not finite does not exist there.
+    ///
+    /// Resample i draws from its own stream of the seed, so that the number of threads and of
+    /// resamples changes none that was drawn before.
+    pub fn run<F>(&self, clusters: &Clusters, numbers: F) -> Vec<Resampled>
+    where
+        F: Fn(&[f64]) -> Vec<f64> + Sync,
+    {
+        let mut resampled = self.draw(clusters, &numbers);
+        let count = clusters.count();
+        let without: Vec<Vec<f64>> = (0..count)
+            .into_par_iter()
+            .map_init(
+                || clusters.once(),
+                |counts, left_out| {
+                    counts[left_out] = 0.0;
+                    let found = numbers(counts);
+                    counts[left_out] = 1.0;
+                    found
+                },
+            )
+            .collect();
+        for (which, resampled) in resampled.iter_mut().enumerate() {
+            resampled.without = without.iter().map(|numbers| numbers[which]).collect();
+        }
+        resampled
+    }
+
+    /// As [`Bootstrap::run`], without leaving clusters out: [`Resampled::bca`] then corrects for
+    /// bias alone.
+    pub fn draw<F>(&self, clusters: &Clusters, numbers: F) -> Vec<Resampled>
+    where
+        F: Fn(&[f64]) -> Vec<f64> + Sync,
+    {
+        let values = numbers(&clusters.once());
+        let count = clusters.count();
+        let drawn: Vec<Vec<f64>> = (0..self.resamples)
+            .into_par_iter()
+            .map_init(|| vec![0.0; count], |counts, resample| numbers(self.counts(resample, counts)))
+            .collect();
+        let resampled = values.iter().enumerate().map(|(which, &value)| {
+            let all = drawn.iter().map(|numbers| numbers[which]);
+            let mut replicates: Vec<f64> = all.filter(|number| number.is_finite()).collect();
+            replicates.sort_by(f64::total_cmp);
+            let lost = drawn.len() - replicates.len();
+            Resampled { value, replicates, lost, without: Vec::new(), clusters: count }
+        });
+        resampled.collect()
+    }
+
+    /// How often each cluster comes up in a resample.
+    fn counts<'c>(&self, resample: usize, counts: &'c mut [f64]) -> &'c [f64] {
+        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
+        generator.set_stream(resample as u64);
+        counts.fill(0.0);
+        for _ in 0..counts.len() {
+            counts[generator.random_range(0..counts.len())] += 1.0;
+        }
+        counts
+    }
+}
+
+/// A number, and what it came to on every resample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resampled {
+    /// The number on the clusters as they are; not finite where there is none.
+    pub value: f64,
+    /// What it came to, in order; resamples on which it does not exist are left out.
+    pub replicates: Vec<f64>,
+    /// Resamples on which it does not exist.
+    pub lost: usize,
+    /// The number without each cluster.
+    without: Vec<f64>,
+    clusters: usize,
+}
+
+impl Resampled {
+    /// Whether no interval can be had from the replicates: there are none, they are all the same, or
+    /// more than one in twenty resamples has no number.
+    #[must_use]
+    pub fn is_degenerate(&self) -> bool {
+        let same = self.replicates.first() == self.replicates.last();
+        same || 20 * self.lost > self.lost + self.replicates.len()
+    }
+
+    /// The standard deviation of the replicates.
+    #[must_use]
+    pub fn standard_error(&self) -> f64 {
+        let n = self.replicates.len() as f64;
+        let mean = self.replicates.iter().sum::<f64>() / n;
+        let squares: f64 = self.replicates.iter().map(|x| (x - mean) * (x - mean)).sum();
+        (squares / (n - 1.0)).sqrt()
+    }
+
+    /// The share of replicates above `threshold`, those at it counted half.
+    #[must_use]
+    pub fn share_above(&self, threshold: f64) -> f64 {
+        let above = self.replicates.iter().filter(|x| **x > threshold).count() as f64;
+        let at = self.replicates.iter().filter(|x| **x == threshold).count() as f64;
+        (above + 0.5 * at) / self.replicates.len() as f64
+    }
+
+    /// The percentile interval; `None` without replicates.
+    #[must_use]
+    pub fn percentile(&self, level: f64) -> Option<Interval> {
+        let tail = f64::midpoint(1.0, -level);
+        Some(Interval { low: self.quantile(tail)?, high: self.quantile(1.0 - tail)? })
+    }
+
+    /// The bias-corrected and accelerated interval (Efron 1987; Efron & Tibshirani, section 14.3);
+    /// `None` where it does not exist.
+    #[must_use]
+    pub fn bca(&self, level: f64) -> Option<Interval> {
+        self.bca_at(normal_quantile(f64::midpoint(1.0, level)))
+    }
+
+    /// The same with the small-sample expansion of Hesterberg (2015, section 3.3), by which the
+    /// interval of a mean is as wide as Student's and not as the normal one.
+    #[must_use]
+    pub fn expanded(&self, level: f64) -> Option<Interval> {
+        let n = self.clusters as f64;
+        let student = t_quantile(f64::midpoint(1.0, level), n - 1.0);
+        self.bca_at((n / (n - 1.0)).sqrt() * student)
+    }
+
+    fn bca_at(&self, quantile: f64) -> Option<Interval> {
+        let bias = normal_quantile(self.share_above(self.value));
+        let (bias, speed) = (-bias, self.acceleration());
+        let share = |z: f64| {
+            let moved = bias + z;
+            normal_cdf(bias + moved / (1.0 - speed * moved))
+        };
+        let ends = Interval {
+            low: self.quantile(share(-quantile))?,
+            high: self.quantile(share(quantile))?,
+        };
+        bias.is_finite().then_some(ends)
+    }
+
+    /// A sixth of the skewness of the leave-one-out numbers.
+    fn acceleration(&self) -> f64 {
+        let n = self.without.len() as f64;
+        let mean = self.without.iter().sum::<f64>() / n;
+        let moment = |power: i32| self.without.iter().map(|x| (mean - x).powi(power)).sum::<f64>();
+        let speed = moment(3) / (6.0 * moment(2).powf(1.5));
+        if speed.is_finite() { speed } else { 0.0 }
+    }
+
+    /// The replicate at a share of the way, between neighbours in proportion.
+    fn quantile(&self, share: f64) -> Option<f64> {
+        let last = self.replicates.len().checked_sub(1)?;
+        let at = share.clamp(0.0, 1.0) * last as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to last")]
+        let below = at.floor() as usize;
+        let (low, high) = (self.replicates[below], self.replicates[(below + 1).min(last)]);
+        Some(low + (at - at.floor()) * (high - low))
+    }
+}

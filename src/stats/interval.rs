@@ -1,0 +1,77 @@
+//! Intervals in closed form, and the quantiles they stand on.
+
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+/// A range that covers the truth with a nominal probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Interval {
+    /// The interval, each end moved by a monotone function.
+    #[must_use]
+    pub fn map(self, function: impl Fn(f64) -> f64) -> Self {
+        let (a, b) = (function(self.low), function(self.high));
+        Self { low: a.min(b), high: a.max(b) }
+    }
+
+    /// `high − low`.
+    #[must_use]
+    pub fn width(self) -> f64 {
+        self.high - self.low
+    }
+
+    /// Whether a number lies in it, ends included.
+    #[must_use]
+    pub fn covers(self, value: f64) -> bool {
+        self.low <= value && value <= self.high
+    }
+}
+
+/// The standard normal distribution function.
+pub(super) fn normal_cdf(z: f64) -> f64 {
+    Normal::standard().cdf(z)
+}
+
+/// The standard normal quantile of `probability`, in `(0, 1)`.
+pub(super) fn normal_quantile(probability: f64) -> f64 {
+    Normal::standard().inverse_cdf(probability)
+}
+
+/// The quantile of Student's t with `freedom` degrees of freedom; the normal one for none.
+pub(super) fn t_quantile(probability: f64, freedom: f64) -> f64 {
+    let t = StudentsT::new(0.0, 1.0, freedom);
+    t.map_or_else(|_| normal_quantile(probability), |t| t.inverse_cdf(probability))
+}
+
+/// The two-sided probability of a |t| at least this large.
+pub(super) fn t_two_sided(t: f64, freedom: f64) -> f64 {
+    let tail = StudentsT::new(0.0, 1.0, freedom)
+        .map_or_else(|_| normal_cdf(-t.abs()), |d| d.cdf(-t.abs()));
+    (2.0 * tail).min(1.0)
+}
+
+/// Wilson's score interval (1927) of a share that was found among `n` independent units, `n` above
+/// 0 and not always whole: an effective number is as good. It is never empty: 0 of 10 is 0 to 0.28.
+#[must_use]
+pub fn wilson(share: f64, n: f64, level: f64) -> Interval {
+    score_interval(share, n, normal_quantile(f64::midpoint(1.0, level)))
+}
+
+/// Wilson's interval with another quantile than the normal one.
+pub(super) fn score_interval(share: f64, n: f64, quantile: f64) -> Interval {
+    let square = quantile * quantile;
+    let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
+    let spread = share * (1.0 - share) / n + square / (4.0 * n * n);
+    let half = quantile / (1.0 + square / n) * spread.sqrt();
+    Interval { low: (centre - half).clamp(0.0, share), high: (centre + half).clamp(share, 1.0) }
+}
+
+/// The logistic function, `1 / (1 + e^−x)`.
+pub(super) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}

@@ -1,0 +1,178 @@
+//! Weighted logistic regression with soft labels, to the exact optimum, with an L1 penalty or none.
+//!
+//! Minimises `Σ w·[−y·ln σ(x·β) − (1 − y)·ln σ(−x·β)] + λ·Σ|β|` by Newton steps; with a penalty, each
+//! step minimises the quadratic model plus the penalty itself (Lee, Sun & Saunders 2014), so that a
+//! coefficient that should be 0 is 0.
+
+use nalgebra::{SMatrix, SVector};
+
+use super::interval::sigmoid;
+
+/// Rows, and how they are fitted. Every list has one entry per row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Logistic<'r, const N: usize> {
+    pub(super) features: &'r [[f64; N]],
+    /// In `[0, 1]`.
+    pub(super) labels: &'r [f64],
+    /// At least 0.
+    pub(super) weights: &'r [f64],
+    /// Which features are in the model; the coefficient of one that is not stays 0.
+    pub(super) used: [bool; N],
+    /// λ, at least 0.
+    pub(super) penalty: f64,
+}
+
+/// Why there is no optimum to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// This feature is a combination of those before it.
+    Collinear(usize),
+    /// A combination of the features tells every 1 from every 0: the likelihood has no maximum.
+    Separated,
+}
+
+/// Gradient and Hessian of the loss without its penalty.
+struct Derivatives<const N: usize> {
+    gradient: SVector<f64, N>,
+    hessian: SMatrix<f64, N, N>,
+}
+
+impl<const N: usize> Logistic<'_, N> {
+    /// Finds the optimum, from any start.
+    pub(super) fn fit(&self, start: SVector<f64, N>) -> Result<SVector<f64, N>, Trouble> {
+        const STEPS: usize = 60;
+        if let Some(feature) = self.collinear() {
+            return Err(Trouble::Collinear(feature));
+        }
+        let mut at = start;
+        let mut here = self.derivatives(&at);
+        for _ in 0..STEPS {
+            let full = self.step(&at, &here).ok_or(Trouble::Separated)?;
+            let slope = self.slope(&here, &at, &full, 0.0);
+            // A step that ends where the loss rises as steeply as it fell has gone too far.
+            let mut share = 1.0;
+            loop {
+                let to = at + full * share;
+                let there = self.derivatives(&to);
+                let too_far = self.slope(&there, &at, &full, share) > -0.5 * slope;
+                here = there;
+                if !too_far || share * full.amax() < TINY {
+                    at = to;
+                    break;
+                }
+                share *= 0.5;
+            }
+            // Newton squares what is left: after a step of 1e-8, nothing that f64 could tell.
+            if full.amax() < TINY * (1.0 + at.amax()) {
+                return Ok(at);
+            }
+        }
+        Err(Trouble::Separated)
+    }
+
+    /// The inverse of the information at an optimum.
+    pub(super) fn inverse_information(&self, at: &SVector<f64, N>) -> Option<SMatrix<f64, N, N>> {
+        Some(self.derivatives(at).hessian.cholesky()?.inverse())
+    }
+
+    /// What one row pulls the coefficients by: `w·(y − σ(x·β))·x`.
+    pub(super) fn score(&self, at: &SVector<f64, N>, row: usize) -> SVector<f64, N> {
+        let features = SVector::from(self.features[row]);
+        features * (self.weights[row] * (self.labels[row] - sigmoid(features.dot(at))))
+    }
+
+    fn derivatives(&self, at: &SVector<f64, N>) -> Derivatives<N> {
+        let (mut gradient, mut hessian) = ([0.0; N], [[0.0; N]; N]);
+        for ((features, label), weight) in self.features.iter().zip(self.labels).zip(self.weights) {
+            if *weight == 0.0 {
+                continue;
+            }
+            let dot: f64 = features.iter().zip(at.iter()).map(|(x, b)| x * b).sum();
+            let likely = sigmoid(dot);
+            let (pull, bend) = (weight * (likely - label), weight * likely * (1.0 - likely));
+            for a in 0..N {
+                gradient[a] += pull * features[a];
+                for b in 0..=a {
+                    hessian[a][b] += bend * features[a] * features[b];
+                }
+            }
+        }
+        // A feature that is not used neither pulls nor bends with another.
+        let hessian = SMatrix::from_fn(|a, b| match (self.used[a] && self.used[b], a == b) {
+            (true, _) => hessian[a.max(b)][a.min(b)],
+            (false, alone) => f64::from(u8::from(alone)),
+        });
+        let gradient = SVector::from_fn(|a, _| if self.used[a] { gradient[a] } else { 0.0 });
+        Derivatives { gradient, hessian }
+    }
+
+    /// The step to the lowest point of the quadratic model plus the penalty; `None` where the model
+    /// has none.
+    fn step(&self, at: &SVector<f64, N>, here: &Derivatives<N>) -> Option<SVector<f64, N>> {
+        const SWEEPS: usize = 10_000;
+        let Derivatives { gradient, hessian } = here;
+        if self.penalty == 0.0 {
+            return Some(hessian.cholesky()?.solve(&-gradient));
+        }
+        let mut step = SVector::<f64, N>::zeros();
+        for _ in 0..SWEEPS {
+            let mut moved: f64 = 0.0;
+            for a in 0..N {
+                let bend = hessian[(a, a)];
+                if bend <= 0.0 {
+                    continue;
+                }
+                let others = hessian.row(a).transpose().dot(&step) - bend * step[a];
+                let free = at[a] - (gradient[a] + others) / bend;
+                let shrunk = free.signum() * (free.abs() - self.penalty / bend).max(0.0);
+                moved = moved.max((shrunk - at[a] - step[a]).abs());
+                step[a] = shrunk - at[a];
+            }
+            if moved < 1e-15 * (1.0 + at.amax()) {
+                break;
+            }
+        }
+        Some(step)
+    }
+
+    /// How fast loss and penalty change along a step, at a share of it.
+    fn slope(
+        &self,
+        there: &Derivatives<N>,
+        start: &SVector<f64, N>,
+        step: &SVector<f64, N>,
+        share: f64,
+    ) -> f64 {
+        let penalty = (0..N).map(|a| {
+            let side = match start[a] + share * step[a] {
+                // A coefficient that has come to 0, or is about to leave it.
+                0.0 if share > 0.0 => start[a],
+                0.0 => step[a],
+                elsewhere => elsewhere,
+            };
+            if side == 0.0 { 0.0 } else { side.signum() * step[a] }
+        });
+        there.gradient.dot(step) + self.penalty * penalty.sum::<f64>()
+    }
+
+    /// The first feature that the ones before it say everything about.
+    fn collinear(&self) -> Option<usize> {
+        let mut left = SMatrix::<f64, N, N>::zeros();
+        for (features, weight) in self.features.iter().zip(self.weights) {
+            let features = SVector::from(*features);
+            left += features * features.transpose() * *weight;
+        }
+        let whole = left.diagonal();
+        for a in (0..N).filter(|a| self.used[*a]) {
+            if left[(a, a)] <= 1e-12 * whole[a] {
+                return Some(a);
+            }
+            let (column, pivot) = (left.column(a).into_owned(), left[(a, a)]);
+            left -= column * column.transpose() / pivot;
+        }
+        None
+    }
+}
+
+/// A step that is as good as none, in units of log-odds per unit of a feature.
+const TINY: f64 = 1e-8;

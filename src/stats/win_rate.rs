@@ -1,0 +1,173 @@
+//! Win rates from verdicts: ties count half, and what could not be read counts as nothing.
+
+use super::bootstrap::Clusters;
+use super::{Error, Interval};
+
+/// The verdicts of a model's games against a baseline, each of one cluster: a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Games {
+    preferences: Vec<Option<f64>>,
+    weights: Vec<f64>,
+    clusters: Clusters,
+}
+
+/// What games came to, counted by weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tally {
+    /// Games with a preference above ½.
+    pub wins: f64,
+    /// Games with a preference below ½.
+    pub losses: f64,
+    /// Games with a preference of ½.
+    pub ties: f64,
+    /// Games whose verdict could not be read.
+    pub unreadable: f64,
+    /// The sum of preferences over games that could be read.
+    pub preferred: f64,
+}
+
+impl Games {
+    /// Takes a preference in `[0, 1]` for each game, 1 where the model wins, ½ for a tie and `None`
+    /// where the verdict could not be read.
+    ///
+    /// # Errors
+    /// Where there is no game, the lists differ in length, or a preference is outside its range.
+    pub fn new(preferences: Vec<Option<f64>>, clusters: Clusters) -> Result<Self, Error> {
+        let weights = vec![1.0; preferences.len()];
+        Self::weighted(preferences, weights, clusters)
+    }
+
+    /// The same, each game counted by a weight of at least 0.
+    ///
+    /// # Errors
+    /// As [`Games::new`], and for a weight that is none.
+    pub fn weighted(
+        preferences: Vec<Option<f64>>,
+        weights: Vec<f64>,
+        clusters: Clusters,
+    ) -> Result<Self, Error> {
+        Error::check_lengths(preferences.len(), clusters.of_row().len())?;
+        Error::check_lengths(preferences.len(), weights.len())?;
+        Error::check_weights(&weights)?;
+        Error::check_preferences(preferences.iter().copied())?;
+        Ok(Self { preferences, weights, clusters })
+    }
+
+    /// Rounds each preference to a win, a loss or a tie.
+    #[must_use]
+    pub fn discrete(&self) -> Self {
+        let round = |preference: f64| match preference {
+            tie if tie == 0.5 => 0.5,
+            other => f64::from(u8::from(other > 0.5)),
+        };
+        let preferences = self.preferences.iter().map(|p| p.map(round)).collect();
+        Self { preferences, ..self.clone() }
+    }
+
+    /// The same games seen from the baseline.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let preferences = self.preferences.iter().map(|p| p.map(|p| 1.0 - p)).collect();
+        Self { preferences, ..self.clone() }
+    }
+
+    /// Which games belong together.
+    #[must_use]
+    pub const fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// Counts the games.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally_of(&self.clusters.once())
+    }
+
+    /// Counts the games, each as often as its cluster counts.
+    #[must_use]
+    pub fn tally_of(&self, counts: &[f64]) -> Tally {
+        let mut tally =
+            Tally { wins: 0.0, losses: 0.0, ties: 0.0, unreadable: 0.0, preferred: 0.0 };
+        for (row, preference) in self.preferences.iter().enumerate() {
+            let weight = counts[self.clusters.of_row()[row]] * self.weights[row];
+            let Some(preference) = preference else {
+                tally.unreadable += weight;
+                continue;
+            };
+            tally.preferred += weight * preference;
+            match *preference {
+                p if p > 0.5 => tally.wins += weight,
+                p if p < 0.5 => tally.losses += weight,
+                _ => tally.ties += weight,
+            }
+        }
+        tally
+    }
+
+    /// The standard error of the win rate over clusters: how far the clusters' sums lie from what the
+    /// rate says of them (the linearised ratio, with C/(C − 1); Cochran 1977, section 9A.4). With one
+    /// game a cluster this is the textbook's s/√n. `None` below two clusters.
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        let residuals = self.residuals()?;
+        let clusters = residuals.len() as f64;
+        let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
+        (clusters >= 2.0).then(|| (squares * clusters / (clusters - 1.0)).sqrt())
+    }
+
+    /// What each cluster with a readable game moves the win rate by, to first order.
+    pub(super) fn residuals(&self) -> Option<Vec<f64>> {
+        let tally = self.tally();
+        let rate = tally.rate()?;
+        let mut residuals = vec![(0.0, false); self.clusters.count()];
+        for (row, preference) in self.preferences.iter().enumerate() {
+            let Some(preference) = preference.filter(|_| self.weights[row] > 0.0) else { continue };
+            let (sum, any) = &mut residuals[self.clusters.of_row()[row]];
+            *sum += self.weights[row] * (preference - rate) / tally.readable();
+            *any = true;
+        }
+        Some(residuals.into_iter().filter_map(|(sum, any)| any.then_some(sum)).collect())
+    }
+}
+
+impl Tally {
+    /// Games that could be read.
+    #[must_use]
+    pub fn readable(&self) -> f64 {
+        self.wins + self.losses + self.ties
+    }
+
+    /// The win rate, ties half; `None` where no game could be read.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        (self.readable() > 0.0).then(|| self.preferred / self.readable())
+    }
+
+    /// The win rate if every game that could not be read had been lost, and if it had been won.
+    #[must_use]
+    pub fn bounds(&self) -> Option<Interval> {
+        let all = self.readable() + self.unreadable;
+        (all > 0.0).then(|| Interval {
+            low: self.preferred / all,
+            high: (self.preferred + self.unreadable) / all,
+        })
+    }
+}
+
+/// How likely the answer shown first wins, from the log-probabilities of the verdicts for the first
+/// and for the second: `P = e^first / (e^first + e^second)`. A verdict that was not among the
+/// likeliest tokens has a log-probability of −∞.
+///
+/// # Errors
+/// Where one is NaN or above 0, or both are −∞.
+pub fn preference_from_logprobs(first: f64, second: f64) -> Result<f64, Error> {
+    let wrong = |found: f64| found.is_nan() || found > 0.0;
+    match (wrong(first), wrong(second)) {
+        (true, _) => Err(Error::Logprob { found: first }),
+        (_, true) => Err(Error::Logprob { found: second }),
+        _ if first == f64::NEG_INFINITY && second == f64::NEG_INFINITY => {
+            Err(Error::Logprob { found: first })
+        }
+        _ => Ok(super::interval::sigmoid(first - second)),
+    }
+}
