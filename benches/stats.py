@@ -12,9 +12,9 @@ length_control: a win rate at equal lengths (a logistic regression of the prefer
 the standardised difference and a constant) and its 95 % interval from resampled clusters.
 
 tournaments: Bradley-Terry strengths with a ridge in each tournament. scikit-learn and stats.rs
-maximise the same thing. The weights and a prior of choix meet only where the prior is another one,
-so its strengths differ; its `opt_pairwise`, which has the ridge, takes no weights and is ten times
-slower.
+maximise the same thing. choix takes weights only in `ilsr_pairwise_dense`, whose regularisation is no
+ridge, so its strengths differ; its `opt_pairwise` has the ridge, takes no weights and is nearly ten
+times slower.
 
 scikit-learn is asked twice: for one fit after another, with liblinear, its fastest solver there, and
 for all at once, as one sparse fit whose blocks share no coefficient, with newton-cg, its fastest

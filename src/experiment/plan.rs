@@ -14,7 +14,7 @@ use super::toml_file::{self as file, Draws, File};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
     self, ActorPairs, AdamW, Dpo, DpoLoss, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
-    Prompts, Read, Respond, Sampling, Settings, Subject, Template, TemplateError, Train,
+    Prompts, Read, Respond, Rule, Sampling, Settings, Template, TemplateError, Train,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -214,7 +214,7 @@ impl Loop<'_> {
         add(name("respond")?, Box::new(self.respond(t)?), vec![prompts.clone(), self.model(t)?]);
         let inputs = vec![prompts.clone(), responses.clone(), self.model(t)?];
         add(name("judge")?, Box::new(self.judge(t)?), inputs);
-        add(name("read")?, Box::new(Read::new(Subject::Judgements)), vec![judgements.clone()]);
+        add(name("read")?, Box::new(self.read()), vec![judgements.clone()]);
         let mut scored = vec![prompts, responses, judgements, readings];
         let meta_judge = self.meta_judge(t)?;
         let trains_judge = meta_judge.is_some();
@@ -224,8 +224,7 @@ impl Loop<'_> {
             add(name("meta_judge")?, Box::new(meta_judge), inputs);
             let compared = table("meta_judge", "meta_judgements")?;
             let read = self.name("read", t, ".meta")?;
-            let subject = Box::new(Read::new(Subject::MetaJudgements));
-            add(read.clone(), subject, vec![compared.clone()]);
+            add(read.clone(), Box::new(Read::winners()), vec![compared.clone()]);
             let inputs = vec![compared, Input::table(read, "readings")];
             add(name("rate")?, Box::new(self.rate(t)?), inputs);
             scored.push(table("rate", "ratings")?);
@@ -317,6 +316,14 @@ impl Loop<'_> {
                 top_p.as_ref(),
                 max_tokens.as_ref(),
             )?,
+        })
+    }
+
+    fn read(&self) -> Read {
+        let marker = self.file.root.judge.marker.unwrap_or_default();
+        Read::scores(match marker {
+            file::Marker::Score => Rule::Score,
+            file::Marker::Rating => Rule::Rating,
         })
     }
 

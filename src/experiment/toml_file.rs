@@ -78,10 +78,22 @@ pub(super) struct Draws {
 #[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
     pub(super) template: Option<Spanned<PathBuf>>,
+    pub(super) marker: Option<Marker>,
     pub(super) samples: Each<Count>,
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
     pub(super) max_tokens: Each<Count>,
+}
+
+/// What a judge writes before its verdict.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Marker {
+    /// `Score: n`, 0 to 5.
+    #[default]
+    Score,
+    /// `[[n]]`, 1 to 10.
+    Rating,
 }
 
 /// `[meta_judge]`: how the meta-judge draws. Without the table, Self-Rewarding.

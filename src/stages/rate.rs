@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{groups, zip_rows};
 use crate::records::Rating;
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::stats::Bouts;
+use crate::stats::{Bouts, BradleyTerry, Strengths, fit_each};
 
 /// Rates judgements.
 #[derive(Debug, Clone, Serialize)]
@@ -73,30 +73,63 @@ impl Stage for Rate {
             |m: &Compared, w: &Winner| w.meta_judgement_id.as_ref() == Some(&m.meta_judgement_id);
         let compared = io.rows::<Compared>("meta_judgements")?;
         let compared = zip_rows("readings", compared, io.rows::<Winner>("readings")?, belongs);
-        let tournaments = groups(compared, |(row, _)| row.response_id.clone());
-        io.write(tournaments.flat_map(|tournament| match tournament {
-            Ok((_, rows)) => self.rate(&rows, omega).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+        let mut tournaments = groups(compared, |(row, _)| row.response_id.clone());
+        let at_once = std::iter::from_fn(|| {
+            let some: Result<Vec<_>, _> = tournaments.by_ref().take(Self::AT_ONCE).collect();
+            some.map(|some| (!some.is_empty()).then_some(some)).transpose()
+        });
+        io.write(at_once.flat_map(|some| {
+            let some = some.map(|some| some.into_iter().map(|(_, rows)| Tournament::of(rows, omega)));
+            match some.and_then(|some| self.rate(some.collect(), omega)) {
+                Ok(ratings) => ratings.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
         }))
     }
 }
 
 impl Rate {
-    fn rate(&self, rows: &[(Compared, Winner)], omega: Omega) -> Vec<Rating> {
-        let mut players: Vec<&str> = Vec::new();
-        for (row, _) in rows {
+    /// Tournaments that are fitted together, so that all threads have some.
+    const AT_ONCE: usize = 512;
+
+    fn rate(&self, tournaments: Vec<Tournament>, omega: Omega) -> Result<Vec<Rating>, StageError> {
+        let bouts: Vec<Bouts> = tournaments.iter().map(|t| t.bouts.clone()).collect();
+        let model = BradleyTerry { prior: self.prior, order_effect: false };
+        // ω sums to 1 over the two bouts of a pair; two bouts are what was observed.
+        let fitted = fit_each(&bouts, model, 2.0)?;
+        let rated = tournaments.into_iter().zip(fitted);
+        let ratings = rated.flat_map(|(tournament, (strengths, errors))| {
+            tournament.ratings(&strengths, errors.as_deref(), omega)
+        });
+        Ok(ratings.collect())
+    }
+}
+
+/// The judgements of one response, and who won against whom.
+struct Tournament {
+    prompt_id: String,
+    response_id: String,
+    players: Vec<String>,
+    bouts: Bouts,
+    /// Bouts of each player that somebody won.
+    decided: Vec<i32>,
+}
+
+impl Tournament {
+    fn of(rows: Vec<(Compared, Winner)>, omega: Omega) -> Self {
+        let mut players: Vec<String> = Vec::new();
+        for (row, _) in &rows {
             for id in [&row.first_judgement_id, &row.second_judgement_id] {
-                if !players.contains(&id.as_str()) {
-                    players.push(id);
+                if !players.contains(id) {
+                    players.push(id.clone());
                 }
             }
         }
-        let place = |id: &str| players.iter().position(|player| *player == id).unwrap_or_default();
+        let place = |id: &String| players.iter().position(|player| player == id).unwrap_or_default();
         let mut bouts = Bouts::new(players.len());
         let mut decided = vec![0; players.len()];
-        for (row, winner) in rows {
-            let [first, second] =
-                [&row.first_judgement_id, &row.second_judgement_id].map(|id| place(id));
+        for (row, winner) in &rows {
+            let [first, second] = [&row.first_judgement_id, &row.second_judgement_id].map(place);
             match winner.value {
                 Some(value) if value > 0.0 => bouts.add(first, second, omega.first),
                 Some(value) if value < 0.0 => bouts.add(second, first, omega.second),
@@ -105,22 +138,28 @@ impl Rate {
             decided[first] += 1;
             decided[second] += 1;
         }
-        let strengths = bouts.fit(self.prior);
-        // ω sums to 1 over the two bouts of a pair; two bouts are what was observed.
-        let errors = bouts.standard_errors(&strengths, self.prior, 2.0);
-        let (prompt_id, response_id) = (&rows[0].0.prompt_id, &rows[0].0.response_id);
-        let rating = |player: usize| Rating {
-            prompt_id: prompt_id.clone(),
-            response_id: response_id.clone(),
-            judgement_id: players[player].to_owned(),
-            strength: strengths[player],
-            standard_error: errors.as_ref().map(|errors| errors[player]),
-            bouts: decided[player],
-            wins: bouts.wins_of(player),
+        let (prompt_id, response_id) = (rows[0].0.prompt_id.clone(), rows[0].0.response_id.clone());
+        Self { prompt_id, response_id, players, bouts, decided }
+    }
+
+    fn ratings(
+        &self,
+        strengths: &Strengths,
+        errors: Option<&[f64]>,
+        omega: Omega,
+    ) -> Vec<Rating> {
+        let rating = |(player, id): (usize, &String)| Rating {
+            prompt_id: self.prompt_id.clone(),
+            response_id: self.response_id.clone(),
+            judgement_id: id.clone(),
+            strength: strengths.of_player[player],
+            standard_error: errors.map(|errors| errors[player]),
+            bouts: self.decided[player],
+            wins: self.bouts.wins_of(player),
             omega_first: omega.first,
             omega_second: omega.second,
         };
-        (0..players.len()).map(rating).collect()
+        self.players.iter().enumerate().map(rating).collect()
     }
 }
 
@@ -139,6 +178,10 @@ mod tests {
         (compared, Winner { meta_judgement_id: None, value: Some(value) })
     }
 
+    fn rate<const N: usize>(rows: [(Compared, Winner); N], omega: Omega) -> Vec<Rating> {
+        Rate { prior: 0.01 }.rate(vec![Tournament::of(rows.into(), omega)], omega).unwrap()
+    }
+
     #[test]
     fn a_win_from_the_weaker_position_counts_more() {
         assert_eq!(Omega::of(30, 10), Omega { first: 0.25, second: 0.75 });
@@ -148,7 +191,7 @@ mod tests {
     #[test]
     fn a_judge_that_always_takes_the_first_tells_nothing_apart() {
         let rows = [row("a", "b", 1.0), row("b", "a", 1.0)];
-        let ratings = Rate { prior: 0.01 }.rate(&rows, Omega::of(2, 0));
+        let ratings = rate(rows, Omega::of(2, 0));
         assert_eq!(ratings.iter().map(|r| r.strength).collect::<Vec<_>>(), [0.0, 0.0]);
         assert_eq!(ratings[0].bouts, 2, "both were decided, and both weigh nothing");
         assert_eq!(ratings[0].standard_error, None);
@@ -158,7 +201,7 @@ mod tests {
     fn who_wins_in_both_orders_is_stronger() {
         let rows =
             [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
-        let ratings = Rate { prior: 0.01 }.rate(&rows, Omega::of(3, 1));
+        let ratings = rate(rows, Omega::of(3, 1));
         let strength = |id: &str| ratings.iter().find(|r| r.judgement_id == id).unwrap().strength;
         assert!(strength("a") > strength("b"));
         assert!((ratings[0].wins - (0.25 + 0.75 + 0.25)).abs() < 1e-12);

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rubric::{SCORE_RULE, Verdict, WINNER_RULE, score, winner};
+use super::rubric::{Rule, Verdict};
 use crate::records::{FinishReason, Reading};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+enum Subject {
     /// Scores of judgements.
     Judgements,
     /// Winners of meta-judgements.
@@ -20,21 +20,23 @@ pub enum Subject {
 #[derive(Debug, Clone, Serialize)]
 pub struct Read {
     subject: Subject,
-    rule: &'static str,
+    rule: Rule,
 }
 
 impl Read {
     /// 1: the first. A change of what is read from a text is a new rule, not a new version.
     const VERSION: u32 = 1;
 
-    /// Reads with the present rule for the subject.
+    /// Reads the scores of judgements.
     #[must_use]
-    pub const fn new(subject: Subject) -> Self {
-        let rule = match subject {
-            Subject::Judgements => SCORE_RULE,
-            Subject::MetaJudgements => WINNER_RULE,
-        };
-        Self { subject, rule }
+    pub const fn scores(rule: Rule) -> Self {
+        Self { subject: Subject::Judgements, rule }
+    }
+
+    /// Reads the winners of meta-judgements.
+    #[must_use]
+    pub const fn winners() -> Self {
+        Self { subject: Subject::MetaJudgements, rule: Rule::Winner }
     }
 }
 
@@ -64,7 +66,7 @@ impl Stage for Read {
                 let rows = io.rows::<Judged>("judgements")?;
                 io.write(rows.map(|row| {
                     let Judged { judgement_id, text, finish_reason } = row?;
-                    let verdict = score(&text, finish_reason);
+                    let verdict = rule.read(&text, finish_reason);
                     Ok(reading(Some(judgement_id), None, verdict, rule))
                 }))
             }
@@ -72,7 +74,7 @@ impl Stage for Read {
                 let rows = io.rows::<Compared>("meta_judgements")?;
                 io.write(rows.map(|row| {
                     let Compared { meta_judgement_id, text, finish_reason } = row?;
-                    let verdict = winner(&text, finish_reason);
+                    let verdict = rule.read(&text, finish_reason);
                     Ok(reading(None, Some(meta_judgement_id), verdict, rule))
                 }))
             }
@@ -84,7 +86,7 @@ fn reading(
     judgement_id: Option<String>,
     meta_judgement_id: Option<String>,
     Verdict { value, status }: Verdict,
-    rule: &str,
+    rule: Rule,
 ) -> Reading {
-    Reading { judgement_id, meta_judgement_id, value, status, rule: rule.to_owned() }
+    Reading { judgement_id, meta_judgement_id, value, status, rule: rule.name().to_owned() }
 }

@@ -116,9 +116,11 @@ impl Serialize for Template {
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Verdict {
-    pub(super) value: Option<f64>,
-    pub(super) status: Status,
+pub struct Verdict {
+    /// The score or the winner; `None` unless the status is ok.
+    pub value: Option<f64>,
+    /// Whether there is one.
+    pub status: Status,
 }
 
 impl Verdict {
@@ -131,11 +133,47 @@ impl Verdict {
     }
 }
 
-/// The name of the rule that [`score`] follows. 1: the first.
-pub(super) const SCORE_RULE: &str = "score-1";
+/// How a verdict is read out of a text. The rule's name and version stand in the key, and beside
+/// every reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The last `Score: n`, 0 to 5.
+    Score,
+    /// The first `[[n]]`, or else `[n]`, 1 to 10, as MT-Bench asks for.
+    Rating,
+    /// The last `Winner: Judgement A` or `B`.
+    Winner,
+}
 
-/// The name of the rule that [`winner`] follows. 1: the first.
-pub(super) const WINNER_RULE: &str = "winner-1";
+impl Rule {
+    /// Returns its name, with its version. All are at 1: the first.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Score => "score-1",
+            Self::Rating => "rating-1",
+            Self::Winner => "winner-1",
+        }
+    }
+
+    /// Reads a text that ended so.
+    #[must_use]
+    pub fn read(self, text: &str, finish: FinishReason) -> Verdict {
+        match self {
+            // What the token limit cut is not the judge's last word, even where a number stands in it.
+            _ if finish == FinishReason::Length => Verdict::without(Status::Truncated),
+            Self::Score => score(text),
+            Self::Rating => rating(text),
+            Self::Winner => winner(text),
+        }
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
 
 /// Marks that models put around a marker and what it marks: emphasis, quotes, brackets.
 const MARKUP: &[char] = &['*', '_', '"', '\'', '`', '(', ')', '[', ']', ' ', '\t'];
@@ -168,14 +206,10 @@ fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<(&'t str, bool)> {
 
 /// Reads the last `Score: n` of a judgement; n may have decimals and lies in 0 to 5.
 ///
-/// A judgement that the token limit cut is not read, even where a number stands in it: it is not
-/// the judge's last word. A last marker that names no number, or more than one (a range, a change
+/// A last marker that names no number, or more than one (a range, a change
 /// of mind), is ambiguous, whatever stood before it; a sum counts where its total ends the line.
 /// A number out of anything but 5 is off the scale.
-pub(super) fn score(text: &str, finish: FinishReason) -> Verdict {
-    if finish == FinishReason::Length {
-        return Verdict::without(Status::Truncated);
-    }
+fn score(text: &str) -> Verdict {
     let Some((line, on_its_line)) = after_last(&SCORE, text) else {
         return Verdict::without(Status::Missing);
     };
@@ -199,14 +233,28 @@ pub(super) fn score(text: &str, finish: FinishReason) -> Verdict {
     }
 }
 
+/// A rating in two brackets, and in one.
+#[expect(clippy::unwrap_used, reason = "the patterns are constants")]
+static RATINGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
+    [r"\[\[(\d+(?:\.\d*)?)\]\]", r"\[(\d+(?:\.\d*)?)\]"].map(|p| Regex::new(p).unwrap())
+});
+
+/// Reads the first `[[n]]` of a grading, or the first `[n]` where there is none (Zheng et al. 2023,
+/// FastChat's `get_model_answer`); n may have decimals and lies in 1 to 10.
+fn rating(text: &str) -> Verdict {
+    let found = RATINGS.iter().find_map(|pattern| pattern.captures(text));
+    match found.map(|found| found[1].trim_end_matches('.').parse::<f64>()) {
+        Some(Ok(value)) if (1.0..=10.0).contains(&value) => Verdict::ok(value),
+        Some(_) => Verdict::without(Status::OffScale),
+        None => Verdict::without(Status::Missing),
+    }
+}
+
 /// Reads the last `Winner: Judgement A` or `B` (either spelling, brackets or not): 1 where the one
 /// shown first wins, −1 where the second does, 0 for a tie.
 ///
 /// A bare letter counts only where it stands alone: the A of "a close call" names no one.
-pub(super) fn winner(text: &str, finish: FinishReason) -> Verdict {
-    if finish == FinishReason::Length {
-        return Verdict::without(Status::Truncated);
-    }
+fn winner(text: &str) -> Verdict {
     let Some((line, _)) = after_last(&WINNER, text) else {
         return Verdict::without(Status::Missing);
     };
@@ -265,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_last_score_counts_decimals_and_all() {
-        let read = |text: &str| score(text, FinishReason::Stop);
+        let read = |text: &str| Rule::Score.read(text, FinishReason::Stop);
         assert_eq!(read("Score: 2. No: Score: 4"), Verdict::ok(4.0));
         assert_eq!(read("**Score:** **3.5**/5"), Verdict::ok(3.5));
         assert_eq!(read("score:[5]"), Verdict::ok(5.0));
@@ -303,13 +351,22 @@ mod tests {
             assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
         }
         assert_eq!(read(""), Verdict::without(Status::Missing));
-        let cut = score("Score: 4 because", FinishReason::Length);
+        let cut = Rule::Score.read("Score: 4 because", FinishReason::Length);
         assert_eq!(cut, Verdict::without(Status::Truncated), "not the judge's last word");
     }
 
     #[test]
+    fn the_first_rating_counts_two_brackets_before_one() {
+        let read = |text: &str| Rule::Rating.read(text, FinishReason::Stop);
+        assert_eq!(read("See [3]. Rating: [[8.5]], not [[2]]"), Verdict::ok(8.5));
+        assert_eq!(read("Rating: [7]"), Verdict::ok(7.0));
+        assert_eq!(read("Rating: [[11]]"), Verdict::without(Status::OffScale));
+        assert_eq!(read("Rating: 7"), Verdict::without(Status::Missing));
+    }
+
+    #[test]
     fn the_winner_is_read_in_either_spelling() {
-        let read = |text: &str| winner(text, FinishReason::Stop);
+        let read = |text: &str| Rule::Winner.read(text, FinishReason::Stop);
         assert_eq!(read("Winner: Judgement A"), Verdict::ok(1.0));
         assert_eq!(read("winner: [[Judgment B]]."), Verdict::ok(-1.0));
         assert_eq!(read("**Winner:** A"), Verdict::ok(1.0));
@@ -362,8 +419,8 @@ mod tests {
             second in "(Judgement [XY]|[XY]|it|)",
         ) {
             let text = format!("Winner: {first}{link}{second}");
-            let as_is = winner(&text.replace('X', "A").replace('Y', "B"), FinishReason::Stop);
-            let swapped = winner(&text.replace('X', "B").replace('Y', "A"), FinishReason::Stop);
+            let as_is = winner(&text.replace('X', "A").replace('Y', "B"));
+            let swapped = winner(&text.replace('X', "B").replace('Y', "A"));
             prop_assert_eq!(as_is.status, swapped.status, "{}", text);
             prop_assert_eq!(as_is.value, swapped.value.map(|value| -value), "{}", text);
         }
@@ -371,7 +428,7 @@ mod tests {
         #[test]
         fn reading_never_panics_and_never_leaves_the_scale(text in "\\PC{0,80}", tail in "[ -~]{0,20}") {
             let text = format!("{text}Score: {tail}\nWinner: {tail}");
-            for verdict in [score(&text, FinishReason::Stop), winner(&text, FinishReason::Stop)] {
+            for verdict in [score(&text), winner(&text)] {
                 prop_assert_eq!(verdict.value.is_some(), verdict.status == Status::Ok);
                 prop_assert!(verdict.value.is_none_or(|value| (-1.0..=5.0).contains(&value)));
             }

@@ -34,6 +34,19 @@ impl Clusters {
         Self { of_row, count }
     }
 
+    /// Puts the rows of two lists together, with one numbering: a label is the same cluster in both.
+    pub fn together<L: Ord>(
+        first: impl IntoIterator<Item = L>,
+        second: impl IntoIterator<Item = L>,
+    ) -> [Self; 2] {
+        let mut labels: Vec<L> = first.into_iter().collect();
+        let rows = labels.len();
+        labels.extend(second);
+        let Self { mut of_row, count } = Self::of(labels);
+        let rest = of_row.split_off(rows);
+        [Self { of_row, count }, Self { of_row: rest, count }]
+    }
+
     /// Takes each row for a cluster of its own.
     #[must_use]
     pub fn rows(rows: usize) -> Self {
@@ -235,5 +248,90 @@ impl Resampled {
         let below = at.floor() as usize;
         let (low, high) = (self.replicates[below], self.replicates[(below + 1).min(last)]);
         Some(low + (at - at.floor()) * (high - low))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    fn mean(values: &[f64], counts: &[f64]) -> f64 {
+        let sum: f64 = counts.iter().zip(values).map(|(count, value)| count * value).sum();
+        sum / counts.iter().sum::<f64>()
+    }
+
+    #[test]
+    fn intervals_are_those_of_scipy_on_the_same_resamples() {
+        #[derive(Deserialize)]
+        struct Case {
+            values: Vec<f64>,
+            indices: Vec<Vec<usize>>,
+            level: f64,
+            mean: f64,
+            standard_error: f64,
+            percentile: [f64; 2],
+            bca: [f64; 2],
+        }
+        let all = include_str!("../../tests/data/statistics.json");
+        let all: serde_json::Value = serde_json::from_str(all).unwrap();
+        for case in serde_json::from_value::<Vec<Case>>(all["bca"].clone()).unwrap() {
+            let n = case.values.len();
+            let once = vec![1.0; n];
+            let replicate = |indices: &Vec<usize>| {
+                let mut counts = vec![0.0; n];
+                indices.iter().for_each(|index| counts[*index] += 1.0);
+                mean(&case.values, &counts)
+            };
+            let mut replicates: Vec<f64> = case.indices.iter().map(replicate).collect();
+            replicates.sort_by(f64::total_cmp);
+            let without = (0..n).map(|left_out| {
+                let mut counts = once.clone();
+                counts[left_out] = 0.0;
+                mean(&case.values, &counts)
+            });
+            let resampled = Resampled {
+                value: mean(&case.values, &once),
+                replicates,
+                lost: 0,
+                without: without.collect(),
+                clusters: n,
+            };
+            let close = |found: f64, expected: f64| {
+                assert!((found - expected).abs() < 1e-9, "{found} for {expected}");
+            };
+            close(resampled.value, case.mean);
+            close(resampled.standard_error(), case.standard_error);
+            let percentile = resampled.percentile(case.level).unwrap();
+            close(percentile.low, case.percentile[0]);
+            close(percentile.high, case.percentile[1]);
+            let bca = resampled.bca(case.level).unwrap();
+            close(bca.low, case.bca[0]);
+            close(bca.high, case.bca[1]);
+        }
+    }
+
+    #[test]
+    fn a_resample_depends_on_the_seed_and_its_number_alone() {
+        let values: Vec<f64> = (0..40).map(|i| f64::from(i * i % 17)).collect();
+        let clusters = Clusters::rows(values.len());
+        let drawn = |resamples, seed| {
+            let bootstrap = Bootstrap { resamples, seed, level: 0.95 };
+            bootstrap.draw(&clusters, |counts| vec![mean(&values, counts)]).remove(0).replicates
+        };
+        let (few, many) = (drawn(50, 1), drawn(200, 1));
+        assert!(few.iter().all(|replicate| many.contains(replicate)));
+        assert_ne!(few, drawn(50, 2));
+        let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(one.install(|| drawn(200, 1)), many);
+    }
+
+    #[test]
+    fn labels_are_clusters_in_the_order_of_their_names() {
+        let clusters = Clusters::of(["b", "a", "b", "c"]);
+        assert_eq!((clusters.of_row(), clusters.count()), (&[1, 0, 1, 2][..], 3));
+        let [first, second] = Clusters::together(["c", "a"], ["b", "c"]);
+        assert_eq!((first.of_row(), second.of_row()), (&[2, 0][..], &[1, 2][..]));
+        assert_eq!((first.count(), second.count()), (3, 3));
     }
 }

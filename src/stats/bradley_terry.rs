@@ -1,23 +1,74 @@
-//! Bradley–Terry strengths of a small tournament, by weighted maximum likelihood.
+//! Bradley–Terry strengths of a tournament, by weighted maximum likelihood.
 //!
-//! Meta-Rewarding (section 2.2) maximises `Σ B_mn · log σ(ε_m − ε_n)` over strengths ε. That is
-//! shift-invariant, and runs away where a player never loses, so a ridge prior `λ/2 · Σ ε²` is
-//! added: it pins the mean to 0 and keeps the optimum finite (Agresti, Categorical Data Analysis,
-//! section 11.6, for the model; the prior is a Gaussian of variance 1/λ).
+//! Player m beats n with probability `σ(ε_m − ε_n)`; shown first, with `σ(ε_m − ε_n + η)` where an order
+//! effect is asked for. Meta-Rewarding (section 2.2) maximises `Σ B_mn · log σ(ε_m − ε_n)`. That is
+//! shift-invariant, so the mean is pinned to 0, and it runs away where a group of players never loses to
+//! the others: without a prior that is an error, and a ridge prior `λ/2 · Σ ε²` keeps it finite
+//! (Agresti, Categorical Data Analysis, section 11.6; the prior is a Gaussian of variance 1/λ).
 
 use nalgebra::{DMatrix, DVector};
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::DiGraph;
+use rayon::prelude::*;
 
-/// A battle matrix: weighted wins of each player over each other.
-#[derive(Debug, Clone)]
+use super::Error;
+use super::interval::sigmoid;
+
+/// A battle matrix: weighted wins of each player over each other, by where the winner was shown.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Bouts {
-    wins: DMatrix<f64>,
+    wins: [DMatrix<f64>; 3],
+}
+
+/// Where the winner of a bout was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// There was no order, or it is not known.
+    Unknown,
+    /// First.
+    First,
+    /// Second.
+    Second,
+}
+
+/// What is fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct BradleyTerry {
+    /// λ, the precision of the Gaussian prior on strengths; 0 is none.
+    pub prior: f64,
+    /// Whether being shown first may help.
+    pub order_effect: bool,
+}
+
+/// Fitted strengths.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strengths {
+    /// ε of each player, in natural-log units with mean 0.
+    pub of_player: Vec<f64>,
+    /// η, by how much being shown first helps, in natural-log units; 0 where it was not asked for.
+    pub order_effect: f64,
+}
+
+impl Strengths {
+    /// How likely one player beats another, with no order.
+    #[must_use]
+    pub fn win_probability(&self, player: usize, other: usize) -> f64 {
+        sigmoid(self.of_player[player] - self.of_player[other])
+    }
+
+    /// A player's rating on the scale of chess, where another has 1,000.
+    #[must_use]
+    pub fn elo(&self, player: usize, anchor: usize) -> f64 {
+        let decades = (self.of_player[player] - self.of_player[anchor]) / std::f64::consts::LN_10;
+        1000.0 + 400.0 * decades
+    }
 }
 
 impl Bouts {
     /// A tournament of `players` who have not met.
     #[must_use]
     pub fn new(players: usize) -> Self {
-        Self { wins: DMatrix::zeros(players, players) }
+        Self { wins: std::array::from_fn(|_| DMatrix::zeros(players, players)) }
     }
 
     /// Adds a win of weight `weight` (at least 0) of player `winner` over player `loser`.
@@ -25,7 +76,15 @@ impl Bouts {
     /// # Panics
     /// For a player that is not in the tournament.
     pub fn add(&mut self, winner: usize, loser: usize, weight: f64) {
-        self.wins[(winner, loser)] += weight;
+        self.add_shown(winner, loser, weight, Place::Unknown);
+    }
+
+    /// Adds a win, and says where the winner was shown.
+    ///
+    /// # Panics
+    /// For a player that is not in the tournament.
+    pub fn add_shown(&mut self, winner: usize, loser: usize, weight: f64, place: Place) {
+        self.wins[place as usize][(winner, loser)] += weight;
     }
 
     /// Returns the weighted wins of a player.
@@ -34,53 +93,88 @@ impl Bouts {
     /// For a player that is not in the tournament.
     #[must_use]
     pub fn wins_of(&self, player: usize) -> f64 {
-        self.wins.row(player).sum()
+        self.wins.iter().map(|wins| wins.row(player).sum()).sum()
     }
 
-    /// Fits strengths, in natural-log units with mean 0, under a ridge prior of `prior` (above 0).
+    fn players(&self) -> usize {
+        self.wins[0].nrows()
+    }
+
+    /// Fits strengths.
     ///
-    /// The penalised log-likelihood is strictly concave, so the optimum is one and Newton with
-    /// halved steps reaches it from zero.
-    #[must_use]
-    pub fn fit(&self, prior: f64) -> Vec<f64> {
+    /// With a prior the penalised log-likelihood is strictly concave, so the optimum is one, and
+    /// Newton with halved steps reaches it from zero.
+    ///
+    /// # Errors
+    /// [`Error::Unconnected`] without a prior, where some players never lose to the others, and
+    /// [`Error::Separated`] where who was shown first decides every bout.
+    pub fn fit(&self, model: BradleyTerry) -> Result<Strengths, Error> {
         const STEPS: usize = 100;
-        let players = self.wins.nrows();
-        let mut strengths = DVector::zeros(players);
+        let players = self.players();
+        if model.prior == 0.0 {
+            self.check_connected()?;
+        }
+        let mut at = DVector::zeros(players + usize::from(model.order_effect));
+        let mut moved = f64::INFINITY;
         for _ in 0..STEPS {
-            let (gradient, information) = self.derivatives(&strengths, prior);
-            let Some(factor) = information.cholesky() else { break };
+            let (gradient, information) = self.derivatives(&at, model, 1.0);
+            let factor = information.cholesky().ok_or(Error::Separated)?;
             let mut step = factor.solve(&gradient);
             // Next to the optimum the objective is flat, and rounding must not halve good steps.
-            let start = self.objective(&strengths, prior);
+            let start = self.objective(&at, model);
             let start = start - 1e-12 * start.abs().max(1.0);
-            while self.objective(&(&strengths + &step), prior) < start && step.amax() > 1e-12 {
+            while self.objective(&(&at + &step), model) < start && step.amax() > 1e-12 {
                 step *= 0.5;
             }
-            strengths += &step;
-            if step.amax() < 1e-12 {
+            at += &step;
+            moved = step.amax();
+            if moved < 1e-12 {
                 break;
             }
         }
-        let mean = if players == 0 { 0.0 } else { strengths.mean() };
-        strengths.add_scalar_mut(-mean);
-        strengths.iter().copied().collect()
+        // Strengths have an optimum, by now as near as rounding lets; an order effect need not.
+        if moved < 1e-6 { Ok(self.strengths(at)) } else { Err(Error::Separated) }
     }
 
-    fn objective(&self, strengths: &DVector<f64>, prior: f64) -> f64 {
-        let mut sum = -0.5 * prior * strengths.norm_squared();
-        for (m, n, wins) in self.entries() {
-            sum -= wins * (strengths[n] - strengths[m]).exp().ln_1p();
+    fn strengths(&self, at: DVector<f64>) -> Strengths {
+        let players = self.players();
+        let mut of_player = at.rows(0, players).into_owned();
+        let mean = if players == 0 { 0.0 } else { of_player.mean() };
+        of_player.add_scalar_mut(-mean);
+        let order_effect = at.get(players).copied().unwrap_or(0.0);
+        Strengths { of_player: of_player.iter().copied().collect(), order_effect }
+    }
+
+    fn objective(&self, at: &DVector<f64>, model: BradleyTerry) -> f64 {
+        let strengths = at.rows(0, self.players());
+        let mut sum = -0.5 * model.prior * strengths.norm_squared();
+        for bout in self.bouts(at) {
+            sum -= bout.weight * (-bout.lead).exp().ln_1p();
         }
         sum
     }
 
-    /// Gradient and negative Hessian of the penalised log-likelihood.
-    fn derivatives(&self, strengths: &DVector<f64>, prior: f64) -> (DVector<f64>, DMatrix<f64>) {
-        let players = self.wins.nrows();
-        let mut gradient = strengths * -prior;
-        let mut information = DMatrix::identity(players, players) * prior;
-        for (m, n, wins) in self.entries() {
-            let loses = 1.0 / (1.0 + (strengths[m] - strengths[n]).exp());
+    /// Gradient and negative Hessian of the penalised log-likelihood, wins counted `scale` times.
+    fn derivatives(
+        &self,
+        at: &DVector<f64>,
+        model: BradleyTerry,
+        scale: f64,
+    ) -> (DVector<f64>, DMatrix<f64>) {
+        let (players, terms) = (self.players(), at.len());
+        let mut gradient = at * -model.prior;
+        let mut information = DMatrix::identity(terms, terms) * model.prior;
+        if model.order_effect {
+            (gradient[players], information[(players, players)]) = (0.0, 0.0);
+        }
+        if model.prior == 0.0 {
+            // No bout informs the mean; pinned so, it stays where it is, at 0.
+            let pin = 1.0 / players as f64;
+            information.view_mut((0, 0), (players, players)).add_scalar_mut(pin);
+        }
+        for Bout { winner, loser, side, weight, lead } in self.bouts(at) {
+            let (m, n, wins) = (winner, loser, weight * scale);
+            let loses = 1.0 / (1.0 + lead.exp());
             gradient[m] += wins * loses;
             gradient[n] -= wins * loses;
             let weight = wins * loses * (1.0 - loses);
@@ -88,52 +182,151 @@ impl Bouts {
             information[(n, n)] += weight;
             information[(m, n)] -= weight;
             information[(n, m)] -= weight;
+            if model.order_effect {
+                gradient[players] += side * wins * loses;
+                information[(players, players)] += side * side * weight;
+                for (player, sign) in [(m, 1.0), (n, -1.0)] {
+                    information[(player, players)] += sign * side * weight;
+                    information[(players, player)] += sign * side * weight;
+                }
+            }
         }
         (gradient, information)
     }
 
-    fn entries(&self) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
-        let players = self.wins.nrows();
-        (0..players)
-            .flat_map(move |m| (0..players).map(move |n| (m, n, self.wins[(m, n)])))
-            .filter(|(m, n, wins)| m != n && *wins > 0.0)
+    fn bouts<'a>(&'a self, at: &'a DVector<f64>) -> impl Iterator<Item = Bout> + 'a {
+        let players = self.players();
+        let effect = at.get(players).copied().unwrap_or(0.0);
+        let sides = self.wins.iter().zip([0.0, 1.0, -1.0]);
+        sides.flat_map(move |(wins, side)| {
+            let pairs = (0..players).flat_map(move |m| (0..players).map(move |n| (m, n)));
+            pairs.filter(move |(m, n)| m != n && wins[(*m, *n)] > 0.0).map(move |(m, n)| {
+                let lead = at[m] - at[n] + side * effect;
+                Bout { winner: m, loser: n, side, weight: wins[(m, n)], lead }
+            })
+        })
+    }
+
+    /// Without a prior, every player has to be beaten, at some remove, by every other (Ford 1957).
+    fn check_connected(&self) -> Result<(), Error> {
+        let players = self.players();
+        let mut beats = DiGraph::<(), ()>::new();
+        let nodes: Vec<_> = (0..players).map(|_| beats.add_node(())).collect();
+        for bout in self.bouts(&DVector::zeros(players)) {
+            beats.update_edge(nodes[bout.winner], nodes[bout.loser], ());
+        }
+        let groups = tarjan_scc(&beats);
+        // The groups come in the order of an arrow's end before its start: the last one is beaten by
+        // no other.
+        match groups.last() {
+            None => Err(Error::NoRows),
+            Some(_) if players == 1 => Err(Error::OnePlayer),
+            Some(_) if groups.len() == 1 => Ok(()),
+            Some(unbeaten) => {
+                let mut unbeaten: Vec<usize> = unbeaten.iter().map(|node| node.index()).collect();
+                unbeaten.sort_unstable();
+                Err(Error::Unconnected { unbeaten, players })
+            }
+        }
     }
 
     /// Approximate standard errors of fitted strengths, from the observed information; `None`
     /// without any bout.
     ///
     /// Wins count `scale` times: weights that sum to 1 over two bouts are scaled to the two bouts
-    /// they stand for. The prior makes the information invertible; the mean, which no bout
-    /// informs, is projected out.
+    /// they stand for. The prior, or the pinned mean, makes the information invertible; the mean,
+    /// which no bout informs, is projected out.
     #[must_use]
-    pub fn standard_errors(&self, strengths: &[f64], prior: f64, scale: f64) -> Option<Vec<f64>> {
-        self.entries().next()?;
-        let players = self.wins.nrows();
-        let scaled = Self { wins: &self.wins * scale };
-        let (_, information) = scaled.derivatives(&DVector::from_column_slice(strengths), prior);
+    pub fn standard_errors(
+        &self,
+        fitted: &Strengths,
+        model: BradleyTerry,
+        scale: f64,
+    ) -> Option<Vec<f64>> {
+        let covariance = self.covariance(fitted, model, scale)?;
+        Some(covariance.diagonal().iter().map(|variance| variance.max(0.0).sqrt()).collect())
+    }
+
+    /// The standard errors of how far each player lies above one of them.
+    #[must_use]
+    pub fn standard_errors_from(
+        &self,
+        anchor: usize,
+        fitted: &Strengths,
+        model: BradleyTerry,
+    ) -> Option<Vec<f64>> {
+        let c = self.covariance(fitted, model, 1.0)?;
+        let variance = |i| c[(i, i)] + c[(anchor, anchor)] - 2.0 * c[(i, anchor)];
+        Some((0..self.players()).map(|player| variance(player).max(0.0).sqrt()).collect())
+    }
+
+    fn covariance(
+        &self,
+        fitted: &Strengths,
+        model: BradleyTerry,
+        scale: f64,
+    ) -> Option<DMatrix<f64>> {
+        let players = self.players();
+        let mut at = DVector::from_column_slice(&fitted.of_player);
+        if model.order_effect {
+            at = at.push(fitted.order_effect);
+        }
+        self.bouts(&at).next()?;
+        let (_, information) = self.derivatives(&at, model, scale);
         let covariance = information.cholesky()?.inverse();
-        #[expect(clippy::cast_precision_loss, reason = "a tournament has few players")]
+        let covariance = covariance.view((0, 0), (players, players));
         let share = 1.0 / players as f64;
         let centre = DMatrix::identity(players, players) - DMatrix::repeat(players, players, share);
-        let projected = &centre * covariance * &centre;
-        Some(projected.diagonal().iter().map(|variance| variance.max(0.0).sqrt()).collect())
+        Some(&centre * covariance * &centre)
     }
+}
+
+/// Wins of one player over another in one order, and how far the winner leads in log-odds.
+struct Bout {
+    winner: usize,
+    loser: usize,
+    /// 1 where the winner was shown first, −1 second, 0 unknown.
+    side: f64,
+    weight: f64,
+    lead: f64,
+}
+
+/// Fits many tournaments at once, on all threads, each with its standard errors at `scale`. The
+/// answers do not depend on the number of threads.
+///
+/// # Errors
+/// The first tournament's that has one; see [`Bouts::fit`].
+pub fn fit_each(
+    tournaments: &[Bouts],
+    model: BradleyTerry,
+    scale: f64,
+) -> Result<Vec<(Strengths, Option<Vec<f64>>)>, Error> {
+    let fit = |bouts: &Bouts| {
+        let fitted = bouts.fit(model)?;
+        let errors = bouts.standard_errors(&fitted, model, scale);
+        Ok((fitted, errors))
+    };
+    tournaments.par_iter().map(fit).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn ridge(prior: f64) -> BradleyTerry {
+        BradleyTerry { prior, order_effect: false }
+    }
+
     #[test]
     fn two_players_agree_with_the_closed_form() {
         let mut bouts = Bouts::new(2);
         bouts.add(0, 1, 3.0);
         bouts.add(1, 0, 1.0);
-        let fit = bouts.fit(1e-9);
-        let gap = fit[0] - fit[1];
+        let fit = bouts.fit(ridge(1e-9)).unwrap();
+        let gap = fit.of_player[0] - fit.of_player[1];
         assert!((gap - 3.0_f64.ln()).abs() < 1e-8, "log odds of 3 to 1, found {gap}");
         // The gap's variance is 1 / (n p q) = 1 / (4 · 3/4 · 1/4); each strength is half the gap.
-        let errors = bouts.standard_errors(&fit, 1e-9, 1.0).unwrap();
+        let errors = bouts.standard_errors(&fit, ridge(1e-9), 1.0).unwrap();
         let expected = 0.5 * (1.0_f64 / (4.0 * 0.75 * 0.25)).sqrt();
         assert!((errors[0] - expected).abs() < 1e-6, "{errors:?} and {expected}");
     }
@@ -144,7 +337,7 @@ mod tests {
         bouts.add(0, 1, 1.0);
         bouts.add(0, 2, 1.0);
         bouts.add(1, 2, 1.0);
-        let strengths = bouts.fit(0.01);
+        let strengths = bouts.fit(ridge(0.01)).unwrap().of_player;
         assert!(strengths[0] > strengths[1] && strengths[1] > strengths[2], "{strengths:?}");
         assert!(strengths.iter().all(|strength| strength.is_finite()));
         assert!(strengths.iter().sum::<f64>().abs() < 1e-12);
@@ -153,9 +346,10 @@ mod tests {
     #[test]
     fn without_bouts_all_are_equal_and_nothing_is_known() {
         let nobody_met = Bouts::new(4);
-        assert_eq!(nobody_met.fit(0.01), [0.0; 4]);
-        assert_eq!(nobody_met.standard_errors(&[0.0; 4], 0.01, 1.0), None);
-        assert!(Bouts::new(0).fit(0.01).is_empty());
+        let fit = nobody_met.fit(ridge(0.01)).unwrap();
+        assert_eq!(fit.of_player, [0.0; 4]);
+        assert_eq!(nobody_met.standard_errors(&fit, ridge(0.01), 1.0), None);
+        assert!(Bouts::new(0).fit(ridge(0.01)).unwrap().of_player.is_empty());
     }
 
     #[test]
@@ -167,9 +361,9 @@ mod tests {
             here.add(winner, loser, weight);
             there.add(order[winner], order[loser], weight);
         }
-        let (here, there) = (here.fit(0.01), there.fit(0.01));
+        let (here, there) = (here.fit(ridge(0.01)).unwrap(), there.fit(ridge(0.01)).unwrap());
         for player in 0..4 {
-            assert!((here[player] - there[order[player]]).abs() < 1e-10);
+            assert!((here.of_player[player] - there.of_player[order[player]]).abs() < 1e-10);
         }
     }
 }

@@ -176,3 +176,109 @@ impl<const N: usize> Logistic<'_, N> {
 
 /// A step that is as good as none, in units of log-odds per unit of a feature.
 const TINY: f64 = 1e-8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Case {
+        x: Vec<Vec<f64>>,
+        y: Vec<f64>,
+        weight: Vec<f64>,
+        #[serde(default)]
+        cluster: Vec<usize>,
+        #[serde(rename = "C")]
+        inverse_penalty: Option<f64>,
+        coefficients: Vec<f64>,
+        #[serde(default)]
+        cluster_covariance: Vec<Vec<f64>>,
+    }
+
+    fn cases(section: &str) -> Vec<Case> {
+        let all = include_str!("../../tests/data/statistics.json");
+        let all: serde_json::Value = serde_json::from_str(all).unwrap();
+        serde_json::from_value(all[section].clone()).unwrap()
+    }
+
+    fn compare<const N: usize>(case: &Case) {
+        let features: Vec<[f64; N]> =
+            case.x.iter().map(|row| row.clone().try_into().unwrap()).collect();
+        let logistic = Logistic {
+            features: &features,
+            labels: &case.y,
+            weights: &case.weight,
+            used: [true; N],
+            penalty: case.inverse_penalty.map_or(0.0, f64::recip),
+        };
+        let fitted = logistic.fit(SVector::zeros()).unwrap();
+        for (found, expected) in fitted.iter().zip(&case.coefficients) {
+            assert!((found - expected).abs() < 1e-10, "{fitted} for {:?}", case.coefficients);
+            assert!(*expected != 0.0 || *found == 0.0, "what should be 0 is exactly 0: {found}");
+        }
+        let clusters = case.cluster.iter().max().map_or(0, |most| most + 1);
+        let mut pulls = vec![SVector::<f64, N>::zeros(); clusters];
+        for (row, cluster) in case.cluster.iter().enumerate() {
+            pulls[*cluster] += logistic.score(&fitted, row);
+        }
+        let meat: SMatrix<f64, N, N> = pulls.iter().map(|pull| pull * pull.transpose()).sum();
+        let bread = logistic.inverse_information(&fitted).unwrap();
+        let clusters = clusters as f64;
+        let covariance = bread * meat * bread * (clusters / (clusters - 1.0));
+        for (a, row) in case.cluster_covariance.iter().enumerate() {
+            for (b, expected) in row.iter().enumerate() {
+                assert!((covariance[(a, b)] - expected).abs() < 1e-9, "{covariance}");
+            }
+        }
+    }
+
+    #[test]
+    fn optima_and_covariances_are_those_of_independent_solvers() {
+        for case in cases("logistic").iter().chain(&cases("logistic_l1")) {
+            match case.coefficients.len() {
+                2 => compare::<2>(case),
+                3 => compare::<3>(case),
+                4 => compare::<4>(case),
+                other => panic!("no case has {other} features"),
+            }
+        }
+    }
+
+    fn trouble<const N: usize>(features: &[[f64; N]], labels: &[f64]) -> Trouble {
+        let weights = vec![1.0; labels.len()];
+        let logistic =
+            Logistic { features, labels, weights: &weights, used: [true; N], penalty: 0.0 };
+        logistic.fit(SVector::zeros()).unwrap_err()
+    }
+
+    #[test]
+    fn what_has_no_optimum_is_told() {
+        assert_eq!(trouble(&[[1.0], [1.0]], &[1.0, 1.0]), Trouble::Separated);
+        let line = [[1.0, -2.0], [1.0, -1.0], [1.0, 1.0], [1.0, 2.0]];
+        assert_eq!(trouble(&line, &[0.0, 0.0, 1.0, 1.0]), Trouble::Separated);
+        // One row on the border leaves a direction in which the likelihood never falls.
+        let border = [[1.0, -2.0], [1.0, 0.0], [1.0, 0.0], [1.0, 2.0]];
+        assert_eq!(trouble(&border, &[0.0, 0.0, 1.0, 1.0]), Trouble::Separated);
+        let twice = [[1.0, 0.5, 1.0], [1.0, -0.5, -1.0], [1.0, 0.1, 0.2]];
+        assert_eq!(trouble(&twice, &[0.2, 0.7, 0.4]), Trouble::Collinear(2));
+    }
+
+    #[test]
+    fn a_bad_start_ends_in_the_same_optimum() {
+        let features = [[1.0, -2.0], [1.0, -1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 9.0]];
+        let (labels, weights) = ([0.0, 1.0, 0.4, 1.0, 0.3], [1.0, 2.0, 1.0, 0.5, 1.0]);
+        for penalty in [0.0, 0.3] {
+            let logistic = Logistic {
+                features: &features,
+                labels: &labels,
+                weights: &weights,
+                used: [true; 2],
+                penalty,
+            };
+            let near = logistic.fit(SVector::zeros()).unwrap();
+            let far = logistic.fit(SVector::from([6.0, -3.0])).unwrap();
+            assert!((near - far).amax() < 1e-9, "{near} and {far}");
+        }
+    }
+}

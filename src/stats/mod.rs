@@ -6,18 +6,28 @@
 )]
 
 mod agreement;
+mod arena;
 mod bootstrap;
 mod bradley_terry;
 mod interval;
+mod judge;
 mod length_control;
 mod logistic;
+mod paired;
+mod rank;
+mod variance;
 mod win_rate;
 
-pub use agreement::{Agreement, kendall, spearman};
+pub use agreement::{Agreement, Ratings};
+pub use arena::{Arena, Battle};
 pub use bootstrap::{Bootstrap, Clusters, Resampled};
-pub use bradley_terry::Bouts;
+pub use bradley_terry::{Bouts, BradleyTerry, Place, Strengths, fit_each};
 pub use interval::{Interval, wilson};
+pub use judge::{Draws, Orders, Slope, Values, Verdict};
 pub use length_control::{Gamed, LengthControl, LengthModel};
+pub use paired::{Paired, Signs, holm, minimum_detectable};
+pub use rank::Ranks;
+pub use variance::{Draw, PARTS, Part, Split};
 pub use win_rate::{Games, Tally, preference_from_logprobs};
 
 /// Numbers that nothing can be said about.
@@ -65,6 +75,38 @@ pub enum Error {
         row: usize,
         /// What it is.
         found: f64,
+    },
+    /// There is nobody to compare with.
+    #[error("there is one player only; a comparison needs two")]
+    OnePlayer,
+    /// Too little to say anything of.
+    #[error("found {found} {what}; expected at least {needed}")]
+    TooFew {
+        /// How many there are.
+        found: usize,
+        /// How many it takes.
+        needed: usize,
+        /// Of what.
+        what: &'static str,
+    },
+    /// Two sides that are compared prompt by prompt share none.
+    #[error("on no prompt both sides have a verdict that could be read")]
+    NothingInCommon,
+    /// Nobody has this name.
+    #[error("nobody is called `{name}`; there are {}", known.join(", "))]
+    UnknownPlayer {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// Some players never lost to the others, so that no finite strengths explain the bouts best.
+    #[error("{} of {players} players never lost to any of the others: no finite strengths are the likeliest", unbeaten.len())]
+    Unconnected {
+        /// Who, from 0.
+        unbeaten: Vec<usize>,
+        /// How many there are.
+        players: usize,
     },
     /// Wins can be told from losses without exception, so that no coefficient is large enough.
     #[error("every win can be told from every loss: the likelihood has no maximum")]

@@ -104,6 +104,12 @@ impl Games {
         tally
     }
 
+    /// The games that could be read: cluster, preference and weight.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (usize, f64, f64)> + '_ {
+        let rows = self.preferences.iter().zip(self.clusters.of_row()).zip(&self.weights);
+        rows.filter_map(|((preference, cluster), weight)| Some((*cluster, (*preference)?, *weight)))
+    }
+
     /// The standard error of the win rate over clusters: how far the clusters' sums lie from what the
     /// rate says of them (the linearised ratio, with C/(C − 1); Cochran 1977, section 9A.4). With one
     /// game a cluster this is the textbook's s/√n. `None` below two clusters.
@@ -120,11 +126,9 @@ impl Games {
         let tally = self.tally();
         let rate = tally.rate()?;
         let mut residuals = vec![(0.0, false); self.clusters.count()];
-        for (row, preference) in self.preferences.iter().enumerate() {
-            let Some(preference) = preference.filter(|_| self.weights[row] > 0.0) else { continue };
-            let (sum, any) = &mut residuals[self.clusters.of_row()[row]];
-            *sum += self.weights[row] * (preference - rate) / tally.readable();
-            *any = true;
+        for (cluster, preference, weight) in self.readable().filter(|(_, _, weight)| *weight > 0.0) {
+            residuals[cluster].0 += weight * (preference - rate) / tally.readable();
+            residuals[cluster].1 = true;
         }
         Some(residuals.into_iter().filter_map(|(sum, any)| any.then_some(sum)).collect())
     }

@@ -3,6 +3,7 @@
 
 mod alpaca_eval;
 mod architecture;
+mod arena_hard;
 mod cache;
 mod data;
 mod experiment;
@@ -15,6 +16,7 @@ mod numbers;
 mod prompts;
 mod queries;
 mod readme;
+mod references;
 mod resume;
 mod schemas;
 mod scripted;

@@ -1,0 +1,230 @@
+//! How a judge behaves: which side it favours, whether it says the same again, what its scores follow.
+
+use std::collections::BTreeMap;
+
+use super::Error;
+use super::bootstrap::Clusters;
+use super::rank::Moments;
+
+/// Numbers, each of one cluster, whose mean is asked for: scores, or 1 and 0 for what is so and what
+/// is not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    values: Vec<f64>,
+    weights: Vec<f64>,
+    clusters: Clusters,
+}
+
+impl Values {
+    /// Takes numbers, each counted by a weight of at least 0.
+    ///
+    /// # Errors
+    /// Where there is none, the lists differ in length, or one is no number.
+    pub fn new(values: Vec<f64>, weights: Vec<f64>, clusters: Clusters) -> Result<Self, Error> {
+        Error::check_lengths(values.len(), clusters.of_row().len())?;
+        Error::check_lengths(values.len(), weights.len())?;
+        Error::check_finite(&values)?;
+        Error::check_weights(&weights)?;
+        Ok(Self { values, weights, clusters })
+    }
+
+    /// Which numbers belong together.
+    #[must_use]
+    pub const fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// The mean, each number as often as its cluster counts; `None` where nothing counts.
+    #[must_use]
+    pub fn mean(&self, counts: &[f64]) -> Option<f64> {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for ((value, weight), cluster) in
+            self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
+        {
+            sum += counts[*cluster] * weight * value;
+            total += counts[*cluster] * weight;
+        }
+        (total > 0.0).then(|| sum / total)
+    }
+}
+
+/// How one number follows another: a score the length of what is scored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slope {
+    x: Vec<f64>,
+    y: Vec<f64>,
+    clusters: Clusters,
+}
+
+impl Slope {
+    /// Takes pairs of numbers.
+    ///
+    /// # Errors
+    /// Where there is none, the lists differ in length, or one is no number.
+    pub fn new(x: Vec<f64>, y: Vec<f64>, clusters: Clusters) -> Result<Self, Error> {
+        Error::check_lengths(x.len(), y.len())?;
+        Error::check_lengths(x.len(), clusters.of_row().len())?;
+        Error::check_finite(&x)?;
+        Error::check_finite(&y)?;
+        Ok(Self { x, y, clusters })
+    }
+
+    /// How much y rises when x rises by 1, by least squares; `None` where x does not vary.
+    #[must_use]
+    pub fn per_unit(&self, counts: &[f64]) -> Option<f64> {
+        let weights: Vec<f64> =
+            self.clusters.of_row().iter().map(|cluster| counts[*cluster]).collect();
+        Moments::of(&self.x, &self.y, &weights).slope()
+    }
+}
+
+/// Verdicts on the same comparisons in both orders.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Orders {
+    comparisons: Vec<Comparison>,
+    clusters: Clusters,
+}
+
+/// How often one comparison was lost, tied and won by the model, where it was shown first and second.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Comparison {
+    cluster: usize,
+    verdicts: [[f64; 3]; 2],
+}
+
+/// One verdict of a [`Comparison`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// What names the comparison: the same in both orders.
+    pub comparison: String,
+    /// Whether the model's answer was the one shown first.
+    pub model_first: bool,
+    /// How far the model is preferred, in `[0, 1]`; `None` where that could not be read.
+    pub preference: Option<f64>,
+}
+
+impl Orders {
+    /// Takes verdicts in any number and order.
+    ///
+    /// # Errors
+    /// Where there is none, or a preference is outside its range.
+    pub fn new(verdicts: &[Verdict], clusters: Clusters) -> Result<Self, Error> {
+        Error::check_lengths(verdicts.len(), clusters.of_row().len())?;
+        Error::check_preferences(verdicts.iter().map(|verdict| verdict.preference))?;
+        let mut comparisons = BTreeMap::<(usize, &str), Comparison>::new();
+        for (verdict, cluster) in verdicts.iter().zip(clusters.of_row()) {
+            let Some(preference) = verdict.preference else { continue };
+            let comparison = comparisons.entry((*cluster, &verdict.comparison)).or_default();
+            let outcome = usize::from(preference >= 0.5) + usize::from(preference > 0.5);
+            comparison.cluster = *cluster;
+            comparison.verdicts[usize::from(!verdict.model_first)][outcome] += 1.0;
+        }
+        Ok(Self { comparisons: comparisons.into_values().collect(), clusters })
+    }
+
+    /// Which verdicts belong together.
+    #[must_use]
+    pub const fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// How likely a verdict changes when the order does, over comparisons with both orders: the share
+    /// that disagree, a tie and a win among them. `None` without any.
+    #[must_use]
+    pub fn disagree(&self, counts: &[f64]) -> Option<f64> {
+        let (mut disagree, mut total) = (0.0, 0.0);
+        for Comparison { cluster, verdicts: [first, second] } in &self.comparisons {
+            let draws = first.iter().sum::<f64>() * second.iter().sum::<f64>();
+            if draws > 0.0 {
+                let same: f64 = first.iter().zip(second).map(|(a, b)| a * b).sum();
+                disagree += counts[*cluster] * (1.0 - same / draws);
+                total += counts[*cluster];
+            }
+        }
+        (total > 0.0).then(|| disagree / total)
+    }
+
+    /// How often the answer shown first wins, over verdicts that are no tie; ½ for a judge that does
+    /// not care, where each comparison comes in both orders. `None` without any.
+    #[must_use]
+    pub fn first_wins(&self, counts: &[f64]) -> Option<f64> {
+        let (mut first_wins, mut total) = (0.0, 0.0);
+        for Comparison { cluster, verdicts: [first, second] } in &self.comparisons {
+            first_wins += counts[*cluster] * (first[2] + second[0]);
+            total += counts[*cluster] * (first[0] + first[2] + second[0] + second[2]);
+        }
+        (total > 0.0).then(|| first_wins / total)
+    }
+}
+
+/// Scores of the same things, drawn more than once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draws {
+    things: Vec<Vec<f64>>,
+    of_thing: Vec<usize>,
+    clusters: Clusters,
+}
+
+impl Draws {
+    /// Takes scores, each of a thing by its label, each thing in one cluster.
+    ///
+    /// # Errors
+    /// Where there is none, or one is no number.
+    pub fn new<L: Ord>(
+        scores: &[f64],
+        things: impl IntoIterator<Item = L>,
+        clusters: Clusters,
+    ) -> Result<Self, Error> {
+        let labels = Clusters::of(things);
+        Error::check_lengths(scores.len(), clusters.of_row().len())?;
+        Error::check_lengths(scores.len(), labels.of_row().len())?;
+        Error::check_finite(scores)?;
+        let (mut things, mut of_thing) =
+            (vec![Vec::new(); labels.count()], vec![0; labels.count()]);
+        for ((score, thing), cluster) in scores.iter().zip(labels.of_row()).zip(clusters.of_row()) {
+            things[*thing].push(*score);
+            of_thing[*thing] = *cluster;
+        }
+        Ok(Self { things, of_thing, clusters })
+    }
+
+    /// Which scores belong together.
+    #[must_use]
+    pub const fn clusters(&self) -> &Clusters {
+        &self.clusters
+    }
+
+    /// How likely two draws give one thing the same score, over things drawn at least twice, each
+    /// counted once. `None` without any.
+    #[must_use]
+    pub fn consistency(&self, counts: &[f64]) -> Option<f64> {
+        self.mean_over_things(counts, |scores, n| {
+            let mut sorted = scores.to_vec();
+            sorted.sort_by(f64::total_cmp);
+            let runs = sorted.chunk_by(|a, b| a == b).map(|run| run.len() as f64);
+            runs.map(|run| run * (run - 1.0)).sum::<f64>() / (n * (n - 1.0))
+        })
+    }
+
+    /// How far draws of one thing lie apart: the root of the mean variance within things. `None` where
+    /// nothing was drawn twice.
+    #[must_use]
+    pub fn spread(&self, counts: &[f64]) -> Option<f64> {
+        let variance = self.mean_over_things(counts, |scores, n| {
+            let mean = scores.iter().sum::<f64>() / n;
+            scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0)
+        });
+        variance.map(f64::sqrt)
+    }
+
+    fn mean_over_things(&self, counts: &[f64], of: impl Fn(&[f64], f64) -> f64) -> Option<f64> {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (scores, cluster) in self.things.iter().zip(&self.of_thing) {
+            if scores.len() > 1 && counts[*cluster] > 0.0 {
+                sum += counts[*cluster] * of(scores, scores.len() as f64);
+                total += counts[*cluster];
+            }
+        }
+        (total > 0.0).then(|| sum / total)
+    }
+}
