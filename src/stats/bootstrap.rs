@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::interval::{Interval, normal_cdf, normal_quantile, t_quantile};
+use super::interval::{Interval, Method, normal_cdf, normal_quantile, wilson};
 
 /// Which rows belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,33 +205,36 @@ impl Resampled {
     /// `None` where it does not exist.
     #[must_use]
     pub fn bca(&self, level: f64) -> Option<Interval> {
-        self.bca_at(normal_quantile(f64::midpoint(1.0, level)))
-    }
-
-    /// The same with the small-sample expansion of Hesterberg (2015, section 3.3), by which the
-    /// interval of a mean is as wide as Student's and not as the normal one.
-    #[must_use]
-    pub fn expanded(&self, level: f64) -> Option<Interval> {
-        let n = self.clusters as f64;
-        let student = t_quantile(f64::midpoint(1.0, level), n - 1.0);
-        self.bca_at((n / (n - 1.0)).sqrt() * student)
-    }
-
-    fn bca_at(&self, quantile: f64) -> Option<Interval> {
-        let bias = normal_quantile(self.share_above(self.value));
-        let (bias, speed) = (-bias, self.acceleration());
+        let quantile = normal_quantile(f64::midpoint(1.0, level));
+        let bias = -normal_quantile(self.share_above(self.value));
+        if !bias.is_finite() {
+            return None;
+        }
+        let speed = self.acceleration();
         let share = |z: f64| {
             let moved = bias + z;
             normal_cdf(bias + moved / (1.0 - speed * moved))
         };
-        let ends = Interval {
+        Some(Interval {
             low: self.quantile(share(-quantile))?,
             high: self.quantile(share(quantile))?,
-        };
-        bias.is_finite().then_some(ends)
+        })
     }
 
-    /// A sixth of the skewness of the leave-one-out numbers.
+    /// The interval of a share by one of the bootstrap's methods; Wilson's over clusters where the
+    /// resamples are degenerate, which the method that is returned says.
+    #[must_use]
+    pub fn share_interval(&self, method: Method, level: f64) -> (Interval, Method) {
+        let found = match method {
+            _ if self.is_degenerate() => None,
+            Method::Percentile => self.percentile(level),
+            _ => self.bca(level),
+        };
+        let instead = || (wilson(self.value, self.clusters as f64, level), Method::WilsonInstead);
+        found.map_or_else(instead, |interval| (interval, method))
+    }
+
+    /// A sixth of the skewness of the leave-one-out numbers; 0 where one of them does not exist.
     fn acceleration(&self) -> f64 {
         let n = self.without.len() as f64;
         let mean = self.without.iter().sum::<f64>() / n;

@@ -32,6 +32,37 @@ impl Interval {
     }
 }
 
+/// How an interval was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Wilson's, over as many independent games as the spread over clusters is worth.
+    Wilson,
+    /// Wilson's, over clusters, because nothing varies from cluster to cluster, or too many resamples
+    /// have no number.
+    WilsonInstead,
+    /// Student's t over clusters, on the scale of log-odds.
+    Logit,
+    /// Student's t over clusters.
+    Student,
+    /// Percentiles of the bootstrap over clusters.
+    Percentile,
+    /// The bias-corrected and accelerated bootstrap over clusters.
+    Bca,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Wilson => "wilson",
+            Self::WilsonInstead => "wilson, the resamples being degenerate",
+            Self::Logit => "logit-t",
+            Self::Student => "t",
+            Self::Percentile => "bootstrap-percentile",
+            Self::Bca => "bootstrap-bca",
+        })
+    }
+}
+
 /// The standard normal distribution function.
 pub(super) fn normal_cdf(z: f64) -> f64 {
     Normal::standard().cdf(z)
@@ -62,13 +93,42 @@ pub fn wilson(share: f64, n: f64, level: f64) -> Interval {
     score_interval(share, n, normal_quantile(f64::midpoint(1.0, level)))
 }
 
-/// Wilson's interval with another quantile than the normal one.
-pub(super) fn score_interval(share: f64, n: f64, quantile: f64) -> Interval {
+fn score_interval(share: f64, n: f64, quantile: f64) -> Interval {
     let square = quantile * quantile;
     let centre = (share + square / (2.0 * n)) / (1.0 + square / n);
     let spread = share * (1.0 - share) / n + square / (4.0 * n * n);
     let half = quantile / (1.0 + square / n) * spread.sqrt();
     Interval { low: (centre - half).clamp(0.0, share), high: (centre + half).clamp(share, 1.0) }
+}
+
+/// The interval of a share whose standard error over clusters is known: Wilson's, with the number of
+/// independent games that would have that error, and Student's quantile (Korn & Graubard 1998 do so
+/// for Clopper and Pearson's). Where nothing varies, each cluster counts as one game.
+pub(super) fn share_interval(
+    share: f64,
+    standard_error: Option<f64>,
+    clusters: f64,
+    level: f64,
+) -> (Interval, Method) {
+    let spread = share * (1.0 - share);
+    match standard_error {
+        Some(error) if error > 0.0 && spread > 0.0 => {
+            let quantile = t_quantile(f64::midpoint(1.0, level), clusters - 1.0);
+            (score_interval(share, spread / (error * error), quantile), Method::Wilson)
+        }
+        _ => (wilson(share, clusters, level), Method::WilsonInstead),
+    }
+}
+
+/// `value ± t·SE`, with C − 1 degrees of freedom.
+pub(super) fn student_interval(
+    value: f64,
+    standard_error: f64,
+    clusters: f64,
+    level: f64,
+) -> Interval {
+    let half = t_quantile(f64::midpoint(1.0, level), clusters - 1.0) * standard_error;
+    Interval { low: value - half, high: value + half }
 }
 
 /// The logistic function, `1 / (1 + e^−x)`.

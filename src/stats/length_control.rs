@@ -12,9 +12,9 @@
 use nalgebra::SVector;
 
 use super::bootstrap::Clusters;
-use super::interval::sigmoid;
+use super::interval::{sigmoid, student_interval, wilson};
 use super::logistic::{Logistic, Trouble};
-use super::{Bootstrap, Error, Resampled};
+use super::{Bootstrap, Error, Interval, Method, Resampled};
 
 /// Games of one model against a baseline, with what the model of length control needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,18 +124,29 @@ impl LengthControl {
         Ok(self.predict(&model, &self.clusters.once()))
     }
 
-    /// Fits anew on every resample of the clusters, the standard deviation of the lengths included.
-    /// Gamed rows stay as they are: they are no part of the sample.
+    /// Fits anew on every resample of the clusters, the standard deviation of the lengths included,
+    /// and without each cluster. Gamed rows stay as they are: they are no part of the sample.
     ///
     /// # Errors
     /// As [`LengthControl::fit`].
     pub fn resampled(&self, bootstrap: &Bootstrap) -> Result<Resampled, Error> {
         let start = self.fit()?;
-        let mut resampled = bootstrap.run(&self.clusters, |counts| {
-            let fitted = self.fit_on(counts, Some(start));
-            vec![fitted.map_or(f64::NAN, |fitted| self.predict(&fitted.model, counts))]
-        });
-        Ok(resampled.remove(0))
+        Ok(bootstrap.run(&self.clusters, |counts| vec![self.rate_on(counts, start)]).remove(0))
+    }
+
+    /// The same without leaving clusters out: enough for percentiles and a standard error.
+    ///
+    /// # Errors
+    /// As [`LengthControl::fit`].
+    pub fn drawn(&self, bootstrap: &Bootstrap) -> Result<Resampled, Error> {
+        let start = self.fit()?;
+        Ok(bootstrap.draw(&self.clusters, |counts| vec![self.rate_on(counts, start)]).remove(0))
+    }
+
+    /// The win rate at equal lengths on a resample; NaN where it does not exist.
+    fn rate_on(&self, counts: &[f64], start: LengthModel) -> f64 {
+        let fitted = self.fit_on(counts, Some(start));
+        fitted.map_or(f64::NAN, |fitted| self.predict(&fitted.model, counts))
     }
 
     /// The win rate's standard error without a bootstrap: the sandwich over clusters, with C/(C − 1),
@@ -170,6 +181,38 @@ impl LengthControl {
         }
         let squares: f64 = moved.iter().map(|moved| moved * moved).sum();
         Ok(Some((squares * clusters / (clusters - 1.0)).sqrt()))
+    }
+
+    /// The win rate's interval: Student's t over clusters around its log-odds.
+    ///
+    /// # Errors
+    /// As [`LengthControl::fit`].
+    pub fn interval(&self, level: f64) -> Result<(Interval, Method), Error> {
+        let (rate, error) = (self.win_rate()?, self.standard_error()?);
+        let clusters = self.clusters.count() as f64;
+        let spread = rate * (1.0 - rate);
+        match error.filter(|error| *error > 0.0 && spread > 0.0) {
+            Some(error) => {
+                let odds = (rate / (1.0 - rate)).ln();
+                let interval = student_interval(odds, error / spread, clusters, level);
+                Ok((interval.map(sigmoid), Method::Logit))
+            }
+            None => Ok((wilson(rate, clusters, level), Method::WilsonInstead)),
+        }
+    }
+
+    /// By how much another model's win rate at equal lengths is higher, both fitted on the same
+    /// resamples of the prompts: clusters have to be numbered together, as [`Clusters::together`] does.
+    ///
+    /// # Errors
+    /// As [`LengthControl::fit`], and where the clusters differ in number.
+    pub fn difference(&self, other: &Self, bootstrap: &Bootstrap) -> Result<Resampled, Error> {
+        Error::check_lengths(self.clusters.count(), other.clusters.count())?;
+        let starts = (self.fit()?, other.fit()?);
+        let mut resampled = bootstrap.run(&self.clusters, |counts| {
+            vec![other.rate_on(counts, starts.1) - self.rate_on(counts, starts.0)]
+        });
+        Ok(resampled.remove(0))
     }
 
     fn check(&self) -> Result<(), Error> {

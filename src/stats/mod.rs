@@ -22,7 +22,7 @@ pub use agreement::{Agreement, Ratings};
 pub use arena::{Arena, Battle};
 pub use bootstrap::{Bootstrap, Clusters, Resampled};
 pub use bradley_terry::{Bouts, BradleyTerry, Place, Strengths, fit_each};
-pub use interval::{Interval, wilson};
+pub use interval::{Interval, Method, wilson};
 pub use judge::{Draws, Orders, Slope, Values, Verdict};
 pub use length_control::{Gamed, LengthControl, LengthModel};
 pub use paired::{Paired, Signs, holm, minimum_detectable};

@@ -4,7 +4,7 @@
 use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::{normal_quantile, t_two_sided};
+use super::interval::{Interval, Method, normal_quantile, student_interval, t_two_sided, wilson};
 use super::win_rate::Games;
 use super::Error;
 
@@ -117,6 +117,24 @@ impl Paired {
         };
         let squares: f64 = self.prompts.iter().map(|prompt| residual(prompt).powi(2)).sum();
         (n >= 2.0).then(|| (squares * n / (n - 1.0)).sqrt())
+    }
+
+    /// The difference's interval: Student's t over prompts. Where every prompt says the same, what the
+    /// prompts not seen may say is bounded by Wilson's interval for none of n.
+    #[must_use]
+    pub fn interval(&self, level: f64) -> (Interval, Method) {
+        let (difference, n) = (self.difference(), self.prompts.len() as f64);
+        match self.standard_error().filter(|error| *error > 1e-12) {
+            Some(error) => {
+                let interval = student_interval(difference, error, n, level);
+                (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student)
+            }
+            None => {
+                let unseen = wilson(0.0, n, level).high;
+                let (low, high) = (difference - unseen, difference + unseen);
+                (Interval { low, high }.map(|end| end.clamp(-1.0, 1.0)), Method::WilsonInstead)
+            }
+        }
     }
 
     /// The two-sided probability of a difference this large if there were none: Student's t over

@@ -1,7 +1,8 @@
 //! Win rates from verdicts: ties count half, and what could not be read counts as nothing.
 
-use super::bootstrap::Clusters;
-use super::{Error, Interval};
+use super::bootstrap::{Bootstrap, Clusters, Resampled};
+use super::interval::share_interval;
+use super::{Error, Interval, Method};
 
 /// The verdicts of a model's games against a baseline, each of one cluster: a prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,16 @@ impl Games {
         Self { preferences, ..self.clone() }
     }
 
+    /// The same games, put together otherwise.
+    ///
+    /// # Panics
+    /// For clusters of another number of rows.
+    #[must_use]
+    pub fn over(&self, clusters: Clusters) -> Self {
+        assert_eq!(clusters.of_row().len(), self.preferences.len());
+        Self { clusters, ..self.clone() }
+    }
+
     /// Which games belong together.
     #[must_use]
     pub const fn clusters(&self) -> &Clusters {
@@ -119,6 +130,21 @@ impl Games {
         let clusters = residuals.len() as f64;
         let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
         (clusters >= 2.0).then(|| (squares * clusters / (clusters - 1.0)).sqrt())
+    }
+
+    /// The win rate's interval: Wilson's over the number of independent games that the spread over
+    /// clusters is worth. `None` where no game could be read.
+    #[must_use]
+    pub fn interval(&self, level: f64) -> Option<(Interval, Method)> {
+        let (rate, clusters) = (self.tally().rate()?, self.residuals()?.len() as f64);
+        Some(share_interval(rate, self.standard_error(), clusters, level))
+    }
+
+    /// The win rate on every resample of the clusters.
+    #[must_use]
+    pub fn resampled(&self, bootstrap: &Bootstrap) -> Resampled {
+        let rate = |counts: &[f64]| self.tally_of(counts).rate().unwrap_or(f64::NAN);
+        bootstrap.run(&self.clusters, |counts| vec![rate(counts)]).remove(0)
     }
 
     /// What each cluster with a readable game moves the win rate by, to first order.
