@@ -20,8 +20,9 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: both directions of a pair are summed together; strengths differ from those of 1
+    /// in their last digits.
+    const VERSION: u32 = 2;
 }
 
 #[derive(Deserialize)]

@@ -110,30 +110,36 @@ impl Bouts {
     /// [`Error::Separated`] where who was shown first decides every bout.
     pub fn fit(&self, model: BradleyTerry) -> Result<Strengths, Error> {
         const STEPS: usize = 100;
-        let players = self.players();
         if model.prior == 0.0 {
             self.check_connected()?;
         }
-        let mut at = DVector::zeros(players + usize::from(model.order_effect));
+        let likelihood = Likelihood::of(self, model);
+        let mut at = DVector::zeros(likelihood.terms());
+        let mut here = likelihood.derivatives(&at);
         let mut moved = f64::INFINITY;
         for _ in 0..STEPS {
-            let (gradient, information) = self.derivatives(&at, model, 1.0);
+            let Derivatives { gradient, information } = here;
             let factor = information.cholesky().ok_or(Error::Separated)?;
             let mut step = factor.solve(&gradient);
-            // Next to the optimum the objective is flat, and rounding must not halve good steps.
-            let start = self.objective(&at, model);
-            let start = start - 1e-12 * start.abs().max(1.0);
-            while self.objective(&(&at + &step), model) < start && step.amax() > 1e-12 {
+            let rise = gradient.dot(&step);
+            loop {
+                let to = &at + &step;
+                here = likelihood.derivatives(&to);
+                // A step that ends where the likelihood falls as steeply as it rose has gone too far.
+                if here.gradient.dot(&step) > -0.5 * rise || step.amax() < TINY {
+                    at = to;
+                    break;
+                }
                 step *= 0.5;
             }
-            at += &step;
             moved = step.amax();
-            if moved < 1e-12 {
+            // Newton squares what is left: after a step of 1e-7, nothing that f64 could tell.
+            if moved < TINY * (1.0 + at.amax()) {
                 break;
             }
         }
         // Strengths have an optimum, by now as near as rounding lets; an order effect need not.
-        if moved < 1e-6 { Ok(self.strengths(at)) } else { Err(Error::Separated) }
+        if moved > 1e-3 { Err(Error::Separated) } else { Ok(self.strengths(at)) }
     }
 
     fn strengths(&self, at: DVector<f64>) -> Strengths {
@@ -145,66 +151,30 @@ impl Bouts {
         Strengths { of_player: of_player.iter().copied().collect(), order_effect }
     }
 
-    fn objective(&self, at: &DVector<f64>, model: BradleyTerry) -> f64 {
-        let strengths = at.rows(0, self.players());
-        let mut sum = -0.5 * model.prior * strengths.norm_squared();
-        for bout in self.bouts(at) {
-            sum -= bout.weight * (-bout.lead).exp().ln_1p();
-        }
-        sum
-    }
-
-    /// Gradient and negative Hessian of the penalised log-likelihood, wins counted `scale` times.
-    fn derivatives(
-        &self,
-        at: &DVector<f64>,
-        model: BradleyTerry,
-        scale: f64,
-    ) -> (DVector<f64>, DMatrix<f64>) {
-        let (players, terms) = (self.players(), at.len());
-        let mut gradient = at * -model.prior;
-        let mut information = DMatrix::identity(terms, terms) * model.prior;
-        if model.order_effect {
-            (gradient[players], information[(players, players)]) = (0.0, 0.0);
-        }
-        if model.prior == 0.0 {
-            // No bout informs the mean; pinned so, it stays where it is, at 0.
-            let pin = 1.0 / players as f64;
-            information.view_mut((0, 0), (players, players)).add_scalar_mut(pin);
-        }
-        for Bout { winner, loser, side, weight, lead } in self.bouts(at) {
-            let (m, n, wins) = (winner, loser, weight * scale);
-            let loses = 1.0 / (1.0 + lead.exp());
-            gradient[m] += wins * loses;
-            gradient[n] -= wins * loses;
-            let weight = wins * loses * (1.0 - loses);
-            information[(m, m)] += weight;
-            information[(n, n)] += weight;
-            information[(m, n)] -= weight;
-            information[(n, m)] -= weight;
-            if model.order_effect {
-                gradient[players] += side * wins * loses;
-                information[(players, players)] += side * side * weight;
-                for (player, sign) in [(m, 1.0), (n, -1.0)] {
-                    information[(player, players)] += sign * side * weight;
-                    information[(players, player)] += sign * side * weight;
+    /// The bouts of every two players who met. Where order matters, apart by who was shown first.
+    fn pairs(&self, order_effect: bool) -> Vec<Pair> {
+        let players = self.players();
+        let [unknown, first, second] = &self.wins;
+        let mut pairs = Vec::with_capacity(players * players);
+        let mut add = |m, n, side, wins, losses| {
+            if wins + losses > 0.0 {
+                pairs.push(Pair { m, n, side, wins, losses });
+            }
+        };
+        for m in 0..players {
+            for n in 0..players {
+                if m < n && order_effect {
+                    add(m, n, 0.0, unknown[(m, n)], unknown[(n, m)]);
+                } else if m < n {
+                    let wins = |m, n| unknown[(m, n)] + first[(m, n)] + second[(m, n)];
+                    add(m, n, 0.0, wins(m, n), wins(n, m));
+                }
+                if m != n && order_effect {
+                    add(m, n, 1.0, first[(m, n)], second[(n, m)]);
                 }
             }
         }
-        (gradient, information)
-    }
-
-    fn bouts<'a>(&'a self, at: &'a DVector<f64>) -> impl Iterator<Item = Bout> + 'a {
-        let players = self.players();
-        let effect = at.get(players).copied().unwrap_or(0.0);
-        let sides = self.wins.iter().zip([0.0, 1.0, -1.0]);
-        sides.flat_map(move |(wins, side)| {
-            let pairs = (0..players).flat_map(move |m| (0..players).map(move |n| (m, n)));
-            pairs.filter(move |(m, n)| m != n && wins[(*m, *n)] > 0.0).map(move |(m, n)| {
-                let lead = at[m] - at[n] + side * effect;
-                Bout { winner: m, loser: n, side, weight: wins[(m, n)], lead }
-            })
-        })
+        pairs
     }
 
     /// Without a prior, every player has to be beaten, at some remove, by every other (Ford 1957).
@@ -212,8 +182,13 @@ impl Bouts {
         let players = self.players();
         let mut beats = DiGraph::<(), ()>::new();
         let nodes: Vec<_> = (0..players).map(|_| beats.add_node(())).collect();
-        for bout in self.bouts(&DVector::zeros(players)) {
-            beats.update_edge(nodes[bout.winner], nodes[bout.loser], ());
+        for Pair { m, n, wins, losses, .. } in self.pairs(false) {
+            if wins > 0.0 {
+                beats.update_edge(nodes[m], nodes[n], ());
+            }
+            if losses > 0.0 {
+                beats.update_edge(nodes[n], nodes[m], ());
+            }
         }
         let groups = tarjan_scc(&beats);
         // The groups come in the order of an arrow's end before its start: the last one is beaten by
@@ -271,24 +246,103 @@ impl Bouts {
         if model.order_effect {
             at = at.push(fitted.order_effect);
         }
-        self.bouts(&at).next()?;
-        let (_, information) = self.derivatives(&at, model, scale);
-        let covariance = information.cholesky()?.inverse();
-        let covariance = covariance.view((0, 0), (players, players));
-        let share = 1.0 / players as f64;
-        let centre = DMatrix::identity(players, players) - DMatrix::repeat(players, players, share);
-        Some(&centre * covariance * &centre)
+        let mut likelihood = Likelihood::of(self, model);
+        likelihood.pairs.first()?;
+        for pair in &mut likelihood.pairs {
+            pair.wins *= scale;
+            pair.losses *= scale;
+        }
+        let covariance = likelihood.derivatives(&at).information.cholesky()?.inverse();
+        let mut covariance = covariance.view((0, 0), (players, players)).into_owned();
+        for mut column in covariance.column_iter_mut() {
+            let mean = column.mean();
+            column.add_scalar_mut(-mean);
+        }
+        for mut row in covariance.row_iter_mut() {
+            let mean = row.mean();
+            row.add_scalar_mut(-mean);
+        }
+        Some(covariance)
     }
 }
 
-/// Wins of one player over another in one order, and how far the winner leads in log-odds.
-struct Bout {
-    winner: usize,
-    loser: usize,
-    /// 1 where the winner was shown first, −1 second, 0 unknown.
+/// The bouts of two players.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    m: usize,
+    n: usize,
+    /// 1 where m was shown first, 0 where order does not count.
     side: f64,
-    weight: f64,
-    lead: f64,
+    /// m's wins over n.
+    wins: f64,
+    /// n's wins over m.
+    losses: f64,
+}
+
+/// The log-likelihood of strengths, and of the order effect behind them where it is fitted.
+struct Likelihood {
+    pairs: Vec<Pair>,
+    players: usize,
+    model: BradleyTerry,
+}
+
+/// The gradient and the negative Hessian of the log-likelihood with its prior.
+struct Derivatives {
+    gradient: DVector<f64>,
+    information: DMatrix<f64>,
+}
+
+/// A step that is as good as none, in natural-log units.
+const TINY: f64 = 1e-7;
+
+impl Likelihood {
+    fn of(bouts: &Bouts, model: BradleyTerry) -> Self {
+        Self { pairs: bouts.pairs(model.order_effect), players: bouts.players(), model }
+    }
+
+    fn terms(&self) -> usize {
+        self.players + usize::from(self.model.order_effect)
+    }
+
+    fn derivatives(&self, at: &DVector<f64>) -> Derivatives {
+        let (players, terms, prior) = (self.players, self.terms(), self.model.prior);
+        let mut gradient = at * -prior;
+        let mut information = DMatrix::zeros(terms, terms);
+        let effect = at.get(players).copied().unwrap_or(0.0);
+        for player in 0..players {
+            information[(player, player)] = prior;
+        }
+        if prior == 0.0 {
+            // No bout informs the mean; pinned so, it stays where it is, at 0.
+            information.view_mut((0, 0), (players, players)).fill(1.0 / players as f64);
+        }
+        let (mut effect_gradient, mut effect_information) = (0.0, 0.0);
+        for Pair { m, n, side, wins, losses } in &self.pairs {
+            let (m, n) = (*m, *n);
+            let likely = sigmoid(at[m] - at[n] + side * effect);
+            let pull = wins * (1.0 - likely) - losses * likely;
+            let bend = (wins + losses) * likely * (1.0 - likely);
+            gradient[m] += pull;
+            gradient[n] -= pull;
+            information[(m, m)] += bend;
+            information[(n, n)] += bend;
+            information[(m, n)] -= bend;
+            information[(n, m)] -= bend;
+            if *side != 0.0 {
+                effect_gradient += pull;
+                effect_information += bend;
+                for (player, sign) in [(m, 1.0), (n, -1.0)] {
+                    information[(player, players)] += sign * bend;
+                    information[(players, player)] += sign * bend;
+                }
+            }
+        }
+        if self.model.order_effect {
+            gradient[players] = effect_gradient;
+            information[(players, players)] = effect_information;
+        }
+        Derivatives { gradient, information }
+    }
 }
 
 /// Fits many tournaments at once, on all threads, each with its standard errors at `scale`. The

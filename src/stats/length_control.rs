@@ -82,7 +82,7 @@ impl LengthModel {
 /// The terms, in the order of a row's features. Of terms that say the same, the last is blamed.
 const TERMS: [&str; 3] = ["model", "length", "difficulty"];
 
-/// What one fit sees: the rows of the games, then the gamed ones.
+/// What one fit sees: the rows of the games that count, then the gamed ones.
 struct Rows {
     features: Vec<[f64; 3]>,
     labels: Vec<f64>,
@@ -176,7 +176,8 @@ impl LengthControl {
         let (logistic, at) = (rows.logistic(used, 0.0), model.coefficients());
         let Some(inverse) = logistic.inverse_information(&at) else { return Ok(None) };
         let along = inverse * slope;
-        for (row, cluster) in self.clusters.of_row().iter().enumerate() {
+        let counted = self.clusters.of_row().iter().zip(&self.weights).filter(|(_, w)| **w > 0.0);
+        for (row, (cluster, _)) in counted.enumerate() {
             moved[*cluster] += logistic.score(&at, row).dot(&along);
         }
         let squares: f64 = moved.iter().map(|moved| moved * moved).sum();
@@ -247,25 +248,24 @@ impl LengthControl {
     }
 
     fn fit_on(&self, counts: &[f64], start: Option<LengthModel>) -> Result<Fitted, Error> {
-        let of_row = self.clusters.of_row();
-        let mut weights: Vec<f64> =
-            of_row.iter().zip(&self.weights).map(|(cluster, weight)| counts[*cluster] * weight).collect();
-        let spread = deviation(&self.differences, &weights);
+        let of_row = self.clusters.of_row().iter().zip(&self.weights);
+        let weights = of_row.map(|(cluster, weight)| counts[*cluster] * weight);
+        // About a third of the rows are in no resample.
+        let drawn: Vec<(usize, f64)> =
+            weights.enumerate().filter(|(_, weight)| *weight > 0.0).collect();
+        let spread = deviation(drawn.iter().map(|(row, weight)| (self.differences[*row], *weight)));
         let has_length = spread > 0.0 || !self.gamed.is_empty();
         let used = [true, has_length, self.difficulties.is_some()];
         // All answers equally longer than the baseline's: there is nothing to tell length by.
         let unit = if spread > 0.0 { spread.recip() } else { 0.0 };
-        let game = |(row, difference): (usize, &f64)| {
-            [1.0, (difference * unit).tanh(), self.difficulty(row)]
-        };
-        let mut features: Vec<[f64; 3]> = self.differences.iter().enumerate().map(game).collect();
-        let mut labels = self.preferences.clone();
-        for gamed in &self.gamed {
-            features.push([0.0, gamed.length.tanh(), gamed.difficulty]);
-            labels.push(gamed.preference);
-            weights.push(gamed.weight);
+        let mut rows = Rows::with_capacity(drawn.len() + self.gamed.len());
+        for (row, weight) in drawn {
+            let length = (self.differences[row] * unit).tanh();
+            rows.push([1.0, length, self.difficulty(row)], self.preferences[row], weight);
         }
-        let rows = Rows { features, labels, weights };
+        for gamed in &self.gamed {
+            rows.push([0.0, gamed.length.tanh(), gamed.difficulty], gamed.preference, gamed.weight);
+        }
         let penalty = self.inverse_penalty.map_or(0.0, f64::recip);
         let start = start.map_or_else(SVector::zeros, |model| model.coefficients());
         let fitted = rows.logistic(used, penalty).fit(start).map_err(|trouble| match trouble {
@@ -278,19 +278,30 @@ impl LengthControl {
 }
 
 impl Rows {
+    fn with_capacity(rows: usize) -> Self {
+        Self {
+            features: Vec::with_capacity(rows),
+            labels: Vec::with_capacity(rows),
+            weights: Vec::with_capacity(rows),
+        }
+    }
+
+    fn push(&mut self, features: [f64; 3], label: f64, weight: f64) {
+        self.features.push(features);
+        self.labels.push(label);
+        self.weights.push(weight);
+    }
+
     fn logistic(&self, used: [bool; 3], penalty: f64) -> Logistic<'_, 3> {
         let Self { features, labels, weights } = self;
         Logistic { features, labels, weights, used, penalty }
     }
 }
 
-/// The standard deviation with n − 1, each number counted as often as its weight says.
-fn deviation(numbers: &[f64], weights: &[f64]) -> f64 {
-    let total: f64 = weights.iter().sum();
-    let weighted = |f: &dyn Fn(f64) -> f64| -> f64 {
-        numbers.iter().zip(weights).map(|(x, w)| w * f(*x)).sum()
-    };
-    let mean = weighted(&|x| x) / total;
-    let squares = weighted(&|x| (x - mean) * (x - mean));
+/// The standard deviation with n − 1 of numbers, each counted as often as its weight says.
+fn deviation(numbers: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
+    let (total, sum) = numbers.clone().fold((0.0, 0.0), |(t, s), (x, w)| (t + w, s + w * x));
+    let mean = sum / total;
+    let squares: f64 = numbers.map(|(x, weight)| weight * (x - mean) * (x - mean)).sum();
     (squares / (total - 1.0)).sqrt()
 }
