@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a simulation that cannot go on ends the bench")]
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 
+#[expect(dead_code, reason = "nothing is timed")]
 #[path = "support/compare.rs"]
 mod compare;
 #[path = "../tests/it/simulated.rs"]
@@ -95,14 +96,24 @@ fn main() -> Outcome {
         return Ok(());
     }
     for estimand in &ESTIMANDS {
-        let mut rows = vec![row!["verdicts", "prompts", "mrx, worst", "mrx, best", "percentile", "BCa", "rows"]];
+        let mut rows = vec![row![
+            "verdicts",
+            "prompts",
+            "mrx, worst",
+            "mrx, best",
+            "percentile",
+            "BCa",
+            "rows"
+        ]];
         let mut all = Vec::new();
         for kind in KINDS {
             for prompts in PROMPTS {
                 let worlds = RATES.map(|rate| World { kind, prompts, rate });
                 let ours = worlds.map(|world| {
                     let simulations = scaled(4000) as u64;
-                    coverage(simulations, (estimand.truth)(world), |seed| (estimand.ours)(world, seed))
+                    coverage(simulations, (estimand.truth)(world), |seed| {
+                        (estimand.ours)(world, seed)
+                    })
                 });
                 let worst = |over, method| -> String {
                     let cells = worlds.map(|world| {
@@ -126,7 +137,8 @@ fn main() -> Outcome {
                 ]);
             }
         }
-        let inside = all.iter().filter(|covered| (0.93..=0.97).contains(*covered)).count();
+        // In whole per cent: 4,000 simulations tell no finer.
+        let inside = all.iter().filter(|covered| (0.925..0.975).contains(*covered)).count();
         print(
             &format!(
                 "{}: coverage of 95 % intervals over true rates of 0.1 to 0.9; {inside} of {} cells of \

@@ -73,7 +73,13 @@ fn main() -> Outcome {
         let answers: Vec<Answer> =
             (0..rounds()).map(|_| answer_of(&work)).collect::<Outcome<_>>()?;
         let ours = median(answers.iter().map(|answer| answer.seconds));
-        table.push(row![name, "mrx", format!("{ours:.4}"), "", format!("{:.6}", answers[0].number)]);
+        table.push(row![
+            name,
+            "mrx",
+            format!("{ours:.4}"),
+            "",
+            format!("{:.6}", answers[0].number)
+        ]);
         for line in theirs.iter().filter(|line| line["name"] == name) {
             let seconds = line["seconds"].as_array().into_iter().flatten();
             let seconds = median(seconds.filter_map(Value::as_f64));
@@ -82,7 +88,13 @@ fn main() -> Outcome {
             let number = number.unwrap_or(f64::NAN);
             version = line["version"].as_str().unwrap_or_default().to_owned();
             let ratio = seconds / ours;
-            table.push(row!["", tool, format!("{seconds:.4}"), format!("{ratio:.0}"), format!("{number:.6}")]);
+            table.push(row![
+                "",
+                tool,
+                format!("{seconds:.4}"),
+                format!("{ratio:.0}"),
+                format!("{number:.6}")
+            ]);
             if tool == "scikit-learn" {
                 let limit = format!("at least {TARGET}");
                 met.push(row![name, format!("{ratio:.0}"), limit, verdict(TARGET, ratio)]);

@@ -106,6 +106,16 @@ scalar!(
     Share(f64), "a number from 0 to 1", |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
 );
 scalar!(
+    /// A nominal coverage.
+    Level(f64), "a number above 0 and below 1",
+    |value| (value > 0.0 && value < 1.0).then_some(value), |_| None
+);
+scalar!(
+    /// How often something is drawn anew.
+    Resamples(u64), "a whole number from 100 to a million",
+    |value| whole(value, 100.0).filter(|count| *count <= 1_000_000), |_| None
+);
+scalar!(
     /// A precision.
     Positive(f64), "a number above 0", |value| (value > 0.0 && value.is_finite()).then_some(value), |_| None
 );

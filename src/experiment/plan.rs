@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::Error;
 use super::per_iteration::{
     Count, Limit, Minority, Norm, PerIteration, Positive, Rate, Share, Steps, Switch, Temperature,
     TopP,
 };
 use super::toml_file::{self as file, Draws, File};
+use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
     self, ActorPairs, AdamW, Dpo, DpoLoss, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
@@ -20,26 +20,22 @@ use crate::stages::{
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
 pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     check_name(file)?;
-    let iterations = iterations(file)?;
-    let loop_ = Loop {
-        file,
-        iterations,
-        seed: file.root.seed.map_or(0, |seed| seed.0),
-        sql: file
-            .text
-            .read(&file.find(file.root.prompts.sql.as_ref()), &file.root.prompts.sql.span())?,
-        prompt_files: prompt_files(file)?,
-        model_files: model_files(file)?,
-        judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
-        meta_judge: {
-            let named = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
-            template(file, named, META_JUDGE, Template::for_meta_judge)?
-        },
-    };
     let mut nodes = Vec::new();
-    for t in 0..iterations {
-        loop_.iteration(t, &mut nodes)?;
+    match (&file.root.model, &file.root.prompts) {
+        (Some(model), Some(prompts)) => {
+            let loop_ = Loop::new(file, model, prompts)?;
+            for t in 0..loop_.iterations {
+                loop_.iteration(t, &mut nodes)?;
+                estimates::add(file, Some(t), &mut nodes)?;
+            }
+        }
+        // Numbers over files alone need neither.
+        (None, None) if !file.root.estimate.is_empty() => {}
+        (None, _) => return Err(file.text.error(&(0..0), "missing field `model`")),
+        (_, None) => return Err(file.text.error(&(0..0), "missing field `prompts`")),
     }
+    estimates::add(file, None, &mut nodes)?;
+    estimates::check(file, &nodes)?;
     Ok(Plan { experiment: file.root.name.as_ref().clone(), nodes })
 }
 
@@ -66,9 +62,13 @@ fn check_name(file: &File) -> Result<(), Error> {
     Err(file.text.error(&file.root.name.span(), message))
 }
 
-fn prompt_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
+/// The files that a query may read, by the names it reads them by.
+pub(super) fn declared_files(
+    file: &File,
+    names: &[Spanned<String>],
+) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut files = BTreeMap::new();
-    for named in &file.root.prompts.files {
+    for named in names {
         let path = file.find(Path::new(named.as_ref()));
         let found = path.canonicalize().map_err(|e| {
             file.text.error(&named.span(), format!("cannot read {}: {e}", path.display()))
@@ -79,8 +79,7 @@ fn prompt_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
 }
 
 /// Lists the files of the model's folder; their digests stand for the model.
-fn model_files(file: &File) -> Result<BTreeMap<String, PathBuf>, Error> {
-    let named = &file.root.model.path;
+fn model_files(file: &File, named: &Spanned<PathBuf>) -> Result<BTreeMap<String, PathBuf>, Error> {
     let folder = file.find(named.as_ref());
     let failed = |why: String| file.text.error(&named.span(), why);
     let entries = std::fs::read_dir(&folder)
@@ -126,6 +125,7 @@ fn template(
 /// What every iteration shares.
 struct Loop<'f> {
     file: &'f File,
+    per_share: Option<Count>,
     iterations: usize,
     seed: u64,
     sql: String,
@@ -135,7 +135,24 @@ struct Loop<'f> {
     meta_judge: Template,
 }
 
-impl Loop<'_> {
+impl<'f> Loop<'f> {
+    fn new(file: &'f File, model: &file::Model, prompts: &file::Prompts) -> Result<Self, Error> {
+        Ok(Self {
+            file,
+            per_share: prompts.per_iteration,
+            iterations: iterations(file)?,
+            seed: file.root.seed.map_or(0, |seed| seed.0),
+            sql: file.text.read(&file.find(prompts.sql.as_ref()), &prompts.sql.span())?,
+            prompt_files: declared_files(file, &prompts.files)?,
+            model_files: model_files(file, &model.path)?,
+            judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
+            meta_judge: {
+                let named = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
+                template(file, named, META_JUDGE, Template::for_meta_judge)?
+            },
+        })
+    }
+
     /// The value for iteration t, or the default where the file is silent. A list has one value
     /// per iteration, or it is a mistake.
     fn at<T: Copy>(
@@ -282,12 +299,11 @@ impl Loop<'_> {
     }
 
     fn prompts(&self, t: usize) -> Prompts {
-        let per_share = self.file.root.prompts.per_iteration;
         Prompts {
             sql: self.sql.clone(),
             share: t,
             shares: self.iterations,
-            per_share: per_share.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
+            per_share: self.per_share.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
             seed: self.seed,
         }
     }

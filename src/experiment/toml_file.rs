@@ -1,6 +1,7 @@
 //! The file: its tables and fields, as they are written, with their places.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,10 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Count, Limit, Minority, Norm, PerIteration, Positive, Rate, Seed, Share, Steps, Switch,
-    Temperature, TopP,
+    Count, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed, Share,
+    Steps, Switch, Temperature, TopP,
 };
-use crate::stages::{DpoLoss, Schedule};
+use crate::stages::{DpoLoss, Measure, Schedule};
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
@@ -33,8 +34,8 @@ pub(super) struct Root {
     pub(super) name: Spanned<String>,
     pub(super) iterations: Option<Spanned<Count>>,
     pub(super) seed: Option<Seed>,
-    pub(super) model: Model,
-    pub(super) prompts: Prompts,
+    pub(super) model: Option<Model>,
+    pub(super) prompts: Option<Prompts>,
     #[serde(default)]
     pub(super) respond: Draws,
     #[serde(default)]
@@ -44,6 +45,8 @@ pub(super) struct Root {
     pub(super) pairs: Pairs,
     #[serde(default)]
     pub(super) train: Train,
+    #[serde(default)]
+    pub(super) estimate: BTreeMap<String, Estimate>,
 }
 
 /// `[model]`: M0.
@@ -152,6 +155,23 @@ pub(super) struct Train {
     pub(super) weight_decay: Each<Rate>,
     pub(super) max_grad_norm: Each<Norm>,
     pub(super) group_by_length: Each<Switch>,
+}
+
+/// `[estimate.NAME]`: a number with an interval, over the rows of a query.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[estimate.NAME]`")]
+pub(super) struct Estimate {
+    pub(super) measure: Spanned<Measure>,
+    pub(super) sql: Spanned<PathBuf>,
+    #[serde(default)]
+    pub(super) files: Vec<Spanned<String>>,
+    pub(super) resamples: Option<Resamples>,
+    pub(super) level: Option<Level>,
+    pub(super) baseline: Option<Spanned<String>>,
+    pub(super) prior: Option<Spanned<Rate>>,
+    pub(super) order_effect: Option<Spanned<Switch>>,
+    pub(super) inverse_penalty: Option<Spanned<Positive>>,
+    pub(super) tie: Option<Spanned<String>>,
 }
 
 impl File {

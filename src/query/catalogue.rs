@@ -162,12 +162,10 @@ impl Catalogue {
             .filter(|reading| reading.experiment == *experiment && reading.of == Some(*object));
         match readings.next() {
             None => format!("SELECT {place}, *, NULL::DOUBLE AS {name}, {NOT_READ} FROM {rows}"),
-            // Row i of the readings is the reading of row i: many times faster than joining ids.
-            Some(reading) => format!(
-                "SELECT {place}, r.*, v.{name}, v.status, v.rule FROM {rows} r POSITIONAL JOIN \
-                 (SELECT value AS {name}, status, rule FROM {}) v",
-                self.read(reading.object)
-            ),
+            Some(reading) => {
+                let columns = format!("{place}, r.*");
+                with_readings(table, &columns, &rows, &self.read(reading.object))
+            }
         }
     }
 
@@ -259,6 +257,16 @@ fn reads(table: &str) -> Option<&'static str> {
         "meta_judgements" => Some("winner"),
         _ => None,
     }
+}
+
+/// Selects a table with what was read out of each of its rows. Row i of the readings is the reading of
+/// row i: many times faster than joining ids.
+pub(super) fn with_readings(table: &str, columns: &str, rows: &str, readings: &str) -> String {
+    let name = reads(table).unwrap_or("value");
+    format!(
+        "SELECT {columns}, v.{name}, v.status, v.rule FROM {rows} r POSITIONAL JOIN \
+         (SELECT value AS {name}, status, rule FROM {readings}) v"
+    )
 }
 
 /// The object that a readings table was read from, as its run's key says.

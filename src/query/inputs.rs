@@ -1,4 +1,5 @@
-//! An experiment's own SQL: rows from the files it declares, and from nothing else.
+//! An experiment's own SQL: rows from the files it declares and the tables it is given, and from nothing
+//! else.
 //!
 //! The query decides what an experiment is about, so its result must follow from its text and the
 //! digests of its files alone: functions that change from call to call, samples without a seed and
@@ -12,7 +13,7 @@ use duckdb::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::catalogue::quote;
+use super::catalogue::{quote, with_readings};
 use super::session::{closed, lock_down, tidy};
 use super::syntax::{Parsed, Place, parse, statement, visit};
 use crate::store::{self, from_batch};
@@ -76,6 +77,17 @@ pub struct Column {
     pub kind: String,
 }
 
+/// A table that a query may name, as it names it.
+#[derive(Debug, Clone)]
+pub struct TableFiles {
+    /// As `judgements`.
+    pub table: &'static str,
+    /// Its Parquet object.
+    pub rows: PathBuf,
+    /// The object of what was read out of its texts, row by row: the table then has it beside.
+    pub readings: Option<PathBuf>,
+}
+
 /// An experiment's query, bound to its declared files.
 #[derive(Debug)]
 pub struct Inputs {
@@ -84,18 +96,33 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Checks the query and binds the file names in it to the declared files.
+    /// Checks the query and binds the file names in it to the declared files, and the names of tables to
+    /// theirs.
     ///
     /// # Errors
     /// Each way in which a query cannot be used.
-    pub fn open(sql: &str, files: &BTreeMap<String, PathBuf>) -> Result<Self, InputsError> {
+    pub fn open(
+        sql: &str,
+        files: &BTreeMap<String, PathBuf>,
+        tables: &[TableFiles],
+    ) -> Result<Self, InputsError> {
         let connection = Connection::open_in_memory_with_flags(closed()?)?;
         let tree = one_query(&connection, sql)?;
         let unstable = unstable_functions(&connection)?;
         refuse_unstable(&tree, &unstable)?;
         let query = bind(sql, &tree, files)?;
-        let paths: Vec<String> =
-            files.values().map(|path| path.to_string_lossy().into_owned()).collect();
+        let of_tables =
+            tables.iter().flat_map(|table| [Some(&table.rows), table.readings.as_ref()]);
+        let paths = files.values().chain(of_tables.flatten());
+        let paths: Vec<String> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
+        for TableFiles { table, rows, readings } in tables {
+            let read = |path: &PathBuf| format!("read_parquet({})", quote(&path.to_string_lossy()));
+            let rows = match readings {
+                Some(readings) => with_readings(table, "r.*", &read(rows), &read(readings)),
+                None => format!("SELECT * FROM {}", read(rows)),
+            };
+            connection.execute_batch(&format!("CREATE VIEW {table} AS {rows};"))?;
+        }
         let query = statement(&connection, &query)?;
         // One thread: without ORDER BY, rows then still come in the order of the file.
         connection.execute_batch("SET threads = 1;")?;

@@ -12,7 +12,7 @@ mod table_text;
 pub use catalogue::Catalogue;
 pub use format::{Format, Sink, emit, sink};
 pub use gate::Refused;
-pub use inputs::{Column, Inputs, InputsError};
+pub use inputs::{Column, Inputs, InputsError, TableFiles};
 pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, keys, references};
 pub use session::{Error, Session};
 pub use syntax::Place;

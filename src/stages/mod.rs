@@ -1,11 +1,14 @@
 //! The verbs of the loop, one file each, in the order in which data flows:
-//! [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] → [`Pair`] → [`Train`].
+//! [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] → [`Pair`] → [`Train`], and
+//! [`Estimate`] over any of their tables.
 //!
 //! The only room where the engine and the craft meet. A stage's fields are its configuration and
 //! its key: what is not a field cannot matter.
 
 mod align;
+mod columns;
 mod draw;
+mod estimate;
 mod judge;
 mod meta_judge;
 mod pair;
@@ -19,6 +22,7 @@ mod train;
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use draw::Sampling;
+pub use estimate::{Estimate, Measure, Options};
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;
 pub use pair::{ActorPairs, JudgePairs, Pair};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::columns::{BadColumns, Known, check, select};
 use crate::query::{Column, Inputs};
 use crate::records::{Message, Prompt, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -35,10 +36,8 @@ impl Prompts {
 /// Why a query's rows are no prompts. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
 enum BadPrompts {
-    #[error("the query gives no column `prompt`; it gives {found}")]
-    NoPrompt { found: String },
-    #[error("the query gives a column `{found}`; prompts have {KNOWN}{}", did_you_mean(.near.as_ref()))]
-    UnknownColumn { found: String, near: Option<String> },
+    #[error(transparent)]
+    Columns(#[from] BadColumns),
     #[error("column `{column}` is {kind}; expected {expected}")]
     WrongType { column: String, kind: String, expected: &'static str },
     #[error("row {row} has no prompt: it is {what}")]
@@ -51,12 +50,12 @@ enum BadPrompts {
     TooFew { found: usize, shares: usize, per_share: usize, needed: usize },
 }
 
-const COLUMNS: [&str; 4] = ["prompt", "reference", "category", "source"];
-const KNOWN: &str = "prompt, reference, category and source";
-
-fn did_you_mean(near: Option<&String>) -> String {
-    near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"))
-}
+const COLUMNS: [Known; 4] = [
+    Known { name: "prompt", kind: "", needed: true },
+    Known { name: "reference", kind: "VARCHAR", needed: false },
+    Known { name: "category", kind: "VARCHAR", needed: false },
+    Known { name: "source", kind: "VARCHAR", needed: false },
+];
 
 /// A row as the query gives it: a text or a conversation, not both.
 #[derive(Deserialize)]
@@ -81,7 +80,7 @@ impl Stage for Prompts {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
-        let inputs = Inputs::open(&self.sql, &files)?;
+        let inputs = Inputs::open(&self.sql, &files, &[])?;
         let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
         io.check_unchanged("files")?;
         let prompts = number(given)?;
@@ -116,37 +115,24 @@ impl Prompts {
 
 /// Says how the query's columns become those of [`Given`].
 fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
-    let kind_of = |name: &str| columns.iter().find(|c| c.name == name).map(|c| c.kind.as_str());
-    let prompt = match kind_of("prompt") {
-        None => {
-            let found: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-            return Err(BadPrompts::NoPrompt { found: found.join(", ") });
-        }
+    check(columns, &COLUMNS, "prompts")?;
+    let prompt = columns.iter().find(|column| column.name == "prompt");
+    let prompt = match prompt.map(|column| column.kind.as_str()) {
         Some("VARCHAR") => {
             "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages"
         }
         Some(kind) if is_conversation(kind) => {
             "NULL::VARCHAR AS text, [{'role': m.\"role\"::VARCHAR, 'content': m.\"content\"::VARCHAR} FOR m IN prompt] AS messages"
         }
-        Some(kind) => {
+        kind => {
             return Err(BadPrompts::WrongType {
                 column: "prompt".to_owned(),
-                kind: kind.to_owned(),
+                kind: kind.unwrap_or_default().to_owned(),
                 expected: "VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)",
             });
         }
     };
-    let unknown = columns.iter().find(|column| !COLUMNS.contains(&column.name.as_str()));
-    if let Some(Column { name, .. }) = unknown {
-        let mut near = COLUMNS.into_iter().filter(|k| strsim::damerau_levenshtein(k, name) <= 2);
-        let near = near.next().map(ToOwned::to_owned);
-        return Err(BadPrompts::UnknownColumn { found: name.clone(), near });
-    }
-    let optional = COLUMNS[1..].iter().map(|name| match kind_of(name) {
-        Some(_) => format!("{name}::VARCHAR AS {name}"),
-        None => format!("NULL::VARCHAR AS {name}"),
-    });
-    Ok(format!("{prompt}, {}", optional.collect::<Vec<_>>().join(", ")))
+    Ok(format!("{prompt}, {}", select(columns, &COLUMNS[1..])))
 }
 
 fn is_conversation(kind: &str) -> bool {

@@ -80,7 +80,8 @@ impl Stage for Rate {
             some.map(|some| (!some.is_empty()).then_some(some)).transpose()
         });
         io.write(at_once.flat_map(|some| {
-            let some = some.map(|some| some.into_iter().map(|(_, rows)| Tournament::of(rows, omega)));
+            let some =
+                some.map(|some| some.into_iter().map(|(_, rows)| Tournament::of(rows, omega)));
             match some.and_then(|some| self.rate(some.collect(), omega)) {
                 Ok(ratings) => ratings.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
@@ -126,7 +127,8 @@ impl Tournament {
                 }
             }
         }
-        let place = |id: &String| players.iter().position(|player| player == id).unwrap_or_default();
+        let place =
+            |id: &String| players.iter().position(|player| player == id).unwrap_or_default();
         let mut bouts = Bouts::new(players.len());
         let mut decided = vec![0; players.len()];
         for (row, winner) in &rows {
@@ -143,12 +145,7 @@ impl Tournament {
         Self { prompt_id, response_id, players, bouts, decided }
     }
 
-    fn ratings(
-        &self,
-        strengths: &Strengths,
-        errors: Option<&[f64]>,
-        omega: Omega,
-    ) -> Vec<Rating> {
+    fn ratings(&self, strengths: &Strengths, errors: Option<&[f64]>, omega: Omega) -> Vec<Rating> {
         let rating = |(player, id): (usize, &String)| Rating {
             prompt_id: self.prompt_id.clone(),
             response_id: self.response_id.clone(),

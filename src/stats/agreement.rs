@@ -1,7 +1,7 @@
 //! Two raters of the same things: how often they agree, and how much of that is beyond chance.
 
-use super::bootstrap::Clusters;
 use super::Error;
+use super::bootstrap::Clusters;
 
 /// Two raters' categories of the same things, each of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

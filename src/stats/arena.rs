@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::Error;
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
 use super::bradley_terry::{Bouts, BradleyTerry, Place, Strengths};
-use super::Error;
 
 /// Who met, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,7 +69,8 @@ impl Arena {
     /// Where none has that name.
     pub fn player(&self, name: &str) -> Result<usize, Error> {
         let found = self.players.iter().position(|player| player == name);
-        let unknown = || Error::UnknownPlayer { name: name.to_owned(), known: self.players.clone() };
+        let unknown =
+            || Error::UnknownPlayer { name: name.to_owned(), known: self.players.clone() };
         found.ok_or_else(unknown)
     }
 
@@ -92,26 +93,52 @@ impl Arena {
     /// Fits the strengths.
     ///
     /// # Errors
-    /// As [`Bouts::fit`].
+    /// As [`Bouts::fit`]; players who never lose are named.
     pub fn fit(&self, model: BradleyTerry) -> Result<Strengths, Error> {
-        self.bouts().fit(model)
+        self.bouts().fit(model).map_err(|error| match error {
+            Error::Unconnected { unbeaten, .. } => Error::Unbeaten {
+                names: unbeaten.into_iter().map(|player| self.players[player].clone()).collect(),
+            },
+            other => other,
+        })
+    }
+
+    /// Numbers of the fitted strengths, from fits on every resample of the clusters.
+    ///
+    /// # Errors
+    /// As [`Arena::fit`].
+    pub fn resampled(
+        &self,
+        model: BradleyTerry,
+        bootstrap: &Bootstrap,
+        numbers: impl Fn(&Strengths) -> Vec<f64> + Sync,
+    ) -> Result<Vec<Resampled>, Error> {
+        let count = numbers(&self.fit(model)?).len();
+        Ok(bootstrap.run(&self.clusters, |counts| match self.bouts_of(counts).fit(model) {
+            Ok(fitted) => numbers(&fitted),
+            Err(_) => vec![f64::NAN; count],
+        }))
     }
 
     /// How likely each player beats the baseline, from fits on every resample of the clusters.
     ///
     /// # Errors
-    /// As [`Bouts::fit`], for the battles as they are.
+    /// As [`Arena::fit`].
     pub fn scores(
         &self,
         baseline: usize,
         model: BradleyTerry,
         bootstrap: &Bootstrap,
     ) -> Result<Vec<Resampled>, Error> {
-        self.fit(model)?;
-        let players = self.players.len();
-        Ok(bootstrap.run(&self.clusters, |counts| match self.bouts_of(counts).fit(model) {
-            Ok(fitted) => (0..players).map(|one| fitted.win_probability(one, baseline)).collect(),
-            Err(_) => vec![f64::NAN; players],
-        }))
+        self.resampled(model, bootstrap, |fitted| {
+            let score = |player| fitted.win_probability(player, baseline);
+            (0..self.players.len()).map(score).collect()
+        })
+    }
+
+    /// Which battles belong together.
+    #[must_use]
+    pub const fn clusters(&self) -> &Clusters {
+        &self.clusters
     }
 }

@@ -130,7 +130,10 @@ impl Bootstrap {
         let count = clusters.count();
         let drawn: Vec<Vec<f64>> = (0..self.resamples)
             .into_par_iter()
-            .map_init(|| vec![0.0; count], |counts, resample| numbers(self.counts(resample, counts)))
+            .map_init(
+                || vec![0.0; count],
+                |counts, resample| numbers(self.counts(resample, counts)),
+            )
             .collect();
         let resampled = values.iter().enumerate().map(|(which, &value)| {
             let all = drawn.iter().map(|numbers| numbers[which]);

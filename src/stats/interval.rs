@@ -108,26 +108,27 @@ pub(super) fn share_interval(
     share: f64,
     standard_error: Option<f64>,
     clusters: f64,
+    freedom: f64,
     level: f64,
 ) -> (Interval, Method) {
     let spread = share * (1.0 - share);
     match standard_error {
         Some(error) if error > 0.0 && spread > 0.0 => {
-            let quantile = t_quantile(f64::midpoint(1.0, level), clusters - 1.0);
+            let quantile = t_quantile(f64::midpoint(1.0, level), freedom);
             (score_interval(share, spread / (error * error), quantile), Method::Wilson)
         }
         _ => (wilson(share, clusters, level), Method::WilsonInstead),
     }
 }
 
-/// `value ± t·SE`, with C − 1 degrees of freedom.
+/// `value ± t·SE`.
 pub(super) fn student_interval(
     value: f64,
     standard_error: f64,
-    clusters: f64,
+    freedom: f64,
     level: f64,
 ) -> Interval {
-    let half = t_quantile(f64::midpoint(1.0, level), clusters - 1.0) * standard_error;
+    let half = t_quantile(f64::midpoint(1.0, level), freedom) * standard_error;
     Interval { low: value - half, high: value + half }
 }
 

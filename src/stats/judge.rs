@@ -6,48 +6,6 @@ use super::Error;
 use super::bootstrap::Clusters;
 use super::rank::Moments;
 
-/// Numbers, each of one cluster, whose mean is asked for: scores, or 1 and 0 for what is so and what
-/// is not.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Values {
-    values: Vec<f64>,
-    weights: Vec<f64>,
-    clusters: Clusters,
-}
-
-impl Values {
-    /// Takes numbers, each counted by a weight of at least 0.
-    ///
-    /// # Errors
-    /// Where there is none, the lists differ in length, or one is no number.
-    pub fn new(values: Vec<f64>, weights: Vec<f64>, clusters: Clusters) -> Result<Self, Error> {
-        Error::check_lengths(values.len(), clusters.of_row().len())?;
-        Error::check_lengths(values.len(), weights.len())?;
-        Error::check_finite(&values)?;
-        Error::check_weights(&weights)?;
-        Ok(Self { values, weights, clusters })
-    }
-
-    /// Which numbers belong together.
-    #[must_use]
-    pub const fn clusters(&self) -> &Clusters {
-        &self.clusters
-    }
-
-    /// The mean, each number as often as its cluster counts; `None` where nothing counts.
-    #[must_use]
-    pub fn mean(&self, counts: &[f64]) -> Option<f64> {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for ((value, weight), cluster) in
-            self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
-        {
-            sum += counts[*cluster] * weight * value;
-            total += counts[*cluster] * weight;
-        }
-        (total > 0.0).then(|| sum / total)
-    }
-}
-
 /// How one number follows another: a score the length of what is scored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slope {

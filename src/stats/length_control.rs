@@ -195,7 +195,7 @@ impl LengthControl {
         match error.filter(|error| *error > 0.0 && spread > 0.0) {
             Some(error) => {
                 let odds = (rate / (1.0 - rate)).ln();
-                let interval = student_interval(odds, error / spread, clusters, level);
+                let interval = student_interval(odds, error / spread, clusters - 1.0, level);
                 Ok((interval.map(sigmoid), Method::Logit))
             }
             None => Ok((wilson(rate, clusters, level), Method::WilsonInstead)),

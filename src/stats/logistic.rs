@@ -41,11 +41,11 @@ impl<const N: usize> Logistic<'_, N> {
     /// Finds the optimum, from any start.
     pub(super) fn fit(&self, start: SVector<f64, N>) -> Result<SVector<f64, N>, Trouble> {
         const STEPS: usize = 60;
-        if let Some(feature) = self.collinear() {
-            return Err(Trouble::Collinear(feature));
-        }
         let mut at = start;
         let mut here = self.derivatives(&at);
+        if let Some(feature) = self.collinear(here.hessian) {
+            return Err(Trouble::Collinear(feature));
+        }
         for _ in 0..STEPS {
             let full = self.step(&at, &here).ok_or(Trouble::Separated)?;
             let slope = self.slope(&here, &at, &full, 0.0);
@@ -152,13 +152,9 @@ impl<const N: usize> Logistic<'_, N> {
         there.gradient.dot(step) + self.penalty * penalty.sum::<f64>()
     }
 
-    /// The first feature that the ones before it say everything about.
-    fn collinear(&self) -> Option<usize> {
-        let mut left = SMatrix::<f64, N, N>::zeros();
-        for (features, weight) in self.features.iter().zip(self.weights) {
-            let features = SVector::from(*features);
-            left += features * features.transpose() * *weight;
-        }
+    /// The first feature that the ones before it say everything about: what is left of its own
+    /// curvature when theirs is taken out is nothing.
+    fn collinear(&self, mut left: SMatrix<f64, N, N>) -> Option<usize> {
         let whole = left.diagonal();
         for a in (0..N).filter(|a| self.used[*a]) {
             if left[(a, a)] <= 1e-12 * whole[a] {

@@ -13,6 +13,7 @@ mod interval;
 mod judge;
 mod length_control;
 mod logistic;
+mod mean;
 mod paired;
 mod rank;
 mod variance;
@@ -23,8 +24,9 @@ pub use arena::{Arena, Battle};
 pub use bootstrap::{Bootstrap, Clusters, Resampled};
 pub use bradley_terry::{Bouts, BradleyTerry, Place, Strengths, fit_each};
 pub use interval::{Interval, Method, wilson};
-pub use judge::{Draws, Orders, Slope, Values, Verdict};
+pub use judge::{Draws, Orders, Slope, Verdict};
 pub use length_control::{Gamed, LengthControl, LengthModel};
+pub use mean::Values;
 pub use paired::{Paired, Signs, holm, minimum_detectable};
 pub use rank::Ranks;
 pub use variance::{Draw, PARTS, Part, Split};
@@ -108,6 +110,12 @@ pub enum Error {
         /// How many there are.
         players: usize,
     },
+    /// The same, by name.
+    #[error("{} never lost to any of the others: no finite strengths are the likeliest", names.join(", "))]
+    Unbeaten {
+        /// Who.
+        names: Vec<String>,
+    },
     /// Wins can be told from losses without exception, so that no coefficient is large enough.
     #[error("every win can be told from every loss: the likelihood has no maximum")]
     Separated,
@@ -126,6 +134,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the rows are as they should be and yet say nothing: what is asked for does not exist.
+    #[must_use]
+    pub const fn is_about_what_was_found(&self) -> bool {
+        matches!(
+            self,
+            Self::Separated
+                | Self::Collinear { .. }
+                | Self::Unbeaten { .. }
+                | Self::Unconnected { .. }
+                | Self::NothingInCommon
+                | Self::TooFew { .. }
+        )
+    }
+
     fn check_lengths(x: usize, y: usize) -> Result<(), Self> {
         match (x, y) {
             (0, 0) => Err(Self::NoRows),

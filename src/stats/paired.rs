@@ -3,10 +3,10 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
+use super::Error;
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
 use super::interval::{Interval, Method, normal_quantile, student_interval, t_two_sided, wilson};
 use super::win_rate::Games;
-use super::Error;
 
 /// The games of two models against one baseline, prompt by prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,9 @@ impl Paired {
         }
         let all = prompts.iter().filter(|prompt| prompt.games != [0.0; 2]).count();
         prompts.retain(|prompt| prompt.games.iter().all(|games| *games > 0.0));
-        if prompts.is_empty() { Err(Error::NothingInCommon) } else {
+        if prompts.is_empty() {
+            Err(Error::NothingInCommon)
+        } else {
             let unmatched = all - prompts.len();
             Ok(Self { prompts, unmatched })
         }
@@ -126,7 +128,7 @@ impl Paired {
         let (difference, n) = (self.difference(), self.prompts.len() as f64);
         match self.standard_error().filter(|error| *error > 1e-12) {
             Some(error) => {
-                let interval = student_interval(difference, error, n, level);
+                let interval = student_interval(difference, error, n - 1.0, level);
                 (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student)
             }
             None => {

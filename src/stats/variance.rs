@@ -62,7 +62,8 @@ impl Split {
             return Err(Error::TooFew { found: levels.units[1].len(), needed: 2, what: "prompts" });
         }
         let units = [1, 2, 3, 4].map(|level| levels.units[level].len());
-        let orders = draws.iter().map(|draw| &draw.order).collect::<std::collections::BTreeSet<_>>();
+        let orders =
+            draws.iter().map(|draw| &draw.order).collect::<std::collections::BTreeSet<_>>();
         Ok(Self { parts: levels.parts(orders.len()), units, mean })
     }
 
@@ -176,9 +177,8 @@ impl Levels {
                 continue;
             }
             let kept = (freedom - fixed) / freedom;
-            let expected = |part: usize| {
-                kept * (self.weight(level, part) - self.weight(level - 1, part))
-            };
+            let expected =
+                |part: usize| kept * (self.weight(level, part) - self.weight(level - 1, part));
             let within: f64 = (level + 1..=4)
                 .filter_map(|deeper| Some(parts[deeper - 1]?.variance * expected(deeper)))
                 .sum();

@@ -1,8 +1,7 @@
 //! Win rates from verdicts: ties count half, and what could not be read counts as nothing.
 
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::share_interval;
-use super::{Error, Interval, Method};
+use super::{Error, Interval, Method, Values};
 
 /// The verdicts of a model's games against a baseline, each of one cluster: a prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,42 +120,40 @@ impl Games {
         rows.filter_map(|((preference, cluster), weight)| Some((*cluster, (*preference)?, *weight)))
     }
 
-    /// The standard error of the win rate over clusters: how far the clusters' sums lie from what the
-    /// rate says of them (the linearised ratio, with C/(C − 1); Cochran 1977, section 9A.4). With one
-    /// game a cluster this is the textbook's s/√n. `None` below two clusters.
-    #[must_use]
-    pub fn standard_error(&self) -> Option<f64> {
-        let residuals = self.residuals()?;
-        let clusters = residuals.len() as f64;
-        let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
-        (clusters >= 2.0).then(|| (squares * clusters / (clusters - 1.0)).sqrt())
+    /// The preferences that could be read: their mean is the win rate.
+    fn values(&self) -> Values {
+        let weights = self.preferences.iter().zip(&self.weights);
+        let weights = weights.map(|(preference, weight)| preference.map_or(0.0, |_| *weight));
+        let values = self.preferences.iter().map(|preference| preference.unwrap_or(0.5));
+        Values {
+            values: values.collect(),
+            weights: weights.collect(),
+            clusters: self.clusters.clone(),
+        }
     }
 
-    /// The win rate's interval: Wilson's over the number of independent games that the spread over
-    /// clusters is worth. `None` where no game could be read.
+    /// Clusters with a game that could be read: the independent units behind the win rate.
+    #[must_use]
+    pub fn units(&self) -> usize {
+        self.values().units()
+    }
+
+    /// The standard error of the win rate over clusters; see [`Values::standard_error`].
+    #[must_use]
+    pub fn standard_error(&self) -> Option<f64> {
+        self.values().standard_error()
+    }
+
+    /// The win rate's interval; see [`Values::share_interval`]. `None` where no game could be read.
     #[must_use]
     pub fn interval(&self, level: f64) -> Option<(Interval, Method)> {
-        let (rate, clusters) = (self.tally().rate()?, self.residuals()?.len() as f64);
-        Some(share_interval(rate, self.standard_error(), clusters, level))
+        self.values().share_interval(level)
     }
 
     /// The win rate on every resample of the clusters.
     #[must_use]
     pub fn resampled(&self, bootstrap: &Bootstrap) -> Resampled {
-        let rate = |counts: &[f64]| self.tally_of(counts).rate().unwrap_or(f64::NAN);
-        bootstrap.run(&self.clusters, |counts| vec![rate(counts)]).remove(0)
-    }
-
-    /// What each cluster with a readable game moves the win rate by, to first order.
-    pub(super) fn residuals(&self) -> Option<Vec<f64>> {
-        let tally = self.tally();
-        let rate = tally.rate()?;
-        let mut residuals = vec![(0.0, false); self.clusters.count()];
-        for (cluster, preference, weight) in self.readable().filter(|(_, _, weight)| *weight > 0.0) {
-            residuals[cluster].0 += weight * (preference - rate) / tally.readable();
-            residuals[cluster].1 = true;
-        }
-        Some(residuals.into_iter().filter_map(|(sum, any)| any.then_some(sum)).collect())
+        self.values().resampled(bootstrap)
     }
 }
 

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use mrx::stats::{
-    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Paired, Place, Ranks, Ratings,
-    Signs, Split, holm, minimum_detectable, wilson,
+    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Paired, Place, Ranks,
+    Ratings, Signs, Split, holm, minimum_detectable, wilson,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -83,7 +83,8 @@ impl World {
         let (prompts, luck) = self.luck(random);
         let theta = (self.rate / (1.0 - self.rate)).ln();
         // Twelve uniform numbers less six are close to normal, with a standard deviation of 1.
-        let length = |random: &mut ChaCha8Rng| (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+        let length =
+            |random: &mut ChaCha8Rng| (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
         let lengths: Vec<f64> = luck.iter().map(|_| length(random)).collect();
         let chances = lengths.iter().map(|length| sigmoid(PHI * length.tanh() + theta));
         let verdicts = chances.zip(&luck).map(|(chance, luck)| self.verdict(chance, *luck));
@@ -115,8 +116,8 @@ pub(crate) fn coverage(
     interval: impl Fn(u64) -> Option<Interval> + Sync,
 ) -> f64 {
     use rayon::prelude::*;
-    let covered = (0..simulations).into_par_iter().filter(|seed| {
-        interval(*seed).is_some_and(|interval| interval.covers(truth))
-    });
+    let covered = (0..simulations)
+        .into_par_iter()
+        .filter(|seed| interval(*seed).is_some_and(|interval| interval.covers(truth)));
     covered.count() as f64 / simulations as f64
 }

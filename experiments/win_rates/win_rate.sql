@@ -1,0 +1,3 @@
+-- A row a game. A verdict that could not be read is NULL: neither a loss nor a half.
+SELECT model AS "group", prompt, CASE verdict WHEN 'model' THEN 1.0 WHEN 'tie' THEN 0.5 WHEN 'baseline' THEN 0.0 END AS preference
+FROM read_csv('verdicts.csv', all_varchar = true)

@@ -1,0 +1,147 @@
+//! `[estimate.NAME]`: one node for each iteration whose tables the query names, or one in all for a query
+//! over files alone.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Error;
+use super::plan::declared_files;
+use super::toml_file::{self as file, File};
+use crate::runner::{Input, Node, NodeName, Source};
+use crate::stages::{Estimate, Measure, Options};
+
+/// The model in the name of a node that belongs to no iteration.
+const ALL: &str = "all";
+
+/// Adds the estimates that work with `M_t`, or those over files alone.
+pub(super) fn add(
+    file: &File,
+    iteration: Option<usize>,
+    nodes: &mut Vec<Node>,
+) -> Result<(), Error> {
+    for (name, table) in &file.root.estimate {
+        let path = file.find(table.sql.as_ref());
+        let sql = file.text.read(&path, &table.sql.span())?;
+        let tables = Estimate::tables_in(&sql);
+        let model = match iteration {
+            Some(t) => format!("m{t}"),
+            None => ALL.to_owned(),
+        };
+        if iteration.is_some() == tables.is_empty() {
+            continue;
+        }
+        let mut inputs: Vec<Input> = Vec::new();
+        for table in &tables {
+            let Some(found) = inputs_of(table, &model, nodes) else { break };
+            inputs.extend(found);
+        }
+        let wanted = Estimate::TABLES.iter().filter(|(table, _)| tables.contains(table));
+        if inputs.len() < wanted.map(|(_, takes)| takes.len()).sum() {
+            // An iteration that does not train the judge compares no judgements.
+            continue;
+        }
+        let files = Source::Files(declared_files(file, &table.files)?);
+        inputs.push(Input { name: "files", source: files });
+        let name_at = table.measure.span();
+        let node: NodeName = format!("estimate.{model}.{name}").parse().map_err(|_| {
+            let message = format!(
+                "expected an estimate's name of letters, digits, `_` and `-`, found `{name}`"
+            );
+            file.text.error(&name_at, message)
+        })?;
+        nodes.push(Node { name: node, stage: Box::new(estimate(file, name, table, sql)?), inputs });
+    }
+    Ok(())
+}
+
+/// Checks that every estimate has become a node somewhere.
+pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
+    let made = |name: &str| {
+        nodes.iter().any(|node| {
+            node.name.stage() == "estimate" && node.name.as_str().ends_with(&format!(".{name}"))
+        })
+    };
+    let lost = file.root.estimate.iter().find(|(name, _)| !made(name));
+    lost.map_or(Ok(()), |(name, table)| {
+        let message = format!("`{name}` asks for tables that no iteration makes");
+        Err(file.text.error(&table.sql.span(), message))
+    })
+}
+
+/// Where a table that a query names comes from: of the iteration's nodes, those that make it and what
+/// was read out of it.
+fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
+    let maker = |stage: &str, part: &str| {
+        let name = format!("{stage}.{model}{part}");
+        nodes.iter().find(|node| node.name.as_str() == name).map(|node| node.name.clone())
+    };
+    let input = |name, stage: &str, part: &str, table| {
+        let node = maker(stage, part)?;
+        Some(Input { name, source: Source::Table { node, table } })
+    };
+    Some(match table {
+        "prompts" => vec![input("prompts", "prompts", "", "prompts")?],
+        "responses" => vec![input("responses", "respond", "", "responses")?],
+        "judgements" => vec![
+            input("judgements", "judge", "", "judgements")?,
+            input("readings", "read", "", "readings")?,
+        ],
+        "meta_judgements" => vec![
+            input("meta_judgements", "meta_judge", "", "meta_judgements")?,
+            input("meta_readings", "read", ".meta", "readings")?,
+        ],
+        "ratings" => vec![input("ratings", "rate", "", "ratings")?],
+        "pairs" => vec![input("pairs", "pair", "", "pairs")?],
+        _ => return None,
+    })
+}
+
+fn estimate(
+    file: &File,
+    name: &str,
+    table: &file::Estimate,
+    sql: String,
+) -> Result<Estimate, Error> {
+    let measure = *table.measure.as_ref();
+    refuse_idle(file, table, measure)?;
+    let resamples = table.resamples.map_or(1000, |resamples| resamples.0);
+    Ok(Estimate {
+        name: name.to_owned(),
+        measure,
+        sql,
+        resamples: usize::try_from(resamples).unwrap_or(usize::MAX),
+        level: table.level.map_or(0.95, |level| level.0),
+        seed: file.root.seed.map_or(0, |seed| seed.0),
+        options: Options {
+            baseline: table.baseline.as_ref().map(|named| named.as_ref().clone()),
+            prior: table.prior.as_ref().map_or(0.0, |prior| prior.as_ref().0),
+            order_effect: table.order_effect.as_ref().is_some_and(|on| on.as_ref().0),
+            inverse_penalty: table.inverse_penalty.as_ref().map(|penalty| penalty.as_ref().0),
+            tie: table.tie.as_ref().map(|named| named.as_ref().clone()),
+        },
+    })
+}
+
+/// A setting that the measure does not have is a mistake, not something to pass over.
+fn refuse_idle(file: &File, table: &file::Estimate, measure: Measure) -> Result<(), Error> {
+    use Measure::{Agreement, BradleyTerry, Difference, LengthControlledWinRate};
+    let settings: [(&str, Option<Range<usize>>, &[Measure]); 5] = [
+        ("baseline", table.baseline.as_ref().map(Spanned::span), &[BradleyTerry, Difference]),
+        ("prior", table.prior.as_ref().map(Spanned::span), &[BradleyTerry]),
+        ("order_effect", table.order_effect.as_ref().map(Spanned::span), &[BradleyTerry]),
+        (
+            "inverse_penalty",
+            table.inverse_penalty.as_ref().map(Spanned::span),
+            &[LengthControlledWinRate],
+        ),
+        ("tie", table.tie.as_ref().map(Spanned::span), &[Agreement]),
+    ];
+    for (setting, span, measures) in settings {
+        if let Some(span) = span.filter(|_| !measures.contains(&measure)) {
+            let message = format!("this measure has no setting `{setting}`");
+            return Err(file.text.error(&span, message));
+        }
+    }
+    Ok(())
+}
