@@ -108,16 +108,19 @@ impl World {
     }
 }
 
-/// The share of simulations whose interval covers the truth. Where a simulation has none, that
-/// covers nothing.
-pub(crate) fn coverage(
+/// The share of simulations whose intervals cover the truth, by each of several methods. Where a
+/// simulation has no interval, that covers nothing.
+pub(crate) fn coverage<const N: usize>(
     simulations: u64,
     truth: f64,
-    interval: impl Fn(u64) -> Option<Interval> + Sync,
-) -> f64 {
+    intervals: impl Fn(u64) -> [Option<Interval>; N] + Sync,
+) -> [f64; N] {
     use rayon::prelude::*;
-    let covered = (0..simulations)
-        .into_par_iter()
-        .filter(|seed| interval(*seed).is_some_and(|interval| interval.covers(truth)));
-    covered.count() as f64 / simulations as f64
+    let covers =
+        |interval: Option<Interval>| interval.is_some_and(|interval| interval.covers(truth));
+    let covered: Vec<[bool; N]> =
+        (0..simulations).into_par_iter().map(|seed| intervals(seed).map(covers)).collect();
+    std::array::from_fn(|which| {
+        covered.iter().filter(|covered| covered[which]).count() as f64 / simulations as f64
+    })
 }
