@@ -10,7 +10,7 @@ mod rows;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mrx::records::{FinishReason, Judgement};
-use mrx::stats::Bouts;
+use mrx::stats::{Bouts, BradleyTerry};
 use mrx::store::{Digest, Store, StoredTable, TableReader, TableWriter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -121,7 +121,8 @@ fn fit_eleven_players(bencher: Bencher<'_, '_>) {
             bouts.add(winner, loser, 1.0);
         }
     }
-    bencher.bench(|| divan::black_box(&bouts).fit(0.01));
+    bencher
+        .bench(|| divan::black_box(&bouts).fit(BradleyTerry { prior: 0.01, order_effect: false }));
 }
 
 /// Hashes a text of the length of a judgement.

@@ -86,7 +86,7 @@ fn main() -> Outcome {
             let (tool, answers) = (line["tool"].as_str().unwrap_or_default(), &line["answers"]);
             let number = answers["estimate"].as_f64().or(answers["mean_square"].as_f64());
             let number = number.unwrap_or(f64::NAN);
-            version = line["version"].as_str().unwrap_or_default().to_owned();
+            line["version"].as_str().unwrap_or_default().clone_into(&mut version);
             let ratio = seconds / ours;
             table.push(row![
                 "",
@@ -160,7 +160,7 @@ impl Work {
         let model = BradleyTerry { prior: PRIOR, order_effect: false };
         let fitted = fit_each(&self.tournaments, model, 2.0)?;
         let seconds = began.elapsed().as_secs_f64();
-        let strengths = || fitted.iter().flat_map(|(fitted, _)| &fitted.of_player);
+        let strengths = || fitted.iter().flat_map(|rated| &rated.strengths.of_player);
         let squares: f64 = strengths().map(|strength| strength * strength).sum();
         Ok(Answer { seconds, number: squares / strengths().count() as f64 })
     }

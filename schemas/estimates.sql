@@ -11,12 +11,12 @@ CREATE TABLE estimates (
     seed     UBIGINT
 );
 COMMENT ON TABLE estimates IS 'One row per estimated number, with its interval';
-COMMENT ON COLUMN estimates.name IS 'What is estimated, as win_rate or length_controlled_win_rate';
-COMMENT ON COLUMN estimates."group" IS 'What it is estimated for, as all or a category';
+COMMENT ON COLUMN estimates.name IS 'What is estimated, as win_rate; what stands beside it, as win_rate/bca or win_rate/unreadable';
+COMMENT ON COLUMN estimates."group" IS 'What it is estimated for: all, a group of the query, or a player';
 COMMENT ON COLUMN estimates.value IS 'The estimate; NULL where it does not exist, and method says why';
 COMMENT ON COLUMN estimates.low IS 'Lower end of the interval, in the unit of value';
 COMMENT ON COLUMN estimates.high IS 'Upper end of the interval, in the unit of value';
 COMMENT ON COLUMN estimates.level IS 'Nominal coverage of the interval, as 0.95';
 COMMENT ON COLUMN estimates.n IS 'Independent units behind it: prompts, not rows';
-COMMENT ON COLUMN estimates.method IS 'How it was computed, as bootstrap-percentile over prompts, 1,000 resamples';
+COMMENT ON COLUMN estimates.method IS 'How it was found, as wilson over prompts, or bootstrap-bca over prompts, 1000 resamples; why it does not exist';
 COMMENT ON COLUMN estimates.seed IS 'Seed of the resampling, NULL where there is none';

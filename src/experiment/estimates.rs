@@ -123,10 +123,13 @@ fn estimate(
     })
 }
 
+/// A setting's name, where it stands if it does, and the measures that have it.
+type Setting<'m> = (&'static str, Option<Range<usize>>, &'m [Measure]);
+
 /// A setting that the measure does not have is a mistake, not something to pass over.
 fn refuse_idle(file: &File, table: &file::Estimate, measure: Measure) -> Result<(), Error> {
     use Measure::{Agreement, BradleyTerry, Difference, LengthControlledWinRate};
-    let settings: [(&str, Option<Range<usize>>, &[Measure]); 5] = [
+    let settings: [Setting<'_>; 5] = [
         ("baseline", table.baseline.as_ref().map(Spanned::span), &[BradleyTerry, Difference]),
         ("prior", table.prior.as_ref().map(Spanned::span), &[BradleyTerry]),
         ("order_effect", table.order_effect.as_ref().map(Spanned::span), &[BradleyTerry]),

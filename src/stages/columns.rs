@@ -54,9 +54,10 @@ pub(super) fn check(
 /// Selects columns as they are known: cast, and NULL where the query does not give them.
 pub(super) fn select<'k>(columns: &[Column], known: impl IntoIterator<Item = &'k Known>) -> String {
     let select = known.into_iter().map(|Known { name, kind, .. }| {
-        match columns.iter().any(|column| column.name == *name) {
-            true => format!("\"{name}\"::{kind} AS \"{name}\""),
-            false => format!("NULL::{kind} AS \"{name}\""),
+        if columns.iter().any(|column| column.name == *name) {
+            format!("\"{name}\"::{kind} AS \"{name}\"")
+        } else {
+            format!("NULL::{kind} AS \"{name}\"")
         }
     });
     select.collect::<Vec<_>>().join(", ")

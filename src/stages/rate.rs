@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{groups, zip_rows};
 use crate::records::Rating;
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::stats::{Bouts, BradleyTerry, Strengths, fit_each};
+use crate::stats::{Bouts, BradleyTerry, Rated, fit_each};
 
 /// Rates judgements.
 #[derive(Debug, Clone, Serialize)]
@@ -100,9 +100,7 @@ impl Rate {
         // ω sums to 1 over the two bouts of a pair; two bouts are what was observed.
         let fitted = fit_each(&bouts, model, 2.0)?;
         let rated = tournaments.into_iter().zip(fitted);
-        let ratings = rated.flat_map(|(tournament, (strengths, errors))| {
-            tournament.ratings(&strengths, errors.as_deref(), omega)
-        });
+        let ratings = rated.flat_map(|(tournament, rated)| tournament.ratings(&rated, omega));
         Ok(ratings.collect())
     }
 }
@@ -145,13 +143,13 @@ impl Tournament {
         Self { prompt_id, response_id, players, bouts, decided }
     }
 
-    fn ratings(&self, strengths: &Strengths, errors: Option<&[f64]>, omega: Omega) -> Vec<Rating> {
+    fn ratings(&self, rated: &Rated, omega: Omega) -> Vec<Rating> {
         let rating = |(player, id): (usize, &String)| Rating {
             prompt_id: self.prompt_id.clone(),
             response_id: self.response_id.clone(),
             judgement_id: id.clone(),
-            strength: strengths.of_player[player],
-            standard_error: errors.map(|errors| errors[player]),
+            strength: rated.strengths.of_player[player],
+            standard_error: rated.standard_errors.as_ref().map(|errors| errors[player]),
             bouts: self.decided[player],
             wins: self.bouts.wins_of(player),
             omega_first: omega.first,

@@ -286,7 +286,9 @@ mod tests {
             let once = vec![1.0; n];
             let replicate = |indices: &Vec<usize>| {
                 let mut counts = vec![0.0; n];
-                indices.iter().for_each(|index| counts[*index] += 1.0);
+                for index in indices {
+                    counts[*index] += 1.0;
+                }
                 mean(&case.values, &counts)
             };
             let mut replicates: Vec<f64> = case.indices.iter().map(replicate).collect();

@@ -345,6 +345,15 @@ impl Likelihood {
     }
 }
 
+/// Strengths with their standard errors, where there was any bout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rated {
+    /// The strengths.
+    pub strengths: Strengths,
+    /// Of each player.
+    pub standard_errors: Option<Vec<f64>>,
+}
+
 /// Fits many tournaments at once, on all threads, each with its standard errors at `scale`. The
 /// answers do not depend on the number of threads.
 ///
@@ -354,11 +363,11 @@ pub fn fit_each(
     tournaments: &[Bouts],
     model: BradleyTerry,
     scale: f64,
-) -> Result<Vec<(Strengths, Option<Vec<f64>>)>, Error> {
+) -> Result<Vec<Rated>, Error> {
     let fit = |bouts: &Bouts| {
-        let fitted = bouts.fit(model)?;
-        let errors = bouts.standard_errors(&fitted, model, scale);
-        Ok((fitted, errors))
+        let strengths = bouts.fit(model)?;
+        let standard_errors = bouts.standard_errors(&strengths, model, scale);
+        Ok(Rated { strengths, standard_errors })
     };
     tournaments.par_iter().map(fit).collect()
 }
@@ -416,8 +425,8 @@ mod tests {
             there.add(order[winner], order[loser], weight);
         }
         let (here, there) = (here.fit(ridge(0.01)).unwrap(), there.fit(ridge(0.01)).unwrap());
-        for player in 0..4 {
-            assert!((here.of_player[player] - there.of_player[order[player]]).abs() < 1e-10);
+        for (player, name) in order.into_iter().enumerate() {
+            assert!((here.of_player[player] - there.of_player[name]).abs() < 1e-10);
         }
     }
 }

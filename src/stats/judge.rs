@@ -50,7 +50,7 @@ struct Comparison {
     verdicts: [[f64; 3]; 2],
 }
 
-/// One verdict of a [`Comparison`].
+/// One verdict on a comparison, in one order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// What names the comparison: the same in both orders.

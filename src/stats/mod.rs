@@ -4,6 +4,7 @@
     clippy::cast_precision_loss,
     reason = "counts of rows stay far below what f64 holds exactly"
 )]
+#![expect(clippy::float_cmp, reason = "numbers that are the same are a tie, and those alone")]
 
 mod agreement;
 mod arena;
@@ -22,7 +23,7 @@ mod win_rate;
 pub use agreement::{Agreement, Ratings};
 pub use arena::{Arena, Battle};
 pub use bootstrap::{Bootstrap, Clusters, Resampled};
-pub use bradley_terry::{Bouts, BradleyTerry, Place, Strengths, fit_each};
+pub use bradley_terry::{Bouts, BradleyTerry, Place, Rated, Strengths, fit_each};
 pub use interval::{Interval, Method, wilson};
 pub use judge::{Draws, Orders, Slope, Verdict};
 pub use length_control::{Gamed, LengthControl, LengthModel};

@@ -27,11 +27,11 @@ struct Prompt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signs {
     /// Prompts on which the second model does better.
-    pub better: u64,
+    pub better: usize,
     /// Prompts on which it does worse.
-    pub worse: u64,
+    pub worse: usize,
     /// Prompts on which both do equally well.
-    pub equal: u64,
+    pub equal: usize,
 }
 
 impl Signs {
@@ -40,7 +40,7 @@ impl Signs {
     #[must_use]
     pub fn p_value(&self) -> f64 {
         let (fewer, all) = (self.better.min(self.worse), self.better + self.worse);
-        Binomial::new(0.5, all).map_or(1.0, |coin| (2.0 * coin.cdf(fewer)).min(1.0))
+        Binomial::new(0.5, all as u64).map_or(1.0, |coin| (2.0 * coin.cdf(fewer as u64)).min(1.0))
     }
 }
 
@@ -126,17 +126,13 @@ impl Paired {
     #[must_use]
     pub fn interval(&self, level: f64) -> (Interval, Method) {
         let (difference, n) = (self.difference(), self.prompts.len() as f64);
-        match self.standard_error().filter(|error| *error > 1e-12) {
-            Some(error) => {
-                let interval = student_interval(difference, error, n - 1.0, level);
-                (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student)
-            }
-            None => {
-                let unseen = wilson(0.0, n, level).high;
-                let (low, high) = (difference - unseen, difference + unseen);
-                (Interval { low, high }.map(|end| end.clamp(-1.0, 1.0)), Method::WilsonInstead)
-            }
+        if let Some(error) = self.standard_error().filter(|error| *error > 1e-12) {
+            let interval = student_interval(difference, error, n - 1.0, level);
+            return (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student);
         }
+        let unseen = wilson(0.0, n, level).high;
+        let interval = Interval { low: difference - unseen, high: difference + unseen };
+        (interval.map(|end| end.clamp(-1.0, 1.0)), Method::WilsonInstead)
     }
 
     /// The two-sided probability of a difference this large if there were none: Student's t over

@@ -57,7 +57,7 @@ impl Games {
     #[must_use]
     pub fn discrete(&self) -> Self {
         let round = |preference: f64| match preference {
-            tie if tie == 0.5 => 0.5,
+            0.5 => 0.5,
             other => f64::from(u8::from(other > 0.5)),
         };
         let preferences = self.preferences.iter().map(|p| p.map(round)).collect();

@@ -45,10 +45,9 @@ fn published(folder: &Path) -> BTreeMap<String, [String; 3]> {
 }
 
 fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let below = at.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (at - at.floor()) * (sorted[above] - sorted[below])
+    let last = sorted.len() - 1;
+    let below = (0..last).rfind(|below| *below as f64 <= share * last as f64).unwrap();
+    sorted[below] + (share * last as f64 - below as f64) * (sorted[below + 1] - sorted[below])
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn what_does_not_vary_falls_back_to_wilson_and_says_so() {
     let won = Games::new(vec![Some(1.0); 40], Clusters::rows(40)).unwrap();
     let (interval, method) = won.interval(0.95).unwrap();
     assert_eq!(method, Method::WilsonInstead);
-    assert!(interval.low > 0.9 && interval.low < 0.92 && interval.high == 1.0, "{interval:?}");
+    assert!(interval.low > 0.9 && interval.low < 0.92 && interval.high > 0.9999, "{interval:?}");
     let resampled = won.resampled(&Bootstrap::default());
     assert!(resampled.is_degenerate());
     assert_eq!(resampled.share_interval(Method::Bca, 0.95), (interval, Method::WilsonInstead));

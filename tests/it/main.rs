@@ -1,5 +1,6 @@
 //! Every integration test in one binary: each extra binary would link DuckDB again.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::cast_precision_loss, reason = "counts are small")]
 
 mod alpaca_eval;
 mod architecture;

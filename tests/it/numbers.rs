@@ -101,7 +101,8 @@ fn strengths_of_published_tournaments_are_found_again() {
         let case = &cases[name];
         let mut bouts = Bouts::new(usize::try_from(case["n"].as_u64().unwrap()).unwrap());
         for bout in case["data"].as_array().unwrap() {
-            let [winner, loser] = [0, 1].map(|at| bout[at].as_u64().unwrap() as usize);
+            let [winner, loser] =
+                [0, 1].map(|at| usize::try_from(bout[at].as_u64().unwrap()).unwrap());
             bouts.add(winner, loser, 1.0);
         }
         // Upstream's penalty is α·Σθ², twice the half that a Gaussian of precision λ gives.

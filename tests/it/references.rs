@@ -114,7 +114,7 @@ fn kappas_are_those_of_statsmodels() {
         close(agreement.weighted_kappa(quadratic).unwrap(), case.quadratic_kappa, 1e-12, "κ²");
         // Rows that are independent: the bootstrap's standard error is about the delta method's.
         let cells = case.table.iter().enumerate().flat_map(|(a, row)| {
-            let count = |n: &f64| (0..).take_while(move |i| f64::from(*i) < *n).count();
+            let count = |n: &f64| (0..1000).filter(|i| f64::from(*i) < *n).count();
             row.iter().enumerate().flat_map(move |(b, n)| std::iter::repeat_n((a, b), count(n)))
         });
         let pairs: Vec<(usize, usize)> = cells.collect();
@@ -147,7 +147,8 @@ fn rank_correlations_allow_for_ties_as_scipy_does() {
         let mut twice = once;
         twice[0] = 2.0;
         let (mut x, mut y) = (case.x.clone(), case.y.clone());
-        (x.push(case.x[0]), y.push(case.y[0]));
+        x.push(case.x[0]);
+        y.push(case.y[0]);
         let clusters = Clusters::rows(x.len());
         let longer = Ranks::new(&x, &y, clusters.clone()).unwrap();
         let once = clusters.once();
@@ -160,8 +161,8 @@ fn rank_correlations_allow_for_ties_as_scipy_does() {
 fn tests_of_signs_and_their_corrections_are_the_published_ones() {
     #[derive(Deserialize)]
     struct Counted {
-        better: u64,
-        worse: u64,
+        better: usize,
+        worse: usize,
         p: f64,
     }
     #[derive(Deserialize)]
@@ -246,9 +247,9 @@ fn being_shown_first_is_an_effect_of_its_own() {
         let fitted = bouts.fit(model).unwrap();
         close(fitted.order_effect, case.order_effect, 1e-8, "order effect");
         let errors = bouts.standard_errors(&fitted, model, 1.0).unwrap();
-        for player in 0..case.players {
+        for (player, error) in errors.into_iter().enumerate() {
             close(fitted.of_player[player], case.strengths[player], 1e-8, "strength");
-            close(errors[player], case.standard_errors[player], 1e-8, "standard error");
+            close(error, case.standard_errors[player], 1e-8, "standard error");
         }
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn length_control(
             numbers.plain("difficulty", model.difficulty, n, "coefficient of the difficulty");
         }
     }
-    numbers.plain("unreadable", unread.len() as f64, n, "count of rows");
+    numbers.count("unreadable", unread.len(), n, "count of rows");
     Ok(())
 }
 
@@ -128,9 +128,9 @@ pub(super) fn difference(
     numbers.plain("p_signs", signs.p_value(), n, "exact sign test over prompts (McNemar's)");
     for (part, count) in [("better", signs.better), ("worse", signs.worse), ("equal", signs.equal)]
     {
-        numbers.plain(part, count as f64, n, "count of prompts");
+        numbers.count(part, count, n, "count of prompts");
     }
-    numbers.plain("unmatched", paired.unmatched as f64, n, "count of prompts with one model only");
+    numbers.count("unmatched", paired.unmatched, n, "count of prompts with one model only");
     if let Some(error) = paired.standard_error() {
         let least = minimum_detectable(error, ALPHA, POWER);
         numbers.plain("minimum_detectable", least, n, "80 % power, two-sided 5 %");
@@ -233,6 +233,6 @@ pub(super) fn tournament(
     if let Some(order_effect) = resampled.last().filter(|_| options.order_effect) {
         numbers.bootstrapped("order_effect", order_effect, Method::Percentile, n);
     }
-    numbers.plain("unreadable", (rows.len() - read.len()) as f64, n, "count of rows");
+    numbers.count("unreadable", rows.len() - read.len(), n, "count of rows");
     Ok(())
 }

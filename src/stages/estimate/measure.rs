@@ -99,8 +99,8 @@ impl Measure {
     /// Returns the name by which the query gives the number that the measure is about.
     pub(super) fn value_column(self) -> &'static str {
         let names = ["preference", "outcome"];
-        let columns = self.columns().iter().map(|(name, _)| *name);
-        columns.filter(|name| names.contains(name)).next().unwrap_or("value")
+        let mut columns = self.columns().iter().map(|(name, _)| *name);
+        columns.find(|name| names.contains(name)).unwrap_or("value")
     }
 
     /// Whether that number lies in `[0, 1]`.

@@ -190,9 +190,10 @@ impl Estimate {
         check(&found, &known, self.measure.rows_are())?;
         let select = COLUMNS.iter().map(|(column, kind)| {
             let name = if *column == "value" { self.measure.value_column() } else { column };
-            match found.iter().any(|found| found.name == name) {
-                true => format!("\"{name}\"::{kind} AS \"{column}\""),
-                false => format!("NULL::{kind} AS \"{column}\""),
+            if found.iter().any(|found| found.name == name) {
+                format!("\"{name}\"::{kind} AS \"{column}\"")
+            } else {
+                format!("NULL::{kind} AS \"{column}\"")
             }
         });
         Ok(select.collect::<Vec<_>>().join(", "))

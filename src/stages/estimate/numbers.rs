@@ -59,6 +59,12 @@ impl<'a> Numbers<'a> {
         self.push(part, Some(value), n, method.to_owned());
     }
 
+    /// How many there are of something.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows stay below 2^53")]
+    pub(super) fn count(&mut self, part: &str, count: usize, n: usize, of_what: &str) {
+        self.plain(part, count as f64, n, of_what);
+    }
+
     /// A number that does not exist, and why.
     pub(super) fn none(&mut self, part: &str, n: usize, why: impl Display) {
         self.push(part, None, n, format!("none: {why}"));

@@ -43,7 +43,7 @@ pub(super) fn mean(
         numbers.bootstrapped("percentile", &resampled, Method::Percentile, n);
         numbers.bootstrapped("bca", &resampled, Method::Bca, n);
     }
-    numbers.plain("missing", missing.len() as f64, n, "count of rows without a value");
+    numbers.count("missing", missing.len(), n, "count of rows without a value");
     Ok(())
 }
 
@@ -85,9 +85,9 @@ pub(super) fn agreement(
         match (untied.share(), same(Some(tie))) {
             (Some(share), Ok(values)) => {
                 let interval = values.share_interval(level);
-                interval.into_iter().for_each(|interval| {
+                if let Some(interval) = interval {
                     numbers.interval("without_ties", share, interval, values.units());
-                });
+                }
             }
             _ => numbers.none("without_ties", n, "every row is a tie"),
         }
@@ -104,7 +104,7 @@ pub(super) fn agreement(
         kappa("kappa_linear", &|a| a.weighted_kappa(|a, b| (values[a] - values[b]).abs()));
         kappa("kappa_quadratic", &|a| a.weighted_kappa(|a, b| (values[a] - values[b]).powi(2)));
     }
-    numbers.plain("unreadable", unread as f64, n, "count of rows without both ratings");
+    numbers.count("unreadable", unread, n, "count of rows without both ratings");
     Ok(())
 }
 
@@ -155,8 +155,8 @@ pub(super) fn correlation(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(),
     for (part, resampled) in ["spearman", "kendall", "slope"].iter().zip(&resampled) {
         numbers.bootstrapped(part, resampled, Method::Bca, clusters.count());
     }
-    let missing = (rows.len() - read.len()) as f64;
-    numbers.plain("missing", missing, clusters.count(), "count of rows without both numbers");
+    let missing = rows.len() - read.len();
+    numbers.count("missing", missing, clusters.count(), "count of rows without both numbers");
     Ok(())
 }
 
