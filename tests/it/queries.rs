@@ -28,17 +28,17 @@ fn every_format_holds_the_same_rows() {
     | model | role | n | mean | list |
     | --- | --- | ---: | ---: | --- |
     | m0 | actor | 10 | 3.776262626262626 | ["a",null] |
-    | m0 | judge | 10 | 0.7342328520330876 | ["a",null] |
+    | m0 | judge | 10 | 0.7342328520330874 | ["a",null] |
     "#);
     assert_snapshot!(print("csv"), @r#"
     model,role,n,mean,list
     m0,actor,10,3.776262626262626,"[""a"",null]"
-    m0,judge,10,0.7342328520330876,"[""a"",null]"
+    m0,judge,10,0.7342328520330874,"[""a"",null]"
     "#);
-    assert_snapshot!(print("json"), @r#"[{"model":"m0","role":"actor","n":10,"mean":3.776262626262626,"list":["a",null]},{"model":"m0","role":"judge","n":10,"mean":0.7342328520330876,"list":["a",null]}]"#);
+    assert_snapshot!(print("json"), @r#"[{"model":"m0","role":"actor","n":10,"mean":3.776262626262626,"list":["a",null]},{"model":"m0","role":"judge","n":10,"mean":0.7342328520330874,"list":["a",null]}]"#);
     assert_snapshot!(print("jsonl"), @r#"
     {"model":"m0","role":"actor","n":10,"mean":3.776262626262626,"list":["a",null]}
-    {"model":"m0","role":"judge","n":10,"mean":0.7342328520330876,"list":["a",null]}
+    {"model":"m0","role":"judge","n":10,"mean":0.7342328520330874,"list":["a",null]}
     "#);
 }
 
