@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::interval::{Interval, Method, normal_cdf, normal_quantile, wilson};
+use super::interval::{Interval, Method, is_nothing, normal_cdf, normal_quantile, wilson};
 
 /// Which rows belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +91,9 @@ impl Default for Bootstrap {
 
 impl Bootstrap {
     /// Computes numbers on the clusters as they are, on every resample, and with each cluster left
-    /// out once. `numbers` gets how often each cluster counts and returns the same count of numbers
-    /// each time; one that is not finite does not exist there.
+    /// out once; of more than 1,000 clusters, with each of 1,000 groups of them. `numbers` gets how
+    /// often each cluster counts and returns the same count of numbers each time; one that is not
+    /// finite does not exist there.
     ///
     /// Resample i draws from its own stream of the seed, so that the number of threads and of
     /// resamples changes none that was drawn before.
@@ -100,20 +101,15 @@ impl Bootstrap {
     where
         F: Fn(&[f64]) -> Vec<f64> + Sync,
     {
+        const MOST: usize = 1000;
         let mut resampled = self.draw(clusters, &numbers);
-        let count = clusters.count();
-        let without: Vec<Vec<f64>> = (0..count)
-            .into_par_iter()
-            .map_init(
-                || clusters.once(),
-                |counts, left_out| {
-                    counts[left_out] = 0.0;
-                    let found = numbers(counts);
-                    counts[left_out] = 1.0;
-                    found
-                },
-            )
-            .collect();
+        let without = |group: usize| {
+            let count = |cluster: usize| f64::from(u8::from(cluster % MOST != group));
+            let counts: Vec<f64> = (0..clusters.count()).map(count).collect();
+            numbers(&counts)
+        };
+        let groups = clusters.count().min(MOST);
+        let without: Vec<Vec<f64>> = (0..groups).into_par_iter().map(without).collect();
         for (which, resampled) in resampled.iter_mut().enumerate() {
             resampled.without = without.iter().map(|numbers| numbers[which]).collect();
         }
@@ -166,7 +162,7 @@ pub struct Resampled {
     pub replicates: Vec<f64>,
     /// Resamples on which it does not exist.
     pub lost: usize,
-    /// The number without each cluster.
+    /// The number without each cluster, or without each of many groups of them.
     without: Vec<f64>,
     clusters: usize,
 }
@@ -176,8 +172,14 @@ impl Resampled {
     /// more than one in twenty resamples has no number.
     #[must_use]
     pub fn is_degenerate(&self) -> bool {
-        let same = self.replicates.first() == self.replicates.last();
-        same || 20 * self.lost > self.lost + self.replicates.len()
+        self.is_constant() || 20 * self.lost > self.lost + self.replicates.len()
+    }
+
+    /// Whether all replicates are the same, but for rounding.
+    #[must_use]
+    pub fn is_constant(&self) -> bool {
+        let ends = self.replicates.first().zip(self.replicates.last());
+        ends.is_none_or(|(first, last)| is_nothing(last - first, *first))
     }
 
     /// The standard deviation of the replicates.
@@ -192,9 +194,10 @@ impl Resampled {
     /// The share of replicates above `threshold`, those at it counted half.
     #[must_use]
     pub fn share_above(&self, threshold: f64) -> f64 {
-        let above = self.replicates.iter().filter(|x| **x > threshold).count() as f64;
-        let at = self.replicates.iter().filter(|x| **x == threshold).count() as f64;
-        (above + 0.5 * at) / self.replicates.len() as f64
+        let at = |x: &&f64| is_nothing(**x - threshold, threshold);
+        let ties = self.replicates.iter().filter(at).count() as f64;
+        let above = self.replicates.iter().filter(|x| !at(x) && **x > threshold).count() as f64;
+        (above + 0.5 * ties) / self.replicates.len() as f64
     }
 
     /// The percentile interval; `None` without replicates.

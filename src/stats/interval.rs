@@ -113,7 +113,7 @@ pub(super) fn share_interval(
 ) -> (Interval, Method) {
     let spread = share * (1.0 - share);
     match standard_error {
-        Some(error) if error > 0.0 && spread > 0.0 => {
+        Some(error) if !is_nothing(error, share) && spread > 0.0 => {
             let quantile = t_quantile(f64::midpoint(1.0, level), freedom);
             (score_interval(share, spread / (error * error), quantile), Method::Wilson)
         }
@@ -130,6 +130,11 @@ pub(super) fn student_interval(
 ) -> Interval {
     let half = t_quantile(f64::midpoint(1.0, level), freedom) * standard_error;
     Interval { low: value - half, high: value + half }
+}
+
+/// Whether a difference is what rounding makes of none, next to a number of this size.
+pub(super) fn is_nothing(difference: f64, beside: f64) -> bool {
+    difference.abs() <= 1e-12 * beside.abs().max(1.0)
 }
 
 /// The logistic function, `1 / (1 + e^−x)`.

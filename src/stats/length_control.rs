@@ -12,7 +12,7 @@
 use nalgebra::SVector;
 
 use super::bootstrap::Clusters;
-use super::interval::{sigmoid, student_interval, wilson};
+use super::interval::{is_nothing, sigmoid, student_interval, wilson};
 use super::logistic::{Logistic, Trouble};
 use super::{Bootstrap, Error, Interval, Method, Resampled};
 
@@ -192,7 +192,7 @@ impl LengthControl {
         let (rate, error) = (self.win_rate()?, self.standard_error()?);
         let clusters = self.clusters.count() as f64;
         let spread = rate * (1.0 - rate);
-        match error.filter(|error| *error > 0.0 && spread > 0.0) {
+        match error.filter(|error| !is_nothing(*error, rate) && spread > 0.0) {
             Some(error) => {
                 let odds = (rate / (1.0 - rate)).ln();
                 let interval = student_interval(odds, error / spread, clusters - 1.0, level);

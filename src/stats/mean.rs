@@ -1,7 +1,7 @@
 //! Means over rows that belong to clusters: a ratio of sums, whose uncertainty is that of the clusters.
 
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::{share_interval, student_interval};
+use super::interval::{is_nothing, share_interval, student_interval};
 use super::{Error, Interval, Method};
 
 /// Numbers, each of one cluster, whose mean is asked for: scores, or 1 and 0 for what is so and what
@@ -54,9 +54,27 @@ impl Values {
     /// The mean on every resample of the clusters.
     #[must_use]
     pub fn resampled(&self, bootstrap: &Bootstrap) -> Resampled {
-        bootstrap
-            .run(&self.clusters, |counts| vec![self.mean(counts).unwrap_or(f64::NAN)])
-            .remove(0)
+        let sums = self.sums();
+        let mean = |counts: &[f64]| {
+            let add = |(sum, total), (count, (value, weight)): (&f64, &(f64, f64))| {
+                (sum + count * value, total + count * weight)
+            };
+            let (sum, total) = counts.iter().zip(&sums).fold((0.0, 0.0), add);
+            vec![sum / total]
+        };
+        bootstrap.run(&self.clusters, mean).remove(0)
+    }
+
+    /// Each cluster's sum of weighted numbers, and of weights.
+    fn sums(&self) -> Vec<(f64, f64)> {
+        let mut sums = vec![(0.0, 0.0); self.clusters.count()];
+        for ((value, weight), cluster) in
+            self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
+        {
+            sums[*cluster].0 += weight * value;
+            sums[*cluster].1 += weight;
+        }
+        sums
     }
 
     /// The mean's standard error over clusters: how far the clusters' sums lie from what the mean says
@@ -75,10 +93,12 @@ impl Values {
         })
     }
 
-    /// The mean's interval: Student's t over clusters. `None` below two clusters.
+    /// The mean's interval: Student's t over clusters. `None` below two clusters, and where they all
+    /// say the same.
     #[must_use]
     pub fn interval(&self, level: f64) -> Option<(Interval, Method)> {
-        let (mean, error) = (self.mean(&self.clusters.once())?, self.jackknife_error()?);
+        let mean = self.mean(&self.clusters.once())?;
+        let error = self.jackknife_error().filter(|error| !is_nothing(*error, mean))?;
         let interval = student_interval(mean, error, self.freedom(), level);
         Some((interval, Method::Student))
     }
@@ -115,13 +135,9 @@ impl Values {
     /// Of each cluster that counts, how far its sum lies from what the mean says, and its rows.
     fn residuals(&self) -> Option<Vec<(f64, f64)>> {
         let mean = self.mean(&self.clusters.once())?;
-        let mut residuals = vec![(0.0, 0.0); self.clusters.count()];
-        for ((value, weight), cluster) in
-            self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
-        {
-            residuals[*cluster].0 += weight * (value - mean);
-            residuals[*cluster].1 += weight;
-        }
+        let sums = self.sums().into_iter();
+        let mut residuals: Vec<(f64, f64)> =
+            sums.map(|(sum, weight)| (sum - mean * weight, weight)).collect();
         residuals.retain(|(_, rows)| *rows > 0.0);
         Some(residuals)
     }

@@ -5,7 +5,9 @@ use statrs::distribution::{Binomial, DiscreteCDF};
 
 use super::Error;
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::{Interval, Method, normal_quantile, student_interval, t_two_sided, wilson};
+use super::interval::{
+    Interval, Method, is_nothing, normal_quantile, student_interval, t_two_sided, wilson,
+};
 use super::win_rate::Games;
 
 /// The games of two models against one baseline, prompt by prompt.
@@ -126,7 +128,7 @@ impl Paired {
     #[must_use]
     pub fn interval(&self, level: f64) -> (Interval, Method) {
         let (difference, n) = (self.difference(), self.prompts.len() as f64);
-        if let Some(error) = self.standard_error().filter(|error| *error > 1e-12) {
+        if let Some(error) = self.standard_error().filter(|error| !is_nothing(*error, 1.0)) {
             let interval = student_interval(difference, error, n - 1.0, level);
             return (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student);
         }
@@ -139,7 +141,7 @@ impl Paired {
     /// prompts. `None` where all prompts differ by the same, or there is only one.
     #[must_use]
     pub fn p_value(&self) -> Option<f64> {
-        let error = self.standard_error().filter(|error| *error > 0.0)?;
+        let error = self.standard_error().filter(|error| !is_nothing(*error, 1.0))?;
         Some(t_two_sided(self.difference() / error, self.prompts.len() as f64 - 1.0))
     }
 
@@ -150,9 +152,9 @@ impl Paired {
         for Prompt { preferred, games } in &self.prompts {
             let gap = preferred[1] / games[1] - preferred[0] / games[0];
             match gap {
-                gap if gap > 1e-12 => signs.better += 1,
-                gap if gap < -1e-12 => signs.worse += 1,
-                _ => signs.equal += 1,
+                gap if is_nothing(gap, 1.0) => signs.equal += 1,
+                gap if gap > 0.0 => signs.better += 1,
+                _ => signs.worse += 1,
             }
         }
         signs

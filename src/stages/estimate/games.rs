@@ -14,12 +14,12 @@ use crate::stats::{
 const ALPHA: f64 = 0.05;
 const POWER: f64 = 0.8;
 
-fn games(rows: &[Row]) -> Result<Games, StageError> {
-    let preferences = rows.iter().map(|row| row.value).collect();
+fn games(rows: &[&Row]) -> Result<Games, StageError> {
+    let preferences = rows.iter().copied().map(|row| row.value).collect();
     Ok(Games::weighted(preferences, Row::weights(rows), Row::clusters(rows))?)
 }
 
-pub(super) fn win_rate(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+pub(super) fn win_rate(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
     let games = games(rows)?;
     let (tally, n) = (games.tally(), games.units());
     let level = numbers.bootstrap.level;
@@ -53,19 +53,19 @@ pub(super) fn win_rate(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), St
 }
 
 pub(super) fn length_control(
-    rows: &[Row],
+    rows: &[&Row],
     options: &Options,
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
     let is_gamed = |row: &&Row| row.gamed_length.is_some();
-    let gamed = rows.iter().filter(is_gamed).map(|row| Gamed {
+    let gamed = rows.iter().copied().filter(is_gamed).map(|row| Gamed {
         preference: row.value.unwrap_or(0.5),
         length: row.gamed_length.unwrap_or_default(),
         difficulty: row.difficulty.unwrap_or_default(),
         weight: row.weight.unwrap_or(1.0),
     });
-    let played: Vec<Row> = rows.iter().filter(|row| !is_gamed(row)).cloned().collect();
-    let (read, unread): (Vec<Row>, Vec<Row>) =
+    let played: Vec<&Row> = rows.iter().copied().filter(|row| !is_gamed(row)).collect();
+    let (read, unread): (Vec<&Row>, Vec<&Row>) =
         played.into_iter().partition(|row| row.value.is_some());
     let (clusters, level) = (Row::clusters(&read), numbers.bootstrap.level);
     let n = clusters.count();
@@ -73,14 +73,14 @@ pub(super) fn length_control(
         numbers.none("", 0, "no verdict could be read");
         return Ok(());
     }
-    let has_difficulty = read.iter().any(|row| row.difficulty.is_some());
+    let has_difficulty = read.iter().copied().any(|row| row.difficulty.is_some());
     let difficulty = |row: &Row| row.difficulty.unwrap_or_default();
     let chars =
         |row: &Row| row.baseline_chars.unwrap_or_default() - row.response_chars.unwrap_or_default();
     let control = LengthControl {
-        preferences: read.iter().filter_map(|row| row.value).collect(),
-        differences: read.iter().map(chars).collect(),
-        difficulties: has_difficulty.then(|| read.iter().map(difficulty).collect()),
+        preferences: read.iter().copied().filter_map(|row| row.value).collect(),
+        differences: read.iter().copied().map(chars).collect(),
+        difficulties: has_difficulty.then(|| read.iter().copied().map(difficulty).collect()),
         weights: Row::weights(&read),
         clusters,
         gamed: gamed.collect(),
@@ -99,17 +99,19 @@ pub(super) fn length_control(
 }
 
 pub(super) fn difference(
-    rows: &[Row],
+    rows: &[&Row],
     options: &Options,
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
-    let models: BTreeSet<&str> = rows.iter().filter_map(|row| row.model.as_deref()).collect();
+    let models: BTreeSet<&str> =
+        rows.iter().copied().filter_map(|row| row.model.as_deref()).collect();
     let [first, second] = two_models(&models, options.baseline.as_deref())?;
-    let of = |name: &str| -> Vec<Row> {
-        rows.iter().filter(|row| row.model.as_deref() == Some(name)).cloned().collect()
+    let of = |name: &str| -> Vec<&Row> {
+        rows.iter().copied().filter(|row| row.model.as_deref() == Some(name)).collect()
     };
     let (first, second) = (of(first), of(second));
-    let prompts = |rows: &[Row]| rows.iter().map(|row| row.prompt.clone()).collect::<Vec<_>>();
+    let prompts =
+        |rows: &[&Row]| rows.iter().copied().map(|row| row.prompt.clone()).collect::<Vec<_>>();
     let [a, b] = Clusters::together(prompts(&first), prompts(&second));
     let (first, second) = (games(&first)?.over(a), games(&second)?.over(b));
     let Some(paired) = numbers.exists(Paired::new(&first, &second), 0)? else { return Ok(()) };
@@ -174,7 +176,7 @@ fn two_models<'m>(
 #[error("`order` is `{0}`; expected `model` or `baseline`: whose answer was shown first")]
 struct BadOrder(String);
 
-pub(super) fn position_bias(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+pub(super) fn position_bias(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
     let verdict = |row: &Row| -> Result<Verdict, BadOrder> {
         let model_first = match row.order.as_deref().unwrap_or_default() {
             "model" => true,
@@ -184,7 +186,7 @@ pub(super) fn position_bias(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(
         let comparison = row.item.clone().unwrap_or_default();
         Ok(Verdict { comparison, model_first, preference: row.value })
     };
-    let verdicts = rows.iter().map(verdict).collect::<Result<Vec<_>, _>>()?;
+    let verdicts = rows.iter().copied().map(verdict).collect::<Result<Vec<_>, _>>()?;
     let orders = Orders::new(&verdicts, Row::clusters(rows))?;
     let n = orders.clusters().count();
     let resampled = numbers.bootstrap.run(orders.clusters(), |counts| {
@@ -198,18 +200,18 @@ pub(super) fn position_bias(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(
 }
 
 pub(super) fn tournament(
-    rows: &[Row],
+    rows: &[&Row],
     options: &Options,
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
-    let read: Vec<Row> = rows.iter().filter(|row| row.value.is_some()).cloned().collect();
+    let read: Vec<&Row> = rows.iter().copied().filter(|row| row.value.is_some()).collect();
     let battle = |row: &Row| Battle {
         first: Row::text(row.first.as_ref()),
         second: Row::text(row.second.as_ref()),
         outcome: row.value.unwrap_or(0.5),
         weight: row.weight.unwrap_or(1.0),
     };
-    let battles: Vec<Battle> = read.iter().map(battle).collect();
+    let battles: Vec<Battle> = read.iter().copied().map(battle).collect();
     let arena = Arena::new(&battles, Row::clusters(&read))?;
     let n = arena.clusters().count();
     let model = BradleyTerry { prior: options.prior, order_effect: options.order_effect };

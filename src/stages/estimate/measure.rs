@@ -148,7 +148,7 @@ impl Measure {
     /// Computes the estimates of one group.
     pub(super) fn of(
         self,
-        rows: &[Row],
+        rows: &[&Row],
         options: &Options,
         numbers: &mut Numbers<'_>,
     ) -> Result<(), StageError> {

@@ -105,11 +105,11 @@ impl Row {
         text.cloned().unwrap_or_default()
     }
 
-    fn clusters(rows: &[Self]) -> Clusters {
+    fn clusters(rows: &[&Self]) -> Clusters {
         Clusters::of(rows.iter().map(|row| row.prompt.as_deref()))
     }
 
-    fn weights(rows: &[Self]) -> Vec<f64> {
+    fn weights(rows: &[&Self]) -> Vec<f64> {
         rows.iter().map(|row| row.weight.unwrap_or(1.0)).collect()
     }
 }
@@ -165,10 +165,9 @@ impl Stage for Estimate {
         let rows: Vec<Row> = inputs.rows(&self.selection(&inputs)?)?;
         io.check_unchanged("files")?;
         self.check(&rows)?;
-        let mut groups = BTreeMap::<String, Vec<Row>>::new();
-        for row in rows {
-            let group = row.group.clone().unwrap_or_else(|| "all".to_owned());
-            groups.entry(group).or_default().push(row);
+        let mut groups = BTreeMap::<&str, Vec<&Row>>::new();
+        for row in &rows {
+            groups.entry(row.group.as_deref().unwrap_or("all")).or_default().push(row);
         }
         let mut estimates = self.estimate(groups)?;
         self.measure.correct(&mut estimates);
@@ -237,12 +236,12 @@ impl Estimate {
 
     fn estimate(
         &self,
-        groups: BTreeMap<String, Vec<Row>>,
+        groups: BTreeMap<&str, Vec<&Row>>,
     ) -> Result<Vec<records::Estimate>, StageError> {
         let bootstrap = Bootstrap { resamples: self.resamples, seed: self.seed, level: self.level };
         let mut estimates = Vec::new();
         for (group, rows) in groups {
-            let mut numbers = Numbers::new(&self.name, group, bootstrap);
+            let mut numbers = Numbers::new(&self.name, group.to_owned(), bootstrap);
             self.measure.of(&rows, &self.options, &mut numbers)?;
             estimates.extend(numbers.into_estimates());
         }

@@ -114,7 +114,7 @@ impl<'a> Numbers<'a> {
             0 => String::new(),
             lost => format!(", {lost} of them without an estimate"),
         };
-        if resampled.replicates.first() == resampled.replicates.last() {
+        if resampled.is_constant() {
             let why = format!("no interval: all of {drawn} resamples over prompts say the same");
             return self.plain(part, resampled.value, n, &why);
         }

@@ -12,11 +12,11 @@ use crate::stats::{
 
 pub(super) fn mean(
     measure: Measure,
-    rows: &[Row],
+    rows: &[&Row],
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
-    let (given, missing): (Vec<Row>, Vec<Row>) =
-        rows.iter().cloned().partition(|row| row.value.is_some());
+    let (given, missing): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().copied().partition(|row| row.value.is_some());
     if given.is_empty() {
         numbers.none("", 0, "no row has a value");
         return Ok(());
@@ -35,7 +35,9 @@ pub(super) fn mean(
     };
     match interval {
         Some(interval) => numbers.interval("", mean, interval, n),
-        None => numbers.plain("", mean, n, "no interval: there is one prompt only"),
+        None => {
+            numbers.plain("", mean, n, "no interval: there is one prompt only, or all say the same")
+        }
     }
     if measure == Measure::Share {
         numbers.share_beside(&resampled, n);
@@ -48,12 +50,12 @@ pub(super) fn mean(
 }
 
 pub(super) fn agreement(
-    rows: &[Row],
+    rows: &[&Row],
     options: &Options,
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
     let both = |row: &&Row| row.first.is_some() && row.second.is_some();
-    let read: Vec<Row> = rows.iter().filter(both).cloned().collect();
+    let read: Vec<&Row> = rows.iter().copied().filter(both).collect();
     let unread = rows.len() - read.len();
     if read.is_empty() {
         numbers.none("", 0, "no row has both ratings");
@@ -61,7 +63,7 @@ pub(super) fn agreement(
     }
     let categories = Categories::of(&read);
     let place = |name: &Option<String>| categories.place(name.as_deref().unwrap_or_default());
-    let pairs = read.iter().map(|row| (place(&row.first), place(&row.second))).collect();
+    let pairs = read.iter().copied().map(|row| (place(&row.first), place(&row.second))).collect();
     let ratings = Ratings::new(pairs, categories.names.len(), Row::clusters(&read))?;
     let (n, level) = (ratings.clusters().count(), numbers.bootstrap.level);
     let same = |without: Option<&str>| -> Result<Values, StageError> {
@@ -70,8 +72,9 @@ pub(super) fn agreement(
                 [&row.first, &row.second].iter().all(|side| side.as_deref() != Some(tie))
             })
         };
-        let kept: Vec<Row> = read.iter().filter(kept).cloned().collect();
-        let same = kept.iter().map(|row| f64::from(u8::from(row.first == row.second))).collect();
+        let kept: Vec<&Row> = read.iter().copied().filter(kept).collect();
+        let same =
+            kept.iter().copied().map(|row| f64::from(u8::from(row.first == row.second))).collect();
         Ok(Values::new(same, Row::weights(&kept), Row::clusters(&kept))?)
     };
     let all = same(None)?;
@@ -115,7 +118,7 @@ struct Categories {
 }
 
 impl Categories {
-    fn of(rows: &[Row]) -> Self {
+    fn of(rows: &[&Row]) -> Self {
         let names = rows
             .iter()
             .flat_map(|row| [Row::text(row.first.as_ref()), Row::text(row.second.as_ref())]);
@@ -136,15 +139,15 @@ impl Categories {
     }
 }
 
-pub(super) fn correlation(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
-    let read: Vec<Row> =
-        rows.iter().filter(|row| row.x.is_some() && row.y.is_some()).cloned().collect();
+pub(super) fn correlation(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+    let read: Vec<&Row> =
+        rows.iter().copied().filter(|row| row.x.is_some() && row.y.is_some()).collect();
     if read.is_empty() {
         numbers.none("", 0, "no row has both numbers");
         return Ok(());
     }
-    let x: Vec<f64> = read.iter().filter_map(|row| row.x).collect();
-    let y: Vec<f64> = read.iter().filter_map(|row| row.y).collect();
+    let x: Vec<f64> = read.iter().copied().filter_map(|row| row.x).collect();
+    let y: Vec<f64> = read.iter().copied().filter_map(|row| row.y).collect();
     let clusters = Row::clusters(&read);
     let ranks = Ranks::new(&x, &y, clusters.clone())?;
     let slope = Slope::new(x, y, clusters.clone())?;
@@ -160,15 +163,15 @@ pub(super) fn correlation(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(),
     Ok(())
 }
 
-pub(super) fn consistency(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
-    let read: Vec<Row> = rows.iter().filter(|row| row.value.is_some()).cloned().collect();
+pub(super) fn consistency(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+    let read: Vec<&Row> = rows.iter().copied().filter(|row| row.value.is_some()).collect();
     if read.is_empty() {
         numbers.none("", 0, "no row has a value");
         return Ok(());
     }
-    let scores: Vec<f64> = read.iter().filter_map(|row| row.value).collect();
+    let scores: Vec<f64> = read.iter().copied().filter_map(|row| row.value).collect();
     // An item is one only within its prompt.
-    let items = read.iter().map(|row| (row.prompt.as_deref(), row.item.as_deref()));
+    let items = read.iter().copied().map(|row| (row.prompt.as_deref(), row.item.as_deref()));
     let draws = Draws::new(&scores, items, Row::clusters(&read))?;
     let n = draws.clusters().count();
     let resampled = numbers.bootstrap.run(draws.clusters(), |counts| {
@@ -180,7 +183,7 @@ pub(super) fn consistency(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(),
     Ok(())
 }
 
-pub(super) fn variance(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+pub(super) fn variance(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
     let draw = |row: &Row| {
         Some(Draw {
             prompt: Row::text(row.prompt.as_ref()),
@@ -189,7 +192,7 @@ pub(super) fn variance(rows: &[Row], numbers: &mut Numbers<'_>) -> Result<(), St
             value: row.value?,
         })
     };
-    let draws: Vec<Draw> = rows.iter().filter_map(draw).collect();
+    let draws: Vec<Draw> = rows.iter().copied().filter_map(draw).collect();
     let n = draws.iter().map(|draw| &draw.prompt).collect::<BTreeSet<_>>().len();
     if draws.is_empty() {
         numbers.none("", 0, "no row has a value");
