@@ -186,3 +186,65 @@ impl Draws {
         (total > 0.0).then(|| sum / total)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: Option<f64>, expected: f64) {
+        assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?} for {expected}");
+    }
+
+    fn verdict(comparison: &str, model_first: bool, preference: Option<f64>) -> Verdict {
+        Verdict { comparison: comparison.to_owned(), model_first, preference }
+    }
+
+    #[test]
+    fn both_definitions_of_position_bias_are_counted() {
+        let verdicts = [
+            // The first shown wins, whichever it is: the orders disagree.
+            verdict("a", true, Some(1.0)),
+            verdict("a", false, Some(0.0)),
+            // The model wins in both orders: they agree.
+            verdict("b", true, Some(0.8)),
+            verdict("b", false, Some(1.0)),
+            // A win and a tie disagree, and only the win has a winner.
+            verdict("c", true, Some(0.5)),
+            verdict("c", false, Some(1.0)),
+            // One order could not be read: nothing to compare, yet the first shown lost.
+            verdict("d", true, Some(0.0)),
+            verdict("d", false, None),
+        ];
+        let clusters = Clusters::of(verdicts.iter().map(|verdict| verdict.comparison.clone()));
+        let orders = Orders::new(&verdicts, clusters).unwrap();
+        let once = orders.clusters().once();
+        close(orders.disagree(&once), 2.0 / 3.0);
+        close(orders.first_wins(&once), 3.0 / 6.0);
+        // Only b, drawn twice.
+        close(orders.disagree(&[0.0, 2.0, 0.0, 0.0]), 0.0);
+        assert_eq!(orders.disagree(&[0.0, 0.0, 0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn draws_agree_as_often_as_two_of_them_are_the_same() {
+        // a: 3, 3, 4: one pair of three. b: 1, 1: the only pair. c was drawn once and says nothing.
+        let scores = [3.0, 3.0, 4.0, 1.0, 1.0, 5.0];
+        let things = ["a", "a", "a", "b", "b", "c"];
+        let draws = Draws::new(&scores, things, Clusters::of(things)).unwrap();
+        let once = draws.clusters().once();
+        close(draws.consistency(&once), f64::midpoint(1.0 / 3.0, 1.0));
+        close(draws.spread(&once), f64::midpoint(1.0 / 3.0, 0.0).sqrt());
+        close(draws.consistency(&[2.0, 1.0, 5.0]), (2.0 / 3.0 + 1.0) / 3.0);
+        assert_eq!(draws.spread(&[0.0, 0.0, 1.0]), None);
+    }
+
+    #[test]
+    fn a_slope_is_that_of_least_squares() {
+        let clusters = Clusters::rows(4);
+        let once = clusters.once();
+        let slope =
+            Slope::new(vec![1.0, 2.0, 3.0, 4.0], vec![2.0, 1.0, 4.0, 3.0], clusters).unwrap();
+        close(slope.per_unit(&once), 0.6);
+        assert_eq!(slope.per_unit(&[0.0, 3.0, 0.0, 0.0]), None);
+    }
+}

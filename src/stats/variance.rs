@@ -189,3 +189,53 @@ impl Levels {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(prompt: usize, sample: usize, order: usize, value: f64) -> Draw {
+        let name = |number: usize| number.to_string();
+        Draw { prompt: name(prompt), sample: name(sample), order: name(order), value }
+    }
+
+    #[test]
+    fn one_draw_a_prompt_is_the_textbooks_standard_error() {
+        let values = [0.0, 1.0, 1.0, 0.5, 0.25];
+        let draws: Vec<Draw> =
+            values.iter().enumerate().map(|(prompt, value)| draw(prompt, 0, 0, *value)).collect();
+        let split = Split::of(&draws).unwrap();
+        let mean = values.iter().sum::<f64>() / 5.0;
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 4.0;
+        assert!((split.of_mean() - variance / 5.0).abs() < 1e-12);
+        assert_eq!(split.parts.map(|part| part.is_some()), [true, false, false, false]);
+        assert_eq!(split.raise_next(), "prompts");
+    }
+
+    #[test]
+    fn an_unbalanced_design_is_solved_as_by_hand() {
+        // Two prompts, of 1 and 3 draws, each of one sample in one order: a one-way layout.
+        let draws =
+            [draw(0, 0, 0, 1.0), draw(1, 0, 0, 3.0), draw(1, 0, 0, 5.0), draw(1, 0, 0, 4.0)];
+        let split = Split::of(&draws).unwrap();
+        // Within: (1 + 1 + 0) / 2 = 1. Between: 1·(1 − 3.25)² + 3·(4 − 3.25)² = 6.75, which is
+        // expected to be within + (4 − 10/4)·prompt.
+        let prompt = (6.75 - 1.0) / 1.5;
+        assert!((split.parts[0].unwrap().variance - prompt).abs() < 1e-12, "{split:?}");
+        assert!((split.parts[3].unwrap().variance - 1.0).abs() < 1e-12, "{split:?}");
+        assert!((split.of_mean() - (prompt * 10.0 / 16.0 + 1.0 / 4.0)).abs() < 1e-12, "{split:?}");
+    }
+
+    #[test]
+    fn what_is_most_of_the_variance_is_raised_next() {
+        let mut draws = Vec::new();
+        for (prompt, sample, order, n) in (0..40).flat_map(|p| {
+            (0..3).flat_map(move |s| (0..2).flat_map(move |o| (0..2).map(move |n| (p, s, o, n))))
+        }) {
+            // The answer decides, and prompts hardly differ.
+            let value = f64::from(u8::try_from((sample * 7 + prompt * 5) % 3).unwrap()) / 2.0;
+            draws.push(draw(prompt, sample, order, value + 0.001 * f64::from(n)));
+        }
+        assert_eq!(Split::of(&draws).unwrap().raise_next(), "samples");
+    }
+}
