@@ -47,7 +47,8 @@ fn gain(world: World) -> f64 {
 
 /// Both intervals of one bootstrap over prompts, and the percentiles of one over rows.
 fn shares(over_prompts: &Resampled, over_rows: &Resampled) -> [Option<Interval>; 3] {
-    let share = |resampled: &Resampled, method| Some(resampled.share_interval(method, 0.95).0);
+    let share =
+        |resampled: &Resampled, method| Some(resampled.share_interval(method, 0.95, None).0);
     [
         share(over_prompts, Method::Percentile),
         share(over_prompts, Method::Bca),
@@ -69,7 +70,7 @@ const ESTIMANDS: [Estimand; 3] = [
     Estimand {
         title: "length-controlled win rate",
         truth: |world| world.rate,
-        ours: |world, seed| Some(world.length_control(seed).interval(0.95).ok()?.0),
+        ours: |world, seed| Some(world.length_control(seed).interval(0.95).ok()??.0),
         others: |world, seed| {
             let control = world.length_control(seed);
             let by_row = LengthControl { clusters: rows(&control.clusters), ..control.clone() };

@@ -20,7 +20,8 @@ and status), readings, ratings, pairs, reference_logps, checkpoints, metrics, ve
 row carries experiment, model (m0, m1, …), node and run. About the store itself: runs, nodes, lineage. \
 `mrx show --schema` says what every column means.
 
-Short-hands: share(condition) is the share of rows for which it holds; excerpt(text, length := 60) is \
+Short-hands: share(condition) is the share of rows for which it holds; preference(first, second) is how \
+likely the first wins, from the log-probabilities of both verdicts; excerpt(text, length := 60) is \
 the beginning of a text on one line.")]
 pub(super) struct Args {
     /// The query

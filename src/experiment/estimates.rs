@@ -64,7 +64,9 @@ pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
     };
     let lost = file.root.estimate.iter().find(|(name, _)| !made(name));
     lost.map_or(Ok(()), |(name, table)| {
-        let message = format!("`{name}` asks for tables that no iteration makes");
+        let sql = file.text.read(&file.find(table.sql.as_ref()), &table.sql.span());
+        let tables = Estimate::tables_in(&sql.unwrap_or_default()).join(", ");
+        let message = format!("`{name}` asks for {tables}, and no iteration makes all of that");
         Err(file.text.error(&table.sql.span(), message))
     })
 }
@@ -142,7 +144,7 @@ fn refuse_idle(file: &File, table: &file::Estimate, measure: Measure) -> Result<
     ];
     for (setting, span, measures) in settings {
         if let Some(span) = span.filter(|_| !measures.contains(&measure)) {
-            let message = format!("this measure has no setting `{setting}`");
+            let message = format!("the measure `{}` has no setting `{setting}`", measure.name());
             return Err(file.text.error(&span, message));
         }
     }

@@ -107,8 +107,8 @@ scalar!(
 );
 scalar!(
     /// A nominal coverage.
-    Level(f64), "a number above 0 and below 1",
-    |value| (value > 0.0 && value < 1.0).then_some(value), |_| None
+    Level(f64), "a number from 0.5 to 0.9999",
+    |value| (0.5..=0.9999).contains(&value).then_some(value), |_| None
 );
 scalar!(
     /// How often something is drawn anew.

@@ -11,7 +11,8 @@ use super::schema::{TABLES, without_comments};
 use crate::store::{Digest, Error, Manifest, Store, StoredTable};
 
 /// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
-const MACROS: &str = "\
+pub(super) const MACROS: &str = "\
+CREATE MACRO preference(first, second) AS 1.0 / (1.0 + exp(second - first));
 CREATE MACRO share(condition) AS avg(CASE WHEN condition THEN 1.0 ELSE 0.0 END);
 CREATE MACRO excerpt(text, length := 60) AS CASE WHEN len(text) > length
     THEN left(regexp_replace(text, '\\s+', ' ', 'g'), length - 1) || '…'

@@ -16,6 +16,8 @@ pub(super) struct Known {
 pub(super) enum BadColumns {
     #[error("the query gives no column `{column}`; it gives {found}")]
     Missing { column: &'static str, found: String },
+    #[error("the query gives two columns `{column}`")]
+    Twice { column: String },
     #[error("the query gives a column `{found}`; {what} have {known}{}", did_you_mean(.near.as_ref()))]
     Unknown { found: String, what: &'static str, known: String, near: Option<String> },
 }
@@ -41,11 +43,18 @@ pub(super) fn check(
 ) -> Result<(), BadColumns> {
     let found: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let names: Vec<&str> = known.iter().map(|known| known.name).collect();
-    let missing = known.iter().find(|known| known.needed && !found.contains(&known.name));
-    if let Some(Known { name: column, .. }) = missing {
-        return Err(BadColumns::Missing { column, found: found.join(", ") });
+    let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
+    for Known { name, needed, .. } in known {
+        match found.iter().filter(|found| is(found, name)).count() {
+            0 if *needed => {
+                return Err(BadColumns::Missing { column: name, found: found.join(", ") });
+            }
+            0 | 1 => {}
+            _ => return Err(BadColumns::Twice { column: (*name).to_owned() }),
+        }
     }
-    let Some(found) = found.into_iter().find(|name| !names.contains(name)) else { return Ok(()) };
+    let unknown = |found: &&str| !names.iter().any(|name| is(found, name));
+    let Some(found) = found.into_iter().find(unknown) else { return Ok(()) };
     let near = names.iter().find(|known| strsim::damerau_levenshtein(known, found) <= 2);
     let near = near.map(|near| (*near).to_owned());
     Err(BadColumns::Unknown { found: found.to_owned(), what, known: listed(&names), near })
@@ -54,7 +63,7 @@ pub(super) fn check(
 /// Selects columns as they are known: cast, and NULL where the query does not give them.
 pub(super) fn select<'k>(columns: &[Column], known: impl IntoIterator<Item = &'k Known>) -> String {
     let select = known.into_iter().map(|Known { name, kind, .. }| {
-        if columns.iter().any(|column| column.name == *name) {
+        if columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
             format!("\"{name}\"::{kind} AS \"{name}\"")
         } else {
             format!("NULL::{kind} AS \"{name}\"")

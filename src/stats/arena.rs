@@ -103,7 +103,7 @@ impl Arena {
         })
     }
 
-    /// Numbers of the fitted strengths, from fits on every resample of the clusters.
+    /// Numbers of the fitted strengths, from fits on every resample of the clusters: for percentiles.
     ///
     /// # Errors
     /// As [`Arena::fit`].
@@ -114,7 +114,7 @@ impl Arena {
         numbers: impl Fn(&Strengths) -> Vec<f64> + Sync,
     ) -> Result<Vec<Resampled>, Error> {
         let count = numbers(&self.fit(model)?).len();
-        Ok(bootstrap.run(&self.clusters, |counts| match self.bouts_of(counts).fit(model) {
+        Ok(bootstrap.draw(&self.clusters, |counts| match self.bouts_of(counts).fit(model) {
             Ok(fitted) => numbers(&fitted),
             Err(_) => vec![f64::NAN; count],
         }))

@@ -11,7 +11,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
-use super::interval::{Interval, Method, is_nothing, normal_cdf, normal_quantile, wilson};
+use super::interval::{
+    Interval, Method, is_nothing, normal_cdf, normal_quantile, share_interval, wilson,
+};
 
 /// Which rows belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,10 +214,11 @@ impl Resampled {
     #[must_use]
     pub fn bca(&self, level: f64) -> Option<Interval> {
         let quantile = normal_quantile(f64::midpoint(1.0, level));
-        let bias = -normal_quantile(self.share_above(self.value));
-        if !bias.is_finite() {
+        let above = self.share_above(self.value);
+        if !(above > 0.0 && above < 1.0) {
             return None;
         }
+        let bias = -normal_quantile(above);
         let speed = self.acceleration();
         let share = |z: f64| {
             let moved = bias + z;
@@ -228,16 +231,33 @@ impl Resampled {
     }
 
     /// The interval of a share by one of the bootstrap's methods; Wilson's over clusters where the
-    /// resamples are degenerate, which the method that is returned says.
+    /// resamples are degenerate, which the method that is returned says. Where too many have no number,
+    /// it is as wide as the standard error says that is known besides, or as that of the rest.
     #[must_use]
-    pub fn share_interval(&self, method: Method, level: f64) -> (Interval, Method) {
+    pub fn share_interval(
+        &self,
+        method: Method,
+        level: f64,
+        standard_error: Option<f64>,
+    ) -> (Interval, Method) {
+        let clusters = self.clusters as f64;
+        if self.is_constant() {
+            return (wilson(self.value, clusters, level), Method::WilsonForNoSpread);
+        }
+        if self.is_degenerate() {
+            let error = standard_error.unwrap_or_else(|| self.standard_error());
+            let (interval, _) =
+                share_interval(self.value, Some(error), clusters, clusters - 1.0, level);
+            return (interval, Method::WilsonForLost);
+        }
         let found = match method {
-            _ if self.is_degenerate() => None,
             Method::Percentile => self.percentile(level),
             _ => self.bca(level),
         };
-        let instead = || (wilson(self.value, self.clusters as f64, level), Method::WilsonInstead);
-        found.map_or_else(instead, |interval| (interval, method))
+        // Without a replicate on one side of the number, its bias cannot be told.
+        let plain = || self.percentile(level).map(|interval| (interval, Method::Percentile));
+        let found = found.map(|interval| (interval, method)).or_else(plain);
+        found.unwrap_or((wilson(self.value, clusters, level), Method::WilsonForNoSpread))
     }
 
     /// A sixth of the skewness of the leave-one-out numbers; 0 where one of them does not exist.

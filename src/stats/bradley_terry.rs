@@ -116,6 +116,9 @@ impl Bouts {
         let likelihood = Likelihood::of(self, model);
         let mut at = DVector::zeros(likelihood.terms());
         let mut here = likelihood.derivatives(&at);
+        if model.order_effect && likelihood.order_is_confounded(&here) {
+            return Err(Error::Collinear { term: "order effect" });
+        }
         let mut moved = f64::INFINITY;
         for _ in 0..STEPS {
             let Derivatives { gradient, information } = here;
@@ -302,6 +305,16 @@ impl Likelihood {
 
     fn terms(&self) -> usize {
         self.players + usize::from(self.model.order_effect)
+    }
+
+    /// Whether the strengths say all that the order does: some are always shown first.
+    fn order_is_confounded(&self, here: &Derivatives) -> bool {
+        let players = self.players;
+        let own = here.information[(players, players)];
+        let shared = here.information.view((0, players), (players, 1)).into_owned();
+        let strengths = here.information.view((0, 0), (players, players)).into_owned();
+        let explained = strengths.cholesky().map(|factor| shared.dot(&factor.solve(&shared)));
+        explained.is_none_or(|explained| own - explained <= 1e-10 * own)
     }
 
     fn derivatives(&self, at: &DVector<f64>) -> Derivatives {

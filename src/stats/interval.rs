@@ -37,9 +37,10 @@ impl Interval {
 pub enum Method {
     /// Wilson's, over as many independent games as the spread over clusters is worth.
     Wilson,
-    /// Wilson's, over clusters, because nothing varies from cluster to cluster, or too many resamples
-    /// have no number.
-    WilsonInstead,
+    /// Wilson's, over clusters, because nothing varies from cluster to cluster.
+    WilsonForNoSpread,
+    /// Wilson's, because the number does not exist on more than one in twenty resamples.
+    WilsonForLost,
     /// Student's t over clusters, on the scale of log-odds.
     Logit,
     /// Student's t over clusters.
@@ -53,12 +54,13 @@ pub enum Method {
 impl std::fmt::Display for Method {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Wilson => "wilson",
-            Self::WilsonInstead => "wilson, the resamples being degenerate",
-            Self::Logit => "logit-t",
-            Self::Student => "t",
-            Self::Percentile => "bootstrap-percentile",
-            Self::Bca => "bootstrap-bca",
+            Self::Wilson => "wilson over prompts",
+            Self::WilsonForNoSpread => "wilson over prompts, as nothing varies between them",
+            Self::WilsonForLost => "wilson over prompts, as too many resamples are degenerate",
+            Self::Logit => "logit-t over prompts",
+            Self::Student => "t over prompts",
+            Self::Percentile => "bootstrap-percentile over prompts",
+            Self::Bca => "bootstrap-bca over prompts",
         })
     }
 }
@@ -117,7 +119,7 @@ pub(super) fn share_interval(
             let quantile = t_quantile(f64::midpoint(1.0, level), freedom);
             (score_interval(share, spread / (error * error), quantile), Method::Wilson)
         }
-        _ => (wilson(share, clusters, level), Method::WilsonInstead),
+        _ => (wilson(share, clusters, level), Method::WilsonForNoSpread),
     }
 }
 

@@ -9,6 +9,8 @@
 //! Without difficulties, which exist for AlpacaEval's own prompts alone, ψ·d falls away: the general
 //! form, for any prompts.
 
+use std::collections::BTreeSet;
+
 use nalgebra::SVector;
 
 use super::bootstrap::Clusters;
@@ -159,7 +161,7 @@ impl LengthControl {
         self.check()?;
         let counts = self.clusters.once();
         let Fitted { model, rows, used } = self.fit_on(&counts, None)?;
-        let clusters = self.clusters.count() as f64;
+        let clusters = self.units();
         if self.inverse_penalty.is_some() || clusters < 2.0 {
             return Ok(None);
         }
@@ -184,22 +186,34 @@ impl LengthControl {
         Ok(Some((squares * clusters / (clusters - 1.0)).sqrt()))
     }
 
-    /// The win rate's interval: Student's t over clusters around its log-odds.
+    /// The win rate's interval: Student's t over clusters around its log-odds. `None` with a penalty:
+    /// what it does to the spread only a bootstrap tells.
     ///
     /// # Errors
     /// As [`LengthControl::fit`].
-    pub fn interval(&self, level: f64) -> Result<(Interval, Method), Error> {
+    pub fn interval(&self, level: f64) -> Result<Option<(Interval, Method)>, Error> {
         let (rate, error) = (self.win_rate()?, self.standard_error()?);
-        let clusters = self.clusters.count() as f64;
+        if self.inverse_penalty.is_some() {
+            return Ok(None);
+        }
+        let clusters = self.units();
         let spread = rate * (1.0 - rate);
-        match error.filter(|error| !is_nothing(*error, rate) && spread > 0.0) {
-            Some(error) => {
+        let error = error.filter(|error| !is_nothing(*error, rate) && spread > 0.0);
+        Ok(Some(error.map_or_else(
+            || (wilson(rate, clusters, level), Method::WilsonForNoSpread),
+            |error| {
                 let odds = (rate / (1.0 - rate)).ln();
                 let interval = student_interval(odds, error / spread, clusters - 1.0, level);
-                Ok((interval.map(sigmoid), Method::Logit))
-            }
-            None => Ok((wilson(rate, clusters, level), Method::WilsonInstead)),
-        }
+                (interval.map(sigmoid), Method::Logit)
+            },
+        )))
+    }
+
+    /// Clusters with a game that counts: the independent units.
+    fn units(&self) -> f64 {
+        let rows = self.clusters.of_row().iter().zip(&self.weights);
+        let counted = rows.filter(|(_, weight)| **weight > 0.0).map(|(cluster, _)| *cluster);
+        counted.collect::<BTreeSet<usize>>().len() as f64
     }
 
     /// By how much another model's win rate at equal lengths is higher, both fitted on the same
@@ -227,7 +241,26 @@ impl LengthControl {
         }
         Error::check_finite(&self.differences)?;
         Error::check_weights(&self.weights)?;
+        if self.weights.iter().all(|weight| *weight == 0.0) {
+            return Err(Error::NoRows);
+        }
         Error::check_preferences(self.preferences.iter().map(|p| Some(*p)))
+    }
+
+    /// The standard deviation of the differences of lengths. Its n − 1 is that of clusters: upstream, a
+    /// game is one; weights then may be on any scale, and a game may be cut in two.
+    fn deviation(&self, drawn: &[(usize, f64)], counts: &[f64]) -> f64 {
+        let add = |(total, sum), (row, weight): &(usize, f64)| {
+            (total + weight, sum + weight * self.differences[*row])
+        };
+        let (total, sum) = drawn.iter().fold((0.0, 0.0), add);
+        let mean = sum / total;
+        let square =
+            |(row, weight): &(usize, f64)| weight * (self.differences[*row] - mean).powi(2);
+        let squares: f64 = drawn.iter().map(square).sum();
+        let clusters: f64 = counts.iter().sum();
+        let deviation = (squares / total * clusters / (clusters - 1.0)).sqrt();
+        if is_nothing(deviation, mean) { 0.0 } else { deviation }
     }
 
     fn difficulty(&self, row: usize) -> f64 {
@@ -253,7 +286,7 @@ impl LengthControl {
         // About a third of the rows are in no resample.
         let drawn: Vec<(usize, f64)> =
             weights.enumerate().filter(|(_, weight)| *weight > 0.0).collect();
-        let spread = deviation(drawn.iter().map(|(row, weight)| (self.differences[*row], *weight)));
+        let spread = self.deviation(&drawn, counts);
         let has_length = spread > 0.0 || !self.gamed.is_empty();
         let used = [true, has_length, self.difficulties.is_some()];
         // All answers equally longer than the baseline's: there is nothing to tell length by.
@@ -296,12 +329,4 @@ impl Rows {
         let Self { features, labels, weights } = self;
         Logistic { features, labels, weights, used, penalty }
     }
-}
-
-/// The standard deviation with n − 1 of numbers, each counted as often as its weight says.
-fn deviation(numbers: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
-    let (total, sum) = numbers.clone().fold((0.0, 0.0), |(t, s), (x, w)| (t + w, s + w * x));
-    let mean = sum / total;
-    let squares: f64 = numbers.map(|(x, weight)| weight * (x - mean) * (x - mean)).sum();
-    (squares / (total - 1.0)).sqrt()
 }

@@ -38,8 +38,16 @@ struct Derivatives<const N: usize> {
 }
 
 impl<const N: usize> Logistic<'_, N> {
-    /// Finds the optimum, from any start.
+    /// Finds the optimum. A start that is close saves steps; one that leads astray costs a second try,
+    /// from zero.
     pub(super) fn fit(&self, start: SVector<f64, N>) -> Result<SVector<f64, N>, Trouble> {
+        match self.fit_from(start) {
+            Err(Trouble::Separated) if start.amax() > 0.0 => self.fit_from(SVector::zeros()),
+            found => found,
+        }
+    }
+
+    fn fit_from(&self, start: SVector<f64, N>) -> Result<SVector<f64, N>, Trouble> {
         const STEPS: usize = 60;
         let mut at = start;
         let mut here = self.derivatives(&at);
@@ -117,7 +125,7 @@ impl<const N: usize> Logistic<'_, N> {
             for a in 0..N {
                 let bend = hessian[(a, a)];
                 if bend <= 0.0 {
-                    continue;
+                    return None;
                 }
                 let others = hessian.row(a).transpose().dot(&step) - bend * step[a];
                 let free = at[a] - (gradient[a] + others) / bend;
@@ -156,8 +164,10 @@ impl<const N: usize> Logistic<'_, N> {
     /// curvature when theirs is taken out is nothing.
     fn collinear(&self, mut left: SMatrix<f64, N, N>) -> Option<usize> {
         let whole = left.diagonal();
+        // What rounding leaves of nothing grows with the rows that were added up.
+        let nothing = (4.0 * f64::EPSILON * self.labels.len() as f64).max(1e-12);
         for a in (0..N).filter(|a| self.used[*a]) {
-            if left[(a, a)] <= 1e-12 * whole[a] {
+            if left[(a, a)] <= nothing * whole[a] {
                 return Some(a);
             }
             let (column, pivot) = (left.column(a).into_owned(), left[(a, a)]);

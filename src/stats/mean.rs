@@ -66,7 +66,7 @@ impl Values {
     }
 
     /// Each cluster's sum of weighted numbers, and of weights.
-    fn sums(&self) -> Vec<(f64, f64)> {
+    pub(super) fn sums(&self) -> Vec<(f64, f64)> {
         let mut sums = vec![(0.0, 0.0); self.clusters.count()];
         for ((value, weight), cluster) in
             self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
@@ -112,12 +112,13 @@ impl Values {
         Some(share_interval(share, error, clusters, self.freedom(), level))
     }
 
-    /// Degrees of freedom: clusters of one size that would be worth as much, less 1 (Kish 1965).
+    /// Degrees of freedom: clusters of one size that would be worth as much, less 1 (Kish 1965), and at
+    /// least 1.
     fn freedom(&self) -> f64 {
         let sizes: Vec<f64> = self.residuals().into_iter().flatten().map(|(_, own)| own).collect();
         let (sum, squares) =
             sizes.iter().fold((0.0, 0.0), |(s, q), size| (s + size, q + size * size));
-        sum * sum / squares - 1.0
+        (sum * sum / squares - 1.0).max(1.0)
     }
 
     /// The root of the sum of squares of each cluster's residual, times a factor of the number of

@@ -13,16 +13,10 @@ use super::win_rate::Games;
 /// The games of two models against one baseline, prompt by prompt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Paired {
-    prompts: Vec<Prompt>,
+    /// By how much the second model is preferred more than the first, on each prompt.
+    gaps: Vec<f64>,
     /// Prompts on which only one of the two has a game that could be read; they say nothing here.
     pub unmatched: usize,
-}
-
-/// What both models' games on one prompt came to, the first model's first.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Prompt {
-    preferred: [f64; 2],
-    games: [f64; 2],
 }
 
 /// On how many prompts a model is better than another.
@@ -42,116 +36,94 @@ impl Signs {
     #[must_use]
     pub fn p_value(&self) -> f64 {
         let (fewer, all) = (self.better.min(self.worse), self.better + self.worse);
+        if 2 * fewer == all {
+            return 1.0;
+        }
         Binomial::new(0.5, all as u64).map_or(1.0, |coin| (2.0 * coin.cdf(fewer as u64)).min(1.0))
     }
 }
 
 impl Paired {
     /// Pairs the games of two models. Their clusters have to be numbered together, as
-    /// [`Clusters::together`] does.
+    /// [`Clusters::together`] does. A prompt counts once, however many games it has: were games counted,
+    /// a model with more of them on hard prompts would seem worse.
     ///
     /// # Errors
     /// Where the clusters differ in number, or on no prompt both have a game that could be read.
     pub fn new(first: &Games, second: &Games) -> Result<Self, Error> {
         Error::check_lengths(first.clusters().count(), second.clusters().count())?;
-        let mut prompts = vec![Prompt::default(); first.clusters().count()];
-        for (model, games) in [first, second].into_iter().enumerate() {
-            for (cluster, preference, weight) in games.readable() {
-                prompts[cluster].preferred[model] += weight * preference;
-                prompts[cluster].games[model] += weight;
-            }
-        }
-        let all = prompts.iter().filter(|prompt| prompt.games != [0.0; 2]).count();
-        prompts.retain(|prompt| prompt.games.iter().all(|games| *games > 0.0));
-        if prompts.is_empty() {
-            Err(Error::NothingInCommon)
-        } else {
-            let unmatched = all - prompts.len();
-            Ok(Self { prompts, unmatched })
+        let (first, second) = (first.by_cluster(), second.by_cluster());
+        let both = first.iter().zip(&second);
+        let gaps: Vec<f64> =
+            both.filter_map(|(first, second)| Some((*second)? - (*first)?)).collect();
+        let any = first.iter().zip(&second).filter(|(a, b)| a.is_some() || b.is_some()).count();
+        match gaps.len() {
+            0 => Err(Error::NothingInCommon),
+            matched => Ok(Self { gaps, unmatched: any - matched }),
         }
     }
 
     /// Prompts that both models have a game on.
     #[must_use]
     pub const fn prompts(&self) -> usize {
-        self.prompts.len()
+        self.gaps.len()
     }
 
-    /// The second model's win rate minus the first's, over the prompts in common, in `[−1, 1]`.
+    /// By how much the second model is preferred more than the first, on the mean prompt, in `[−1, 1]`.
     #[must_use]
     pub fn difference(&self) -> f64 {
-        self.difference_of(&vec![1.0; self.prompts.len()])
-    }
-
-    fn rates_of(&self, counts: &[f64]) -> [f64; 2] {
-        [0, 1].map(|model| {
-            let (mut preferred, mut games) = (0.0, 0.0);
-            for (prompt, count) in self.prompts.iter().zip(counts) {
-                preferred += count * prompt.preferred[model];
-                games += count * prompt.games[model];
-            }
-            preferred / games
-        })
-    }
-
-    fn difference_of(&self, counts: &[f64]) -> f64 {
-        let [first, second] = self.rates_of(counts);
-        second - first
+        self.gaps.iter().sum::<f64>() / self.gaps.len() as f64
     }
 
     /// The difference on every resample of the prompts; [`Resampled::share_above`] 0 is P(better).
     #[must_use]
     pub fn resampled(&self, bootstrap: &Bootstrap) -> Resampled {
-        let clusters = Clusters::rows(self.prompts.len());
-        bootstrap.run(&clusters, |counts| vec![self.difference_of(counts)]).remove(0)
+        let difference = |counts: &[f64]| {
+            let sum: f64 = self.gaps.iter().zip(counts).map(|(gap, count)| gap * count).sum();
+            vec![sum / counts.iter().sum::<f64>()]
+        };
+        bootstrap.run(&Clusters::rows(self.gaps.len()), difference).remove(0)
     }
 
-    /// The difference's standard error over prompts, from the linearised difference of ratios with
-    /// C/(C − 1); `None` below two prompts.
+    /// The difference's standard error over prompts; `None` below two prompts, and where all say the
+    /// same.
     #[must_use]
     pub fn standard_error(&self) -> Option<f64> {
-        let n = self.prompts.len() as f64;
-        let once = vec![1.0; self.prompts.len()];
-        let rates = self.rates_of(&once);
-        let games: [f64; 2] =
-            [0, 1].map(|model| self.prompts.iter().map(|prompt| prompt.games[model]).sum());
-        let residual = |prompt: &Prompt| {
-            let of = |m: usize| (prompt.preferred[m] - rates[m] * prompt.games[m]) / games[m];
-            of(1) - of(0)
-        };
-        let squares: f64 = self.prompts.iter().map(|prompt| residual(prompt).powi(2)).sum();
-        (n >= 2.0).then(|| (squares * n / (n - 1.0)).sqrt())
+        let (n, mean) = (self.gaps.len() as f64, self.difference());
+        let squares: f64 = self.gaps.iter().map(|gap| (gap - mean) * (gap - mean)).sum();
+        let error = (squares / (n * (n - 1.0))).sqrt();
+        (error.is_finite() && !is_nothing(error, 1.0)).then_some(error)
     }
 
-    /// The difference's interval: Student's t over prompts. Where every prompt says the same, what the
-    /// prompts not seen may say is bounded by Wilson's interval for none of n.
+    /// The difference's interval: Student's t over prompts. Where every prompt says the same, those that
+    /// do not are at most as many as Wilson's interval for none of n allows, and say 1 or −1 at worst.
     #[must_use]
     pub fn interval(&self, level: f64) -> (Interval, Method) {
-        let (difference, n) = (self.difference(), self.prompts.len() as f64);
-        if let Some(error) = self.standard_error().filter(|error| !is_nothing(*error, 1.0)) {
+        let (difference, n) = (self.difference(), self.gaps.len() as f64);
+        if let Some(error) = self.standard_error() {
             let interval = student_interval(difference, error, n - 1.0, level);
             return (interval.map(|end| end.clamp(-1.0, 1.0)), Method::Student);
         }
         let unseen = wilson(0.0, n, level).high;
-        let interval = Interval { low: difference - unseen, high: difference + unseen };
-        (interval.map(|end| end.clamp(-1.0, 1.0)), Method::WilsonInstead)
+        let low = difference - unseen * (difference + 1.0);
+        let high = difference + unseen * (1.0 - difference);
+        (Interval { low, high }, Method::WilsonForNoSpread)
     }
 
-    /// The two-sided probability of a difference this large if there were none: Student's t over
-    /// prompts. `None` where all prompts differ by the same, or there is only one.
+    /// The two-sided probability of a difference this large if there were none: Student's t-test over
+    /// prompts (1908). `None` where all prompts differ by the same, or there is only one.
     #[must_use]
     pub fn p_value(&self) -> Option<f64> {
-        let error = self.standard_error().filter(|error| !is_nothing(*error, 1.0))?;
-        Some(t_two_sided(self.difference() / error, self.prompts.len() as f64 - 1.0))
+        let error = self.standard_error()?;
+        Some(t_two_sided(self.difference() / error, self.gaps.len() as f64 - 1.0))
     }
 
     /// Counts the prompts on which the second model does better, worse, or as well.
     #[must_use]
     pub fn signs(&self) -> Signs {
         let mut signs = Signs { better: 0, worse: 0, equal: 0 };
-        for Prompt { preferred, games } in &self.prompts {
-            let gap = preferred[1] / games[1] - preferred[0] / games[0];
-            match gap {
+        for gap in &self.gaps {
+            match *gap {
                 gap if is_nothing(gap, 1.0) => signs.equal += 1,
                 gap if gap > 0.0 => signs.better += 1,
                 _ => signs.worse += 1,
@@ -181,4 +153,56 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
         adjusted[at] = largest;
     }
     adjusted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hours of sleep that two drugs gave ten people more (Student 1908), put between 0 and 1.
+    const SLEEP: [[f64; 10]; 2] = [
+        [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0],
+        [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4],
+    ];
+
+    #[test]
+    fn student_finds_what_student_found() {
+        let [first, second] = SLEEP.map(|hours| {
+            let preferences = hours.iter().map(|hours| Some((hours + 2.0) / 8.0)).collect();
+            Games::new(preferences, Clusters::rows(10)).unwrap()
+        });
+        let paired = Paired::new(&first, &second).unwrap();
+        assert!((paired.difference() * 8.0 - 1.58).abs() < 1e-12);
+        let t = paired.difference() / paired.standard_error().unwrap();
+        assert!((t - 4.062_127_683_382_037).abs() < 1e-9, "{t}");
+        assert!((paired.p_value().unwrap() - 0.002_832_890_197_384_27).abs() < 1e-9);
+        assert_eq!(paired.signs(), Signs { better: 9, worse: 0, equal: 1 });
+    }
+
+    #[test]
+    fn more_games_on_hard_prompts_are_no_difference() {
+        // Both models lose on the even prompts and win on the odd; one has more games on the even.
+        let games = |extra: usize| {
+            let prompts =
+                (0..20).flat_map(|p| std::iter::repeat_n(p, 1 + usize::from(p % 2 == extra)));
+            let prompts: Vec<usize> = prompts.collect();
+            let preferences =
+                prompts.iter().map(|p| Some(f64::from(u8::from(p % 2 == 1)))).collect();
+            Games::new(preferences, Clusters::of(prompts)).unwrap()
+        };
+        let paired = Paired::new(&games(0), &games(1)).unwrap();
+        assert!(paired.difference().abs() < 1e-12);
+        assert_eq!(paired.signs().equal, 20);
+    }
+
+    #[test]
+    fn where_every_prompt_says_the_same_the_unseen_may_say_the_opposite() {
+        let games = |preference| Games::new(vec![Some(preference); 5], Clusters::rows(5)).unwrap();
+        let paired = Paired::new(&games(0.0), &games(1.0)).unwrap();
+        let (interval, method) = paired.interval(0.95);
+        assert_eq!((paired.standard_error(), method), (None, Method::WilsonForNoSpread));
+        assert!(interval.low < 0.2 && interval.high > 0.999, "{interval:?}");
+        let noise = Paired::new(&games(0.2), &games(0.9)).unwrap();
+        assert_eq!(noise.p_value(), None, "what rounding leaves is no spread");
+    }
 }

@@ -155,6 +155,14 @@ impl Moments {
             moments.yy += weight * y * y;
             moments.xy += weight * x * y;
         }
+        // What rounding makes of numbers that are all the same is no variance.
+        let nothing = |squares: f64, mean: f64| squares <= total * (1e-12 * mean).powi(2);
+        if nothing(moments.xx, mean_x) {
+            moments.xx = 0.0;
+        }
+        if nothing(moments.yy, mean_y) {
+            moments.yy = 0.0;
+        }
         moments
     }
 

@@ -4,9 +4,10 @@
 //! `preference = μ + order + prompt + sample in prompt + order in sample + draw`: the order's mean effect
 //! is fixed and cancels where both orders are played, the rest are random and nested. Each part's
 //! variance comes from sums of squares set equal to what they are expected to be (Henderson 1953,
-//! method 1), for designs that need not be balanced.
+//! method 1), for numbers of samples and draws that need not be the same. Where some sample lacks an
+//! order, orders cannot be told apart so, and what they do is part of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 
@@ -57,14 +58,14 @@ impl Split {
         Error::check_lengths(values.len(), draws.len())?;
         Error::check_finite(&values)?;
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let levels = Levels::of(draws, &without_order(draws, mean));
+        let orders = orders_of_all(draws);
+        let values = if orders > 1 { without_order(draws, mean) } else { values };
+        let levels = Levels::of(draws, &values);
         if levels.units[1].len() < 2 {
             return Err(Error::TooFew { found: levels.units[1].len(), needed: 2, what: "prompts" });
         }
         let units = [1, 2, 3, 4].map(|level| levels.units[level].len());
-        let orders =
-            draws.iter().map(|draw| &draw.order).collect::<std::collections::BTreeSet<_>>();
-        Ok(Self { parts: levels.parts(orders.len()), units, mean })
+        Ok(Self { parts: levels.parts(orders), units, mean })
     }
 
     /// The variance of the mean: its standard error's square.
@@ -87,11 +88,21 @@ impl Split {
     pub fn raise_next(&self) -> &'static str {
         let [prompt, sample, order, judge] = self.shares().map(Option::unwrap_or_default);
         match (prompt, sample, order + judge) {
-            (prompt, ..) if prompt >= 0.5 => "prompts",
+            (prompt, sample, judge) if prompt >= 0.5 || sample + judge == 0.0 => "prompts",
             (_, sample, judge) if sample >= judge => "samples",
             _ => "judge draws",
         }
     }
+}
+
+/// How many orders there are, where every sample has all of them; else 1.
+fn orders_of_all(draws: &[Draw]) -> usize {
+    let mut of_samples = BTreeMap::<(&str, &str), BTreeSet<&str>>::new();
+    for Draw { prompt, sample, order, .. } in draws {
+        of_samples.entry((prompt, sample)).or_default().insert(order);
+    }
+    let all: BTreeSet<&str> = draws.iter().map(|draw| draw.order.as_str()).collect();
+    if of_samples.values().all(|orders| *orders == all) { all.len() } else { 1 }
 }
 
 /// The values less what each order's mean is above the whole.
@@ -168,6 +179,8 @@ impl Levels {
     /// level's variance and those within it.
     fn parts(&self, orders: usize) -> [Option<Part>; 4] {
         let all = self.units[0][0].n;
+        // What rounding makes of values that are all the same.
+        let nothing = all * (1e-12 * self.units[0][0].sum / all).powi(2);
         let mut parts: [Option<Part>; 4] = [None; 4];
         for level in (1..=4).rev() {
             let freedom = self.units[level].len() as f64 - self.units[level - 1].len() as f64;
@@ -182,7 +195,9 @@ impl Levels {
             let within: f64 = (level + 1..=4)
                 .filter_map(|deeper| Some(parts[deeper - 1]?.variance * expected(deeper)))
                 .sum();
-            let variance = ((self.sum_of_squares(level) - within) / expected(level)).max(0.0);
+            let squares = self.sum_of_squares(level);
+            let left = if squares <= nothing { 0.0 } else { squares - within };
+            let variance = (left / expected(level)).max(0.0);
             let of_mean = variance * self.weight(0, level) / all;
             parts[level - 1] = Some(Part { variance, of_mean });
         }

@@ -114,10 +114,10 @@ impl Games {
         tally
     }
 
-    /// The games that could be read: cluster, preference and weight.
-    pub(super) fn readable(&self) -> impl Iterator<Item = (usize, f64, f64)> + '_ {
-        let rows = self.preferences.iter().zip(self.clusters.of_row()).zip(&self.weights);
-        rows.filter_map(|((preference, cluster), weight)| Some((*cluster, (*preference)?, *weight)))
+    /// Each cluster's mean preference, where it has a game that could be read.
+    pub(super) fn by_cluster(&self) -> Vec<Option<f64>> {
+        let sums = self.values().sums().into_iter();
+        sums.map(|(sum, weight)| (weight > 0.0).then(|| sum / weight)).collect()
     }
 
     /// The preferences that could be read: their mean is the win rate.

@@ -112,35 +112,6 @@ def cluster_mean():
         yield dict(clusters=clusters, mean=mean, standard_error=error)
 
 
-def cluster_difference():
-    """Mean over rows of b minus mean over rows of a, and sqrt(C/(C-1) sum_c e_c^2) for its standard error, with
-    e_c = (S_bc - p_b N_bc) / N_b - (S_ac - p_a N_ac) / N_a. OLS on a constant and a dummy for b has (N-1)/(N-2) in
-    its correction besides, which is allowed for when the two are compared. A cluster may lack rows of one side.
-    """
-    rng = np.random.default_rng(2)
-    for sizes in ([(2, 3), (4, 4), (1, 2), (3, 1), (2, 2)], [(3, 2), (0, 2), (1, 1), (5, 2), (2, 4), (1, 3), (2, 2)]):
-        clusters = []
-        for n_a, n_b in sizes:
-            centre = rng.uniform(0.25, 0.7)
-            clusters.append(dict(a=preferences(rng, centre, n_a), b=preferences(rng, centre + 0.1, n_b)))
-        a, b = (np.concatenate([c[side] for c in clusters]) for side in "ab")
-        e = [sum(c["b"] - b.mean()) / len(b) - sum(c["a"] - a.mean()) / len(a) for c in clusters]
-        uncorrected = np.sqrt(np.sum(np.square(e)))
-        error = np.sqrt(len(e) / (len(e) - 1)) * uncorrected
-
-        dummy = np.repeat([0, 1], [len(a), len(b)])
-        groups = np.concatenate([np.repeat(np.arange(len(e)), [len(c[side]) for c in clusters]) for side in "ab"])
-        columns = sm.add_constant(dummy)
-        params, bse = clustered_ols(np.concatenate([a, b]), columns, groups, corrected=False)
-        close([params[1], bse[1]], [b.mean() - a.mean(), uncorrected])
-        _, bse = clustered_ols(np.concatenate([a, b]), columns, groups)
-        close(bse[1], error * np.sqrt((len(dummy) - 1) / (len(dummy) - 2)))
-        yield dict(clusters=clusters, difference=b.mean() - a.mean(), standard_error=error)
-
-
-# ---- logistic regression ----------------------------------------------------------------------
-
-
 def regression_data(seed, rows, slopes, soft, weighted):
     """Features (the first is constant 1), labels, weights and clusters that share a shift."""
     rng = np.random.default_rng(seed)
@@ -500,7 +471,7 @@ def main():
         "formula, and what the names mean stands there with the function named as the section is."
     )
     makers = [
-        wilson, normal, cluster_mean, cluster_difference, logistic, logistic_l1, bca, kappa, ranks, mcnemar, holm,
+        wilson, normal, cluster_mean, logistic, logistic_l1, bca, kappa, ranks, mcnemar, holm,
         minimum_detectable, bradley_terry, bradley_terry_order, components,
     ]  # fmt: skip
     parts = [f'"about": {json.dumps(about)}']

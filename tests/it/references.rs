@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use mrx::stats::{
-    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Paired, Place, Ranks,
-    Ratings, Signs, Split, holm, minimum_detectable, wilson,
+    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Place, Ranks, Ratings, Signs,
+    Split, holm, minimum_detectable, wilson,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -61,37 +61,6 @@ fn standard_errors_are_over_clusters() {
         let games = Games::new(preferences, labels(&case.clusters)).unwrap();
         close(games.tally().rate().unwrap(), case.mean, 1e-12, "mean");
         close(games.standard_error().unwrap(), case.standard_error, 1e-12, "standard error");
-    }
-}
-
-#[test]
-fn differences_are_over_the_prompts_in_common() {
-    #[derive(Deserialize)]
-    struct Sides {
-        a: Vec<f64>,
-        b: Vec<f64>,
-    }
-    #[derive(Deserialize)]
-    struct Case {
-        clusters: Vec<Sides>,
-        difference: f64,
-        standard_error: f64,
-    }
-    for case in cases::<Vec<Case>>("cluster_difference") {
-        let both = |sides: &&Sides| !sides.a.is_empty() && !sides.b.is_empty();
-        // The reference formula keeps prompts that only one side has; a paired comparison does not.
-        if case.clusters.iter().any(|sides| !both(&sides)) {
-            continue;
-        }
-        let a: Vec<Vec<f64>> = case.clusters.iter().map(|sides| sides.a.clone()).collect();
-        let b: Vec<Vec<f64>> = case.clusters.iter().map(|sides| sides.b.clone()).collect();
-        let [first, second] = [a, b].map(|side| {
-            let preferences = side.iter().flatten().map(|p| Some(*p)).collect();
-            Games::new(preferences, labels(&side)).unwrap()
-        });
-        let paired = Paired::new(&first, &second).unwrap();
-        close(paired.difference(), case.difference, 1e-12, "difference");
-        close(paired.standard_error().unwrap(), case.standard_error, 1e-12, "standard error");
     }
 }
 

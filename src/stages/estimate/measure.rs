@@ -42,7 +42,7 @@ pub enum Measure {
 type Columns = &'static [(&'static str, bool)];
 
 impl Measure {
-    /// Returns the columns that the measure knows, apart from `group`, which each does.
+    /// Returns the columns that the measure knows.
     pub(super) const fn columns(self) -> Columns {
         match self {
             Self::WinRate => {
@@ -58,9 +58,15 @@ impl Measure {
                 ("weight", false),
                 ("group", false),
             ],
-            Self::Difference => {
-                &[("prompt", true), ("model", true), ("preference", true), ("group", false)]
-            }
+            Self::Difference => &[
+                ("prompt", true),
+                ("model", true),
+                ("preference", true),
+                ("response_chars", false),
+                ("baseline_chars", false),
+                ("weight", false),
+                ("group", false),
+            ],
             Self::Mean | Self::Share => {
                 &[("prompt", true), ("value", true), ("weight", false), ("group", false)]
             }
@@ -106,6 +112,12 @@ impl Measure {
     /// Whether that number lies in `[0, 1]`.
     pub(super) fn is_of_shares(self) -> bool {
         self == Self::Share || self.value_column() != "value"
+    }
+
+    /// Returns its name, as an experiment gives it.
+    #[must_use]
+    pub fn name(self) -> String {
+        serde_json::json!(self).as_str().unwrap_or_default().to_owned()
     }
 
     /// Returns what the rows are called.
@@ -172,7 +184,8 @@ impl Measure {
         if self != Self::Difference {
             return;
         }
-        let asked = |estimate: &&Estimate| estimate.name.ends_with("/p");
+        let asked =
+            |estimate: &&Estimate| estimate.name.ends_with("/p") && estimate.value.is_some();
         let asked: Vec<Estimate> = estimates.iter().filter(asked).cloned().collect();
         let p_values: Vec<f64> = asked.iter().filter_map(|estimate| estimate.value).collect();
         let questions = p_values.len();

@@ -4,7 +4,9 @@
 //! can do stays in SQL. A [`Measure`] says what is computed from them, for each group apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 mod games;
@@ -16,7 +18,7 @@ pub use measure::Measure;
 use numbers::Numbers;
 
 use super::columns::{Known, check};
-use crate::query::{Inputs, TableFiles};
+use crate::query::{Column, Inputs, TableFiles};
 use crate::records;
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stats::{Bootstrap, Clusters};
@@ -69,15 +71,24 @@ impl Estimate {
         ("pairs", &["pairs"]),
     ];
 
-    /// Tells which of the loop's tables a query names.
+    /// Tells which of the loop's tables a query names, outside its texts and comments.
     #[must_use]
     pub fn tables_in(sql: &str) -> Vec<&'static str> {
-        let is_name = |c: char| c.is_alphanumeric() || c == '_';
-        let words: BTreeSet<String> = sql.split(|c| !is_name(c)).map(str::to_lowercase).collect();
+        let code = NOT_CODE.replace_all(sql, " ").to_lowercase();
+        let words: BTreeSet<&str> = WORD.find_iter(&code).map(|word| word.as_str()).collect();
         let tables = Self::TABLES.into_iter().map(|(table, _)| table);
         tables.filter(|table| words.contains(*table)).collect()
     }
 }
+
+/// Texts and comments of SQL, and names that are parts of others: columns, and aliases after `AS`.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static NOT_CODE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?is)'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\.\s*\w+|\bas\s+\w+").unwrap()
+});
+
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+").unwrap());
 
 /// A row as the query gives it; each measure has its own columns among these.
 #[derive(Debug, Clone, Deserialize)]
@@ -103,6 +114,11 @@ impl Row {
     /// Text that was checked to be there.
     fn text(text: Option<&String>) -> String {
         text.cloned().unwrap_or_default()
+    }
+
+    /// Whether the row has a value, and a weight that is not 0.
+    fn counts(&self) -> bool {
+        self.value.is_some() && self.weight != Some(0.0)
     }
 
     fn clusters(rows: &[&Self]) -> Clusters {
@@ -138,10 +154,20 @@ const COLUMNS: [(&str, &str); 15] = [
 enum BadRows {
     #[error("the query gives no rows")]
     None,
+    #[error("column `{column}` is {kind}; expected a number")]
+    Kind { column: &'static str, kind: String },
     #[error("row {row} has no `{column}`: it is NULL")]
     Null { row: usize, column: &'static str },
     #[error("row {row}: `{column}` is {found}; expected {expected}")]
     Range { row: usize, column: &'static str, found: f64, expected: &'static str },
+}
+
+/// Rows of one group that cannot be estimated from.
+#[derive(Debug, thiserror::Error)]
+#[error("group `{group}`: {source}")]
+struct BadGroup {
+    group: String,
+    source: StageError,
 }
 
 impl Stage for Estimate {
@@ -165,9 +191,9 @@ impl Stage for Estimate {
         let rows: Vec<Row> = inputs.rows(&self.selection(&inputs)?)?;
         io.check_unchanged("files")?;
         self.check(&rows)?;
-        let mut groups = BTreeMap::<&str, Vec<&Row>>::new();
+        let mut groups = BTreeMap::<Option<&str>, Vec<&Row>>::new();
         for row in &rows {
-            groups.entry(row.group.as_deref().unwrap_or("all")).or_default().push(row);
+            groups.entry(row.group.as_deref()).or_default().push(row);
         }
         let mut estimates = self.estimate(groups)?;
         self.measure.correct(&mut estimates);
@@ -179,6 +205,17 @@ impl Stage for Estimate {
     }
 }
 
+/// Whether a type, in DuckDB's spelling, is one of numbers, or of NULL alone.
+fn is_number(kind: &str) -> bool {
+    const NUMBERS: [&str; 8] =
+        ["INT", "TINYINT", "SMALLINT", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"];
+    let kind = kind.strip_prefix('U').unwrap_or(kind);
+    NUMBERS.iter().any(|number| kind.starts_with(number))
+        && !kind.ends_with(']')
+        && kind != "INTERVAL"
+        || ["BOOLEAN", "\"NULL\"", "NULL"].contains(&kind)
+}
+
 impl Estimate {
     /// Says how the query's columns become those of [`Row`].
     fn selection(&self, inputs: &Inputs) -> Result<String, StageError> {
@@ -187,9 +224,21 @@ impl Estimate {
         let known: Vec<Known> =
             known.map(|(name, needed)| Known { name, kind: "", needed: *needed }).collect();
         check(&found, &known, self.measure.rows_are())?;
+        let name_of = |column: &'static str| {
+            if column == "value" { self.measure.value_column() } else { column }
+        };
+        for (column, _) in COLUMNS.iter().filter(|(_, kind)| *kind == "DOUBLE") {
+            let name = name_of(column);
+            let text = found
+                .iter()
+                .find(|found| found.name.eq_ignore_ascii_case(name) && !is_number(&found.kind));
+            if let Some(Column { kind, .. }) = text {
+                return Err(BadRows::Kind { column: name, kind: kind.clone() }.into());
+            }
+        }
         let select = COLUMNS.iter().map(|(column, kind)| {
-            let name = if *column == "value" { self.measure.value_column() } else { column };
-            if found.iter().any(|found| found.name == name) {
+            let name = name_of(column);
+            if found.iter().any(|found| found.name.eq_ignore_ascii_case(name)) {
                 format!("\"{name}\"::{kind} AS \"{column}\"")
             } else {
                 format!("NULL::{kind} AS \"{column}\"")
@@ -203,46 +252,60 @@ impl Estimate {
         if rows.is_empty() {
             return Err(BadRows::None);
         }
+        let grouped = rows.iter().any(|row| row.group.is_some());
         for (number, row) in (1..).zip(rows) {
-            if let Some(column) = self.measure.missing_in(row) {
+            let missing = self.measure.missing_in(row);
+            let missing = missing.or((grouped && row.group.is_none()).then_some("group"));
+            if let Some(column) = missing {
                 return Err(BadRows::Null { row: number, column });
             }
-            let out = |column, found: Option<f64>, right: fn(f64) -> bool, expected| {
-                let wrong = found.filter(|found| !right(*found));
-                let wrong =
-                    wrong.map(|found| BadRows::Range { row: number, column, found, expected });
-                wrong.map_or(Ok(()), Err)
-            };
+            self.check_range(number, row)?;
+        }
+        Ok(())
+    }
+
+    fn check_range(&self, number: usize, row: &Row) -> Result<(), BadRows> {
+        let check = |column, found: Option<f64>, right: fn(f64) -> bool, expected| {
+            let wrong = found.filter(|found| !right(*found));
+            let wrong = wrong.map(|found| BadRows::Range { row: number, column, found, expected });
+            wrong.map_or(Ok(()), Err)
+        };
+        // Squares, and sums of many, have to stay numbers too.
+        let plain: fn(f64) -> bool = |x| x.abs() <= 1e100;
+        let (column, any) = (self.measure.value_column(), "a number within ±1e100");
+        if self.measure.is_of_shares() {
             let share = |x: f64| (0.0..=1.0).contains(&x);
-            let column = self.measure.value_column();
-            if self.measure.is_of_shares() {
-                out(column, row.value, share, "a number from 0 to 1")?;
-            }
-            out(column, row.value, f64::is_finite, "a finite number")?;
-            out("weight", row.weight, |x| x >= 0.0 && x.is_finite(), "a number of at least 0")?;
-            for (column, found) in [
-                ("x", row.x),
-                ("y", row.y),
-                ("response_chars", row.response_chars),
-                ("baseline_chars", row.baseline_chars),
-                ("difficulty", row.difficulty),
-                ("gamed_length", row.gamed_length),
-            ] {
-                out(column, found, f64::is_finite, "a finite number")?;
-            }
+            check(column, row.value, share, "a number from 0 to 1")?;
+        }
+        let weight = |x: f64| x == 0.0 || (1e-12..=1e12).contains(&x);
+        check("weight", row.weight, weight, "0, or a number from 1e-12 to 1e12")?;
+        for (column, found) in [
+            (column, row.value),
+            ("x", row.x),
+            ("y", row.y),
+            ("response_chars", row.response_chars),
+            ("baseline_chars", row.baseline_chars),
+            ("difficulty", row.difficulty),
+            ("gamed_length", row.gamed_length),
+        ] {
+            check(column, found, plain, any)?;
         }
         Ok(())
     }
 
     fn estimate(
         &self,
-        groups: BTreeMap<&str, Vec<&Row>>,
+        groups: BTreeMap<Option<&str>, Vec<&Row>>,
     ) -> Result<Vec<records::Estimate>, StageError> {
         let bootstrap = Bootstrap { resamples: self.resamples, seed: self.seed, level: self.level };
         let mut estimates = Vec::new();
         for (group, rows) in groups {
-            let mut numbers = Numbers::new(&self.name, group.to_owned(), bootstrap);
-            self.measure.of(&rows, &self.options, &mut numbers)?;
+            let mut numbers = Numbers::new(&self.name, group.map(ToOwned::to_owned), bootstrap);
+            let found = self.measure.of(&rows, &self.options, &mut numbers);
+            found.map_err(|source| match group {
+                Some(group) => BadGroup { group: group.to_owned(), source }.into(),
+                None => source,
+            })?;
             estimates.extend(numbers.into_estimates());
         }
         Ok(estimates)

@@ -6,16 +6,20 @@ use crate::records::Estimate;
 use crate::runner::StageError;
 use crate::stats::{self, Bootstrap, Interval, Method, Resampled};
 
+/// The group of rows that are in none.
+const ALL: &str = "all";
+
 /// The estimates of one group, whose names all begin with that of the estimate.
 pub(super) struct Numbers<'a> {
     name: &'a str,
-    group: String,
+    /// `None` where the query makes no groups.
+    group: Option<String>,
     pub(super) bootstrap: Bootstrap,
     estimates: Vec<Estimate>,
 }
 
 impl<'a> Numbers<'a> {
-    pub(super) fn new(name: &'a str, group: String, bootstrap: Bootstrap) -> Self {
+    pub(super) fn new(name: &'a str, group: Option<String>, bootstrap: Bootstrap) -> Self {
         Self { name, group, bootstrap, estimates: Vec::new() }
     }
 
@@ -25,9 +29,8 @@ impl<'a> Numbers<'a> {
 
     /// Names the rows to come after a part of the group: one of several players.
     pub(super) fn of_part(&self, part: &str) -> Self {
-        let group =
-            if self.group == "all" { part.to_owned() } else { format!("{}/{part}", self.group) };
-        Self::new(self.name, group, self.bootstrap)
+        let group = self.group.as_ref().map(|group| format!("{group}/{part}"));
+        Self::new(self.name, group.or_else(|| Some(part.to_owned())), self.bootstrap)
     }
 
     pub(super) fn append(&mut self, part: Self) {
@@ -42,7 +45,7 @@ impl<'a> Numbers<'a> {
         let at = self.estimates.len();
         self.estimates.push(Estimate {
             name,
-            group: self.group.clone(),
+            group: self.group.clone().unwrap_or_else(|| ALL.to_owned()),
             value,
             low: None,
             high: None,
@@ -78,7 +81,7 @@ impl<'a> Numbers<'a> {
         (interval, method): (Interval, Method),
         n: usize,
     ) {
-        self.ranged(part, value, interval, n, format!("{method} over prompts"));
+        self.ranged(part, value, interval, n, method.to_string());
     }
 
     /// A number with an interval found in some other way.
@@ -110,10 +113,7 @@ impl<'a> Numbers<'a> {
             return self.none(part, n, "it does not exist for these rows");
         }
         let drawn = resampled.replicates.len() + resampled.lost;
-        let lost = match resampled.lost {
-            0 => String::new(),
-            lost => format!(", {lost} of them without an estimate"),
-        };
+        let lost = lost(resampled);
         if resampled.is_constant() {
             let why = format!("no interval: all of {drawn} resamples over prompts say the same");
             return self.plain(part, resampled.value, n, &why);
@@ -124,7 +124,7 @@ impl<'a> Numbers<'a> {
             // Where a share of the resamples says nothing of bias, as when all are alike.
             _ => resampled.bca(level).or_else(|| resampled.percentile(level)),
         };
-        let text = format!("{method} over prompts, {drawn} resamples{lost}");
+        let text = format!("{method}, {drawn} resamples{lost}");
         match interval {
             Some(interval) => self.ranged(part, resampled.value, interval, n, text),
             None => self.plain(part, resampled.value, n, &format!("no interval: {text}")),
@@ -136,23 +136,37 @@ impl<'a> Numbers<'a> {
 
     /// A share with the bootstrap's interval; Wilson's instead where the resamples are degenerate.
     pub(super) fn share(&mut self, part: &str, resampled: &Resampled, n: usize) {
-        if !resampled.value.is_finite() {
-            return self.none(part, n, "it does not exist for these rows");
+        if resampled.value.is_finite() {
+            self.share_by(part, resampled, Method::Bca, None, n);
+        } else {
+            self.none(part, n, "it does not exist for these rows");
         }
-        self.share_by(part, resampled, Method::Bca, n);
     }
 
     /// A share by both of the bootstrap's methods, Wilson's instead where the resamples are
     /// degenerate.
-    pub(super) fn share_beside(&mut self, resampled: &Resampled, n: usize) {
-        self.share_by("percentile", resampled, Method::Percentile, n);
-        self.share_by("bca", resampled, Method::Bca, n);
+    pub(super) fn share_beside(
+        &mut self,
+        resampled: &Resampled,
+        standard_error: Option<f64>,
+        n: usize,
+    ) {
+        self.share_by("percentile", resampled, Method::Percentile, standard_error, n);
+        self.share_by("bca", resampled, Method::Bca, standard_error, n);
     }
 
-    fn share_by(&mut self, part: &str, resampled: &Resampled, method: Method, n: usize) {
+    fn share_by(
+        &mut self,
+        part: &str,
+        resampled: &Resampled,
+        method: Method,
+        standard_error: Option<f64>,
+        n: usize,
+    ) {
         let Bootstrap { level, seed, resamples } = self.bootstrap;
-        let (interval, found) = resampled.share_interval(method, level);
-        let text = format!("{found} over prompts, {resamples} resamples");
+        let (interval, found) = resampled.share_interval(method, level, standard_error);
+        let lost = lost(resampled);
+        let text = format!("{found}, {resamples} resamples{lost}");
         self.ranged(part, resampled.value, interval, n, text);
         if let Some(estimate) = self.estimates.last_mut() {
             estimate.seed = Some(seed);
@@ -173,5 +187,13 @@ impl<'a> Numbers<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Says how many resamples have no estimate, where some have none.
+fn lost(resampled: &Resampled) -> String {
+    match resampled.lost {
+        0 => String::new(),
+        lost => format!(", {lost} of them without an estimate"),
     }
 }

@@ -6,19 +6,19 @@ use super::measure::Measure;
 use super::numbers::Numbers;
 use super::{Options, Row};
 use crate::runner::StageError;
-use crate::stats::{
-    Agreement, Bootstrap, Draw, Draws, Method, PARTS, Ranks, Ratings, Slope, Split, Values,
-};
+use crate::stats::{Clusters, Draw, Draws, Method, PARTS, Ranks, Ratings, Slope, Split, Values};
 
 pub(super) fn mean(
     measure: Measure,
     rows: &[&Row],
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
-    let (given, missing): (Vec<&Row>, Vec<&Row>) =
-        rows.iter().copied().partition(|row| row.value.is_some());
+    let given: Vec<&Row> = rows.iter().copied().filter(|row| row.counts()).collect();
+    let missing = rows.iter().filter(|row| row.value.is_none()).count();
+    let all = Row::clusters(rows).count();
+    numbers.count("missing", missing, all, "count of rows without a value");
     if given.is_empty() {
-        numbers.none("", 0, "no row has a value");
+        numbers.none("", 0, "no row has a value that counts");
         return Ok(());
     }
     let values = given.iter().filter_map(|row| row.value).collect();
@@ -40,103 +40,138 @@ pub(super) fn mean(
         }
     }
     if measure == Measure::Share {
-        numbers.share_beside(&resampled, n);
+        numbers.share_beside(&resampled, values.standard_error(), n);
     } else {
         numbers.bootstrapped("percentile", &resampled, Method::Percentile, n);
         numbers.bootstrapped("bca", &resampled, Method::Bca, n);
     }
-    numbers.count("missing", missing.len(), n, "count of rows without a value");
     Ok(())
 }
+
+/// Ratings that are no categories.
+#[derive(Debug, thiserror::Error)]
+enum BadCategories {
+    #[error("found {found} different ratings; expected at most {MOST_CATEGORIES} categories")]
+    TooMany { found: usize },
+}
+
+const MOST_CATEGORIES: usize = 200;
 
 pub(super) fn agreement(
     rows: &[&Row],
     options: &Options,
     numbers: &mut Numbers<'_>,
 ) -> Result<(), StageError> {
-    let both = |row: &&Row| row.first.is_some() && row.second.is_some();
-    let read: Vec<&Row> = rows.iter().copied().filter(both).collect();
+    let read: Vec<&Row> =
+        rows.iter().copied().filter(|row| row.first.is_some() && row.second.is_some()).collect();
     let unread = rows.len() - read.len();
+    let all = Row::clusters(rows).count();
+    numbers.count("unreadable", unread, all, "count of rows without both ratings");
     if read.is_empty() {
         numbers.none("", 0, "no row has both ratings");
         return Ok(());
     }
-    let categories = Categories::of(&read);
-    let place = |name: &Option<String>| categories.place(name.as_deref().unwrap_or_default());
-    let pairs = read.iter().copied().map(|row| (place(&row.first), place(&row.second))).collect();
-    let ratings = Ratings::new(pairs, categories.names.len(), Row::clusters(&read))?;
-    let (n, level) = (ratings.clusters().count(), numbers.bootstrap.level);
-    let same = |without: Option<&str>| -> Result<Values, StageError> {
-        let kept = |row: &&Row| {
-            without.is_none_or(|tie| {
-                [&row.first, &row.second].iter().all(|side| side.as_deref() != Some(tie))
-            })
-        };
-        let kept: Vec<&Row> = read.iter().copied().filter(kept).collect();
-        let same =
-            kept.iter().copied().map(|row| f64::from(u8::from(row.first == row.second))).collect();
-        Ok(Values::new(same, Row::weights(&kept), Row::clusters(&kept))?)
-    };
-    let all = same(None)?;
-    if let (Some(share), Some(interval)) = (ratings.agreement().share(), all.share_interval(level))
-    {
-        numbers.interval("", share, interval, n);
-        numbers.share_beside(&all.resampled(&numbers.bootstrap), n);
-    }
+    let categories = Categories::of(&read)?;
+    let place = |name: &Option<String>| categories.place(name.as_deref()).unwrap_or_default();
+    let pairs: Vec<(usize, usize)> =
+        read.iter().map(|row| (place(&row.first), place(&row.second))).collect();
+    let clusters = Row::clusters(&read);
+    let prompts = clusters.of_row().to_vec();
+    same("", &pairs, &prompts, numbers)?;
     if let Some(tie) = &options.tie {
-        let untied = ratings.agreement().without(categories.place(tie));
-        match (untied.share(), same(Some(tie))) {
-            (Some(share), Ok(values)) => {
-                let interval = values.share_interval(level);
-                if let Some(interval) = interval {
-                    numbers.interval("without_ties", share, interval, values.units());
-                }
+        match categories.place(Some(tie)) {
+            None => numbers.none("without_ties", 0, format!("no rating is `{tie}`")),
+            Some(tie) => {
+                let untied =
+                    pairs.iter().zip(&prompts).filter(|((a, b), _)| *a != tie && *b != tie);
+                let (pairs, prompts): (Vec<_>, Vec<_>) = untied.map(|(p, c)| (*p, *c)).unzip();
+                same("without_ties", &pairs, &prompts, numbers)?;
             }
-            _ => numbers.none("without_ties", n, "every row is a tie"),
         }
     }
-    let mut kappa = |part: &str, of: &(dyn Fn(&Agreement) -> Option<f64> + Sync)| {
-        let bootstrap: Bootstrap = numbers.bootstrap;
-        let resampled = bootstrap.run(ratings.clusters(), |counts| {
-            vec![of(&ratings.agreement_of(counts)).unwrap_or(f64::NAN)]
-        });
-        numbers.bootstrapped(part, &resampled[0], Method::Bca, n);
+    let ratings = Ratings::new(pairs, categories.names.len(), clusters)?;
+    let values = categories.values.as_deref().filter(|values| values.len() > 2);
+    let cost = |power: i32| {
+        move |a: usize, b: usize| values.map_or(0.0, |v| (v[a] - v[b]).abs().powi(power))
     };
-    kappa("kappa", &Agreement::kappa);
-    if let Some(values) = categories.values.as_ref().filter(|values| values.len() > 2) {
-        kappa("kappa_linear", &|a| a.weighted_kappa(|a, b| (values[a] - values[b]).abs()));
-        kappa("kappa_quadratic", &|a| a.weighted_kappa(|a, b| (values[a] - values[b]).powi(2)));
+    let resampled = numbers.bootstrap.run(ratings.clusters(), |counts| {
+        let agreement = ratings.agreement_of(counts);
+        let mut kappas = vec![agreement.kappa()];
+        if values.is_some() {
+            kappas.extend([1, 2].map(|power| agreement.weighted_kappa(cost(power))));
+        }
+        kappas.into_iter().map(|kappa| kappa.unwrap_or(f64::NAN)).collect()
+    });
+    let n = ratings.clusters().count();
+    for (part, resampled) in ["kappa", "kappa_linear", "kappa_quadratic"].iter().zip(&resampled) {
+        numbers.bootstrapped(part, resampled, Method::Bca, n);
     }
-    numbers.count("unreadable", unread, n, "count of rows without both ratings");
     Ok(())
 }
 
-/// The categories of two raters, in the order of their values where all are numbers.
+/// How many pairs are of one category, over the prompts they belong to.
+fn same(
+    part: &str,
+    pairs: &[(usize, usize)],
+    prompts: &[usize],
+    numbers: &mut Numbers<'_>,
+) -> Result<(), StageError> {
+    if pairs.is_empty() {
+        numbers.none(part, 0, "every row is a tie");
+        return Ok(());
+    }
+    let same = pairs.iter().map(|(a, b)| f64::from(u8::from(a == b))).collect();
+    let values = Values::new(same, vec![1.0; pairs.len()], Clusters::of(prompts))?;
+    let share = values.mean(&values.clusters().once());
+    if let Some((share, interval)) = share.zip(values.share_interval(numbers.bootstrap.level)) {
+        numbers.interval(part, share, interval, values.units());
+    }
+    if part.is_empty() {
+        let resampled = values.resampled(&numbers.bootstrap);
+        numbers.share_beside(&resampled, values.standard_error(), values.units());
+    }
+    Ok(())
+}
+
+/// The categories of two raters, in the order of their values where all are numbers. Equal numbers are
+/// one category, however they are written: 4 and 4.0.
 struct Categories {
     names: Vec<String>,
     values: Option<Vec<f64>>,
 }
 
 impl Categories {
-    fn of(rows: &[&Row]) -> Self {
-        let names = rows
-            .iter()
-            .flat_map(|row| [Row::text(row.first.as_ref()), Row::text(row.second.as_ref())]);
-        let mut names: Vec<String> = names.collect::<BTreeSet<_>>().into_iter().collect();
-        let number = |name: &String| name.parse::<f64>().ok().filter(|value| value.is_finite());
-        let values: Option<BTreeMap<String, f64>> =
-            names.iter().map(|name| Some((name.clone(), number(name)?))).collect();
-        let values = values.map(|values| {
-            names.sort_by(|a, b| values[a].total_cmp(&values[b]));
-            names.iter().map(|name| values[name]).collect()
+    fn of(rows: &[&Row]) -> Result<Self, BadCategories> {
+        let names = rows.iter().flat_map(|row| [row.first.as_deref(), row.second.as_deref()]);
+        let names: BTreeSet<&str> = names.flatten().collect();
+        let numbers: Option<Vec<f64>> = names.iter().map(|name| number(name)).collect();
+        let values = numbers.map(|mut numbers| {
+            numbers.sort_by(f64::total_cmp);
+            numbers.dedup();
+            numbers
         });
-        Self { names, values }
+        let names: Vec<String> = match &values {
+            Some(values) => values.iter().map(ToString::to_string).collect(),
+            None => names.into_iter().map(ToOwned::to_owned).collect(),
+        };
+        match names.len() {
+            found if found > MOST_CATEGORIES => Err(BadCategories::TooMany { found }),
+            _ => Ok(Self { names, values }),
+        }
     }
 
-    /// A category's place; past the last for one that never came up.
-    fn place(&self, name: &str) -> usize {
-        self.names.iter().position(|known| known == name).unwrap_or(self.names.len())
+    fn place(&self, name: Option<&str>) -> Option<usize> {
+        let name = name?;
+        match &self.values {
+            Some(values) => number(name).and_then(|value| values.iter().position(|v| *v == value)),
+            None => self.names.iter().position(|known| known == name),
+        }
     }
+}
+
+/// The number that a rating is, if it is one; −0 is 0.
+fn number(name: &str) -> Option<f64> {
+    name.trim().parse::<f64>().ok().filter(|value| value.is_finite()).map(|value| value + 0.0)
 }
 
 pub(super) fn correlation(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
@@ -165,13 +200,21 @@ pub(super) fn correlation(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<()
 
 pub(super) fn consistency(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
     let read: Vec<&Row> = rows.iter().copied().filter(|row| row.value.is_some()).collect();
+    let all = Row::clusters(rows).count();
+    numbers.count("missing", rows.len() - read.len(), all, "count of rows without a value");
+    // An item is one only within its prompt, and says something where it was drawn twice.
+    let mut draws = BTreeMap::<_, usize>::new();
+    for row in &read {
+        *draws.entry((&row.prompt, &row.item)).or_default() += 1;
+    }
+    let twice = |row: &&Row| draws[&(&row.prompt, &row.item)] > 1;
+    let read: Vec<&Row> = read.iter().copied().filter(twice).collect();
     if read.is_empty() {
-        numbers.none("", 0, "no row has a value");
+        numbers.none("", 0, "no item has two values");
         return Ok(());
     }
-    let scores: Vec<f64> = read.iter().copied().filter_map(|row| row.value).collect();
-    // An item is one only within its prompt.
-    let items = read.iter().copied().map(|row| (row.prompt.as_deref(), row.item.as_deref()));
+    let scores: Vec<f64> = read.iter().filter_map(|row| row.value).collect();
+    let items = read.iter().map(|row| (&row.prompt, &row.item));
     let draws = Draws::new(&scores, items, Row::clusters(&read))?;
     let n = draws.clusters().count();
     let resampled = numbers.bootstrap.run(draws.clusters(), |counts| {
@@ -193,6 +236,8 @@ pub(super) fn variance(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), S
         })
     };
     let draws: Vec<Draw> = rows.iter().copied().filter_map(draw).collect();
+    let all = Row::clusters(rows).count();
+    numbers.count("missing", rows.len() - draws.len(), all, "count of rows without a value");
     let n = draws.iter().map(|draw| &draw.prompt).collect::<BTreeSet<_>>().len();
     if draws.is_empty() {
         numbers.none("", 0, "no row has a value");
