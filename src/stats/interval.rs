@@ -136,7 +136,7 @@ pub(super) fn student_interval(
 
 /// Whether a difference is what rounding makes of none, next to a number of this size.
 pub(super) fn is_nothing(difference: f64, beside: f64) -> bool {
-    difference.abs() <= 1e-12 * beside.abs().max(1.0)
+    difference.abs() <= 1e-15 + 1e-12 * beside.abs()
 }
 
 /// The logistic function, `1 / (1 + e^−x)`.

@@ -16,6 +16,7 @@ mod lab;
 mod local;
 mod model;
 mod numbers;
+mod odd_rows;
 mod prompts;
 mod properties;
 mod queries;

@@ -182,13 +182,11 @@ fn compared(paired: &Paired, numbers: &mut Numbers<'_>) {
     let better = resampled.share_above(0.0);
     numbers.plain("p_better", better, n, "share of resamples over prompts above 0, ties half");
     let signs = paired.signs();
-    match paired.p_value() {
-        Some(p) => numbers.plain("p", p, n, "two-sided t-test over prompts"),
-        None => {
-            let method = "exact sign test over prompts, as all say the same";
-            numbers.plain("p", signs.p_value(), n, method);
-        }
-    }
+    let (p, method) = match paired.p_value() {
+        Some(p) => (p, "two-sided t-test over prompts"),
+        None => (signs.p_value(), "exact sign test over prompts, as all say the same"),
+    };
+    numbers.plain("p", p, n, method);
     numbers.plain("p_signs", signs.p_value(), n, "exact sign test over prompts (McNemar's)");
     for (part, count) in [("better", signs.better), ("worse", signs.worse), ("equal", signs.equal)]
     {

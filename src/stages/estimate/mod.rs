@@ -3,16 +3,16 @@
 //! A query gives rows, one per game, judgement or comparison, and the prompt that each belongs to: what SQL
 //! can do stays in SQL. A [`Measure`] says what is computed from them, for each group apart.
 
+mod games;
+mod measure;
+mod numbers;
+mod raters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-
-mod games;
-mod measure;
-mod numbers;
-mod raters;
 
 pub use measure::Measure;
 use numbers::Numbers;
@@ -164,7 +164,7 @@ enum BadRows {
 
 /// Rows of one group that cannot be estimated from.
 #[derive(Debug, thiserror::Error)]
-#[error("group `{group}`: {source}")]
+#[error("group `{group}`")]
 struct BadGroup {
     group: String,
     source: StageError,

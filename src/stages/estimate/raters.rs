@@ -36,7 +36,12 @@ pub(super) fn mean(
     match interval {
         Some(interval) => numbers.interval("", mean, interval, n),
         None => {
-            numbers.plain("", mean, n, "no interval: there is one prompt only, or all say the same")
+            numbers.plain(
+                "",
+                mean,
+                n,
+                "no interval: there is one prompt only, or all say the same",
+            );
         }
     }
     if measure == Measure::Share {
@@ -163,7 +168,9 @@ impl Categories {
     fn place(&self, name: Option<&str>) -> Option<usize> {
         let name = name?;
         match &self.values {
-            Some(values) => number(name).and_then(|value| values.iter().position(|v| *v == value)),
+            Some(values) => {
+                number(name).and_then(|value| values.binary_search_by(|v| v.total_cmp(&value)).ok())
+            }
             None => self.names.iter().position(|known| known == name),
         }
     }
