@@ -124,6 +124,10 @@ impl Bouts {
             let Derivatives { gradient, information } = here;
             let factor = information.cholesky().ok_or(Error::Separated)?;
             let mut step = factor.solve(&gradient);
+            // Newton squares what is left: after a step of 1e-7, nothing that f64 could tell.
+            if step.amax() < TINY * (1.0 + at.amax()) {
+                return Ok(self.strengths(at + step));
+            }
             let rise = gradient.dot(&step);
             loop {
                 let to = &at + &step;
@@ -136,10 +140,6 @@ impl Bouts {
                 step *= 0.5;
             }
             moved = step.amax();
-            // Newton squares what is left: after a step of 1e-7, nothing that f64 could tell.
-            if moved < TINY * (1.0 + at.amax()) {
-                break;
-            }
         }
         // Strengths have an optimum, by now as near as rounding lets; an order effect need not.
         if moved > 1e-3 { Err(Error::Separated) } else { Ok(self.strengths(at)) }

@@ -293,11 +293,11 @@ impl LengthControl {
         let unit = if spread > 0.0 { spread.recip() } else { 0.0 };
         let mut rows = Rows::with_capacity(drawn.len() + self.gamed.len());
         for (row, weight) in drawn {
-            let length = (self.differences[row] * unit).tanh();
+            let length = tanh(self.differences[row] * unit);
             rows.push([1.0, length, self.difficulty(row)], self.preferences[row], weight);
         }
         for gamed in &self.gamed {
-            rows.push([0.0, gamed.length.tanh(), gamed.difficulty], gamed.preference, gamed.weight);
+            rows.push([0.0, tanh(gamed.length), gamed.difficulty], gamed.preference, gamed.weight);
         }
         let penalty = self.inverse_penalty.map_or(0.0, f64::recip);
         let start = start.map_or_else(SVector::zeros, |model| model.coefficients());
@@ -329,4 +329,9 @@ impl Rows {
         let Self { features, labels, weights } = self;
         Logistic { features, labels, weights, used, penalty }
     }
+}
+
+/// The hyperbolic tangent, to 1e-16 and not to the last digit of what is near 0: twice as fast.
+fn tanh(x: f64) -> f64 {
+    2.0 * sigmoid(2.0 * x) - 1.0
 }

@@ -56,6 +56,10 @@ impl<const N: usize> Logistic<'_, N> {
         }
         for _ in 0..STEPS {
             let full = self.step(&at, &here).ok_or(Trouble::Separated)?;
+            // Newton squares what is left: after a step of 1e-7, nothing that f64 could tell.
+            if full.amax() < TINY * (1.0 + at.amax()) {
+                return Ok(at + full);
+            }
             let slope = self.slope(&here, &at, &full, 0.0);
             // A step that ends where the loss rises as steeply as it fell has gone too far.
             let mut share = 1.0;
@@ -69,10 +73,6 @@ impl<const N: usize> Logistic<'_, N> {
                     break;
                 }
                 share *= 0.5;
-            }
-            // Newton squares what is left: after a step of 1e-7, nothing that f64 could tell.
-            if full.amax() < TINY * (1.0 + at.amax()) {
-                return Ok(at);
             }
         }
         Err(Trouble::Separated)
