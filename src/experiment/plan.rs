@@ -30,13 +30,23 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
             }
         }
         // Numbers over files alone need neither.
-        (None, None) if !file.root.estimate.is_empty() => {}
+        (None, None) if !file.root.estimate.is_empty() => refuse_loop(file)?,
         (None, _) => return Err(file.text.error(&(0..0), "missing field `model`")),
         (_, None) => return Err(file.text.error(&(0..0), "missing field `prompts`")),
     }
     estimates::add(file, None, &mut nodes)?;
     estimates::check(file, &nodes)?;
     Ok(Plan { experiment: file.root.name.as_ref().clone(), nodes })
+}
+
+/// Without a model there is no loop, and what is said of one is a mistake.
+fn refuse_loop(file: &File) -> Result<(), Error> {
+    const OF_ALL: [&str; 3] = ["name", "seed", "estimate"];
+    let of_loop = file.names.iter().find(|name| !OF_ALL.contains(&name.as_ref().as_str()));
+    of_loop.map_or(Ok(()), |name| {
+        let message = format!("`{}` is of a loop, and there is no `[model]`", name.as_ref());
+        Err(file.text.error(&name.span(), message))
+    })
 }
 
 fn iterations(file: &File) -> Result<usize, Error> {

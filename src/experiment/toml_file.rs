@@ -24,6 +24,8 @@ pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) root: Root,
+    /// The names at the top, with their places.
+    pub(super) names: Vec<Spanned<String>>,
     pub(super) text: Text,
 }
 
@@ -181,15 +183,19 @@ impl File {
             .map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let overrides = overrides.to_vec();
         let text = Text { path: path.to_owned(), toml, overrides };
-        let root = {
+        let (root, names) = {
             let mut table = DeTable::parse(&text.toml).map_err(|e| text.toml_error(&e))?;
             for (index, assignment) in text.overrides.iter().enumerate() {
                 lay_over(table.get_mut(), assignment, text.override_span(index))
                     .map_err(|message| text.error(&text.override_span(index), message))?;
             }
-            Root::deserialize(Deserializer::from(table)).map_err(|e| text.toml_error(&e))?
+            let name =
+                |key: &Spanned<Cow<'_, str>>| Spanned::new(key.span(), key.as_ref().to_string());
+            let names = table.get_ref().keys().map(name).collect();
+            let root = Root::deserialize(Deserializer::from(table));
+            (root.map_err(|e| text.toml_error(&e))?, names)
         };
-        Ok(Self { root, text })
+        Ok(Self { root, names, text })
     }
 
     /// Finds a file that the experiment names: relative to the experiment's own folder.

@@ -249,15 +249,13 @@ impl LengthControl {
 
     /// The standard deviation of the differences of lengths. Its n − 1 is that of clusters: upstream, a
     /// game is one; weights then may be on any scale, and a game may be cut in two.
-    fn deviation(&self, drawn: &[(usize, f64)], counts: &[f64]) -> f64 {
-        let add = |(total, sum), (row, weight): &(usize, f64)| {
-            (total + weight, sum + weight * self.differences[*row])
-        };
-        let (total, sum) = drawn.iter().fold((0.0, 0.0), add);
+    fn deviation(&self, counts: &[f64]) -> f64 {
+        let of_row = self.clusters.of_row().iter().zip(&self.weights).zip(&self.differences);
+        let weighted = of_row.map(|((cluster, weight), x)| (counts[*cluster] * weight, x));
+        let add = |(total, sum), (weight, x): (f64, &f64)| (total + weight, sum + weight * x);
+        let (total, sum) = weighted.clone().fold((0.0, 0.0), add);
         let mean = sum / total;
-        let square =
-            |(row, weight): &(usize, f64)| weight * (self.differences[*row] - mean).powi(2);
-        let squares: f64 = drawn.iter().map(square).sum();
+        let squares: f64 = weighted.map(|(weight, x)| weight * (x - mean) * (x - mean)).sum();
         let clusters: f64 = counts.iter().sum();
         let deviation = (squares / total * clusters / (clusters - 1.0)).sqrt();
         if is_nothing(deviation, mean) { 0.0 } else { deviation }
@@ -281,20 +279,18 @@ impl LengthControl {
     }
 
     fn fit_on(&self, counts: &[f64], start: Option<LengthModel>) -> Result<Fitted, Error> {
-        let of_row = self.clusters.of_row().iter().zip(&self.weights);
-        let weights = of_row.map(|(cluster, weight)| counts[*cluster] * weight);
-        // About a third of the rows are in no resample.
-        let drawn: Vec<(usize, f64)> =
-            weights.enumerate().filter(|(_, weight)| *weight > 0.0).collect();
-        let spread = self.deviation(&drawn, counts);
+        let of_row = self.clusters.of_row();
+        let weight = |row: usize| counts[of_row[row]] * self.weights[row];
+        let spread = self.deviation(counts);
         let has_length = spread > 0.0 || !self.gamed.is_empty();
         let used = [true, has_length, self.difficulties.is_some()];
         // All answers equally longer than the baseline's: there is nothing to tell length by.
         let unit = if spread > 0.0 { spread.recip() } else { 0.0 };
-        let mut rows = Rows::with_capacity(drawn.len() + self.gamed.len());
-        for (row, weight) in drawn {
+        let mut rows = Rows::with_capacity(of_row.len() + self.gamed.len());
+        // About a third of the rows are in no resample.
+        for row in (0..of_row.len()).filter(|row| weight(*row) > 0.0) {
             let length = tanh(self.differences[row] * unit);
-            rows.push([1.0, length, self.difficulty(row)], self.preferences[row], weight);
+            rows.push([1.0, length, self.difficulty(row)], self.preferences[row], weight(row));
         }
         for gamed in &self.gamed {
             rows.push([0.0, tanh(gamed.length), gamed.difficulty], gamed.preference, gamed.weight);

@@ -150,6 +150,10 @@ fn settings_that_mean_nothing_are_refused() {
         "expected a whole number from 100 to a million",
     );
     refused("sql = \"q.sql\"", "duplicate key");
+    refused(
+        "measure = \"win_rate\"\n[respond]\nsamples = 3",
+        "`respond` is of a loop, and there is no `[model]`",
+    );
     let lab = one(
         "measure = \"win_rate\"",
         "SELECT prompt_id AS prompt, 1.0 AS preference FROM responses",
