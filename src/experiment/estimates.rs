@@ -31,16 +31,10 @@ pub(super) fn add(
         if iteration.is_some() == tables.is_empty() {
             continue;
         }
-        let mut inputs: Vec<Input> = Vec::new();
-        for table in &tables {
-            let Some(found) = inputs_of(table, &model, nodes) else { break };
-            inputs.extend(found);
-        }
-        let wanted = Estimate::TABLES.iter().filter(|(table, _)| tables.contains(table));
-        if inputs.len() < wanted.map(|(_, takes)| takes.len()).sum() {
-            // An iteration that does not train the judge compares no judgements.
-            continue;
-        }
+        let inputs = tables.iter().map(|table| inputs_of(table, &model, nodes));
+        let inputs: Option<Vec<Vec<Input>>> = inputs.collect();
+        // An iteration that does not train the judge compares no judgements.
+        let Some(mut inputs) = inputs.map(|inputs| inputs.concat()) else { continue };
         let files = Source::Files(declared_files(file, &table.files)?);
         inputs.push(Input { name: "files", source: files });
         let name_at = table.measure.span();

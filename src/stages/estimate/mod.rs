@@ -61,23 +61,16 @@ impl Estimate {
     /// 1: the first.
     const VERSION: u32 = 1;
 
-    /// The tables of the loop that a query may name, and the tables that each takes.
-    pub const TABLES: [(&'static str, &'static [&'static str]); 6] = [
-        ("prompts", &["prompts"]),
-        ("responses", &["responses"]),
-        ("judgements", &["judgements", "readings"]),
-        ("meta_judgements", &["meta_judgements", "meta_readings"]),
-        ("ratings", &["ratings"]),
-        ("pairs", &["pairs"]),
-    ];
+    /// The tables of the loop that a query may name.
+    const TABLES: [&'static str; 6] =
+        ["prompts", "responses", "judgements", "meta_judgements", "ratings", "pairs"];
 
     /// Tells which of the loop's tables a query names, outside its texts and comments.
     #[must_use]
     pub fn tables_in(sql: &str) -> Vec<&'static str> {
         let code = NOT_CODE.replace_all(sql, " ").to_lowercase();
         let words: BTreeSet<&str> = WORD.find_iter(&code).map(|word| word.as_str()).collect();
-        let tables = Self::TABLES.into_iter().map(|(table, _)| table);
-        tables.filter(|table| words.contains(*table)).collect()
+        Self::TABLES.into_iter().filter(|table| words.contains(table)).collect()
     }
 }
 
