@@ -2,9 +2,8 @@
 //! on the same numbers.
 //!
 //! `MRX_BENCH_PYTHON=python3 cargo bench --bench stats`. Python needs scikit-learn and choix, and runs on
-//! one thread, which is how it is fastest at this size; mrx uses all. `MRX_BENCH_SCALE` shrinks the
-//! number of tournaments, `MRX_BENCH_ROUNDS` is how often all is measured, `MRX_BENCH_PYTHON=` measures
-//! mrx alone.
+//! one thread; mrx uses all. `MRX_BENCH_SCALE` shrinks the number of tournaments, `MRX_BENCH_ROUNDS` is
+//! how often all is measured, `MRX_BENCH_PYTHON=` measures mrx alone.
 
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 

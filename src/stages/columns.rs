@@ -1,21 +1,13 @@
-//! The columns of an experiment's query: which a stage needs, which it knows, which it does not.
+//! The columns of an experiment's query: which a stage needs, which it knows, which it does not. Names
+//! are those of SQL: their case does not matter.
 
 use crate::query::Column;
-
-/// A column that a stage knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) name: &'static str,
-    /// What it is cast to, in DuckDB's spelling.
-    pub(super) kind: &'static str,
-    pub(super) needed: bool,
-}
 
 /// A query's columns are not those that a stage knows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadColumns {
     #[error("the query gives no column `{column}`; it gives {found}")]
-    Missing { column: &'static str, found: String },
+    Missing { column: String, found: String },
     #[error("the query gives two columns `{column}`")]
     Twice { column: String },
     #[error("the query gives a column `{found}`; {what} have {known}{}", did_you_mean(.near.as_ref()))]
@@ -35,39 +27,46 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// Checks that a query gives every column that is needed, and none that is not known.
-pub(super) fn check(
-    columns: &[Column],
-    known: &[Known],
-    what: &'static str,
-) -> Result<(), BadColumns> {
-    let found: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let names: Vec<&str> = known.iter().map(|known| known.name).collect();
-    let is = |found: &str, name: &str| found.eq_ignore_ascii_case(name);
-    for Known { name, needed, .. } in known {
-        match found.iter().filter(|found| is(found, name)).count() {
-            0 if *needed => {
-                return Err(BadColumns::Missing { column: name, found: found.join(", ") });
-            }
-            0 | 1 => {}
-            _ => return Err(BadColumns::Twice { column: (*name).to_owned() }),
-        }
-    }
-    let unknown = |found: &&str| !names.iter().any(|name| is(found, name));
-    let Some(found) = found.into_iter().find(unknown) else { return Ok(()) };
-    let near = names.iter().find(|known| strsim::damerau_levenshtein(known, found) <= 2);
-    let near = near.map(|near| (*near).to_owned());
-    Err(BadColumns::Unknown { found: found.to_owned(), what, known: listed(&names), near })
+/// Finds a column.
+pub(super) fn find<'c>(columns: &'c [Column], name: &str) -> Option<&'c Column> {
+    columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
 }
 
-/// Selects columns as they are known: cast, and NULL where the query does not give them.
-pub(super) fn select<'k>(columns: &[Column], known: impl IntoIterator<Item = &'k Known>) -> String {
-    let select = known.into_iter().map(|Known { name, kind, .. }| {
-        if columns.iter().any(|column| column.name.eq_ignore_ascii_case(name)) {
-            format!("\"{name}\"::{kind} AS \"{name}\"")
-        } else {
-            format!("NULL::{kind} AS \"{name}\"")
+/// Checks that a query gives every column that is needed, none twice, and none that is not known.
+pub(super) fn check(
+    columns: &[Column],
+    needed: &[&str],
+    optional: &[&str],
+    what: &'static str,
+) -> Result<(), BadColumns> {
+    if let Some(column) = needed.iter().find(|name| find(columns, name).is_none()) {
+        let found: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let (column, found) = ((*column).to_owned(), found.join(", "));
+        return Err(BadColumns::Missing { column, found });
+    }
+    let known = [needed, optional].concat();
+    for (at, Column { name: found, .. }) in columns.iter().enumerate() {
+        let Some(name) = known.iter().find(|name| name.eq_ignore_ascii_case(found)) else {
+            let near = known.iter().find(|name| strsim::damerau_levenshtein(name, found) <= 2);
+            let near = near.map(|near| (*near).to_owned());
+            return Err(BadColumns::Unknown {
+                found: found.clone(),
+                what,
+                known: listed(&known),
+                near,
+            });
+        };
+        if find(&columns[..at], name).is_some() {
+            return Err(BadColumns::Twice { column: (*name).to_owned() });
         }
-    });
-    select.collect::<Vec<_>>().join(", ")
+    }
+    Ok(())
+}
+
+/// Selects a column as a type in DuckDB's spelling, under a name; NULL where the query does not give it.
+pub(super) fn select(columns: &[Column], column: &str, kind: &str, name: &str) -> String {
+    match find(columns, column) {
+        Some(_) => format!("\"{column}\"::{kind} AS \"{name}\""),
+        None => format!("NULL::{kind} AS \"{name}\""),
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{BadColumns, Known, check, select};
+use super::columns::{BadColumns, check, find, select};
 use crate::query::{Column, Inputs};
 use crate::records::{Message, Prompt, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -50,12 +50,8 @@ enum BadPrompts {
     TooFew { found: usize, shares: usize, per_share: usize, needed: usize },
 }
 
-const COLUMNS: [Known; 4] = [
-    Known { name: "prompt", kind: "", needed: true },
-    Known { name: "reference", kind: "VARCHAR", needed: false },
-    Known { name: "category", kind: "VARCHAR", needed: false },
-    Known { name: "source", kind: "VARCHAR", needed: false },
-];
+/// Columns besides `prompt`, all of text.
+const OPTIONAL: [&str; 3] = ["reference", "category", "source"];
 
 /// A row as the query gives it: a text or a conversation, not both.
 #[derive(Deserialize)]
@@ -115,9 +111,8 @@ impl Prompts {
 
 /// Says how the query's columns become those of [`Given`].
 fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
-    check(columns, &COLUMNS, "prompts")?;
-    let prompt = columns.iter().find(|column| column.name == "prompt");
-    let prompt = match prompt.map(|column| column.kind.as_str()) {
+    check(columns, &["prompt"], &OPTIONAL, "prompts")?;
+    let prompt = match find(columns, "prompt").map(|column| column.kind.as_str()) {
         Some("VARCHAR") => {
             "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages"
         }
@@ -132,7 +127,8 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
             });
         }
     };
-    Ok(format!("{prompt}, {}", select(columns, &COLUMNS[1..])))
+    let optional = OPTIONAL.iter().map(|name| select(columns, name, "VARCHAR", name));
+    Ok(format!("{prompt}, {}", optional.collect::<Vec<_>>().join(", ")))
 }
 
 fn is_conversation(kind: &str) -> bool {

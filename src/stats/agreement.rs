@@ -68,19 +68,6 @@ impl Agreement {
         Self { table }
     }
 
-    /// Leaves out the things that either rater put in one category: ties, or what could not be read.
-    #[must_use]
-    pub fn without(mut self, category: usize) -> Self {
-        for (a, row) in self.table.iter_mut().enumerate() {
-            for (b, weight) in row.iter_mut().enumerate() {
-                if a == category || b == category {
-                    *weight = 0.0;
-                }
-            }
-        }
-        self
-    }
-
     fn total(&self) -> f64 {
         self.table.iter().flatten().sum()
     }
@@ -115,5 +102,31 @@ impl Agreement {
             }
         }
         (chance > 0.0).then(|| 1.0 - found / chance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreement(pairs: &[(usize, usize)], categories: usize) -> Result<Agreement, Error> {
+        let clusters = Clusters::rows(pairs.len());
+        Ok(Ratings::new(pairs.to_vec(), categories, clusters)?.agreement())
+    }
+
+    #[test]
+    fn kappa_is_that_of_cohens_own_table() {
+        // Two raters of 50 grant proposals: both yes 20, both no 15, 5 and 10 apart.
+        let agreement = Agreement::of(vec![vec![20.0, 5.0], vec![10.0, 15.0]]);
+        assert!((agreement.share().unwrap() - 0.7).abs() < 1e-12);
+        assert!((agreement.kappa().unwrap() - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_category_says_nothing_beyond_chance() {
+        assert_eq!(agreement(&[(1, 1), (1, 1)], 2).unwrap().kappa(), None);
+        assert_eq!(agreement(&[], 2), Err(Error::NoRows));
+        let error = agreement(&[(0, 0), (0, 2)], 2).unwrap_err();
+        assert_eq!(error.to_string(), "row 1: category 2 is not one of 2");
     }
 }

@@ -120,22 +120,6 @@ impl Arena {
         }))
     }
 
-    /// How likely each player beats the baseline, from fits on every resample of the clusters.
-    ///
-    /// # Errors
-    /// As [`Arena::fit`].
-    pub fn scores(
-        &self,
-        baseline: usize,
-        model: BradleyTerry,
-        bootstrap: &Bootstrap,
-    ) -> Result<Vec<Resampled>, Error> {
-        self.resampled(model, bootstrap, |fitted| {
-            let score = |player| fitted.win_probability(player, baseline);
-            (0..self.players.len()).map(score).collect()
-        })
-    }
-
     /// Which battles belong together.
     #[must_use]
     pub const fn clusters(&self) -> &Clusters {

@@ -12,7 +12,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rayon::prelude::*;
 
 use super::interval::{
-    Interval, Method, is_nothing, normal_cdf, normal_quantile, share_interval, wilson,
+    Interval, Method, effective_wilson, is_nothing, normal_cdf, normal_quantile, wilson,
 };
 
 /// Which rows belong together.
@@ -170,8 +170,8 @@ pub struct Resampled {
 }
 
 impl Resampled {
-    /// Whether no interval can be had from the replicates: there are none, they are all the same, or
-    /// more than one in twenty resamples has no number.
+    /// Whether no interval can be had from the replicates: they are all the same, or more than one in
+    /// twenty resamples has no number.
     #[must_use]
     pub fn is_degenerate(&self) -> bool {
         self.is_constant() || 20 * self.lost > self.lost + self.replicates.len()
@@ -181,7 +181,7 @@ impl Resampled {
     #[must_use]
     pub fn is_constant(&self) -> bool {
         let ends = self.replicates.first().zip(self.replicates.last());
-        ends.is_none_or(|(first, last)| is_nothing(last - first, *first))
+        ends.is_some_and(|(first, last)| is_nothing(last - first, *first))
     }
 
     /// The standard deviation of the replicates.
@@ -230,9 +230,19 @@ impl Resampled {
         })
     }
 
-    /// The interval of a share by one of the bootstrap's methods; Wilson's over clusters where the
-    /// resamples are degenerate, which the method that is returned says. Where too many have no number,
-    /// it is as wide as the standard error says that is known besides, or as that of the rest.
+    /// The interval by one of the bootstrap's methods, and which it is: where all replicates lie on one
+    /// side of the number, its bias cannot be told, and percentiles are all there is. `None` without
+    /// replicates.
+    #[must_use]
+    pub fn interval(&self, method: Method, level: f64) -> Option<(Interval, Method)> {
+        let corrected = if method == Method::Bca { self.bca(level) } else { None };
+        let percentile = || Some((self.percentile(level)?, Method::Percentile));
+        corrected.map(|interval| (interval, Method::Bca)).or_else(percentile)
+    }
+
+    /// The interval of a share; Wilson's over clusters where the resamples are degenerate, which the
+    /// method that is returned says. Where too many have no number, it is as wide as the standard error
+    /// says that is known besides, or as that of the rest.
     #[must_use]
     pub fn share_interval(
         &self,
@@ -244,20 +254,14 @@ impl Resampled {
         if self.is_constant() {
             return (wilson(self.value, clusters, level), Method::WilsonForNoSpread);
         }
-        if self.is_degenerate() {
+        let found = self.interval(method, level).filter(|_| !self.is_degenerate());
+        found.unwrap_or_else(|| {
             let error = standard_error.unwrap_or_else(|| self.standard_error());
+            let error = Some(error).filter(|error| error.is_finite());
             let (interval, _) =
-                share_interval(self.value, Some(error), clusters, clusters - 1.0, level);
-            return (interval, Method::WilsonForLost);
-        }
-        let found = match method {
-            Method::Percentile => self.percentile(level),
-            _ => self.bca(level),
-        };
-        // Without a replicate on one side of the number, its bias cannot be told.
-        let plain = || self.percentile(level).map(|interval| (interval, Method::Percentile));
-        let found = found.map(|interval| (interval, method)).or_else(plain);
-        found.unwrap_or((wilson(self.value, clusters, level), Method::WilsonForNoSpread))
+                effective_wilson(self.value, error, clusters, clusters - 1.0, level);
+            (interval, Method::WilsonForLost)
+        })
     }
 
     /// A sixth of the skewness of the leave-one-out numbers; 0 where one of them does not exist.
@@ -340,6 +344,17 @@ mod tests {
             close(bca.low, case.bca[0]);
             close(bca.high, case.bca[1]);
         }
+    }
+
+    #[test]
+    fn a_number_that_no_resample_has_is_not_one_that_does_not_vary() {
+        let clusters = Clusters::rows(30);
+        let once = |counts: &[f64]| vec![if counts == clusters.once() { 0.5 } else { f64::NAN }];
+        let resampled = Bootstrap::default().draw(&clusters, once).remove(0);
+        assert_eq!((resampled.lost, resampled.is_constant()), (1000, false));
+        assert_eq!(resampled.interval(Method::Bca, 0.95), None);
+        let (interval, method) = resampled.share_interval(Method::Bca, 0.95, None);
+        assert_eq!((interval, method), (wilson(0.5, 30.0, 0.95), Method::WilsonForLost));
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Bouts {
     /// Newton with halved steps reaches it from zero.
     ///
     /// # Errors
-    /// [`Error::Unconnected`] without a prior, where some players never lose to the others, and
+    /// [`Error::Unconnected`] without a prior, where some players never lose to the others;
+    /// [`Error::Collinear`] where the order says nothing that the players do not; and
     /// [`Error::Separated`] where who was shown first decides every bout.
     pub fn fit(&self, model: BradleyTerry) -> Result<Strengths, Error> {
         const STEPS: usize = 100;
@@ -133,7 +134,8 @@ impl Bouts {
                 let to = &at + &step;
                 here = likelihood.derivatives(&to);
                 // A step that ends where the likelihood falls as steeply as it rose has gone too far.
-                if here.gradient.dot(&step) > -0.5 * rise || step.amax() < TINY {
+                let too_far = here.gradient.dot(&step) <= -0.5 * rise;
+                if !too_far || step.amax() < TINY {
                     at = to;
                     break;
                 }
@@ -142,7 +144,7 @@ impl Bouts {
             moved = step.amax();
         }
         // Strengths have an optimum, by now as near as rounding lets; an order effect need not.
-        if moved > 1e-3 { Err(Error::Separated) } else { Ok(self.strengths(at)) }
+        if moved <= 1e-3 { Ok(self.strengths(at)) } else { Err(Error::Separated) }
     }
 
     fn strengths(&self, at: DVector<f64>) -> Strengths {

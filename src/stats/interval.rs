@@ -19,12 +19,6 @@ impl Interval {
         Self { low: a.min(b), high: a.max(b) }
     }
 
-    /// `high − low`.
-    #[must_use]
-    pub fn width(self) -> f64 {
-        self.high - self.low
-    }
-
     /// Whether a number lies in it, ends included.
     #[must_use]
     pub fn covers(self, value: f64) -> bool {
@@ -106,7 +100,7 @@ fn score_interval(share: f64, n: f64, quantile: f64) -> Interval {
 /// The interval of a share whose standard error over clusters is known: Wilson's, with the number of
 /// independent games that would have that error, and Student's quantile (Korn & Graubard 1998 do so
 /// for Clopper and Pearson's). Where nothing varies, each cluster counts as one game.
-pub(super) fn share_interval(
+pub(super) fn effective_wilson(
     share: f64,
     standard_error: Option<f64>,
     clusters: f64,

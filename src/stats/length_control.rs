@@ -192,10 +192,10 @@ impl LengthControl {
     /// # Errors
     /// As [`LengthControl::fit`].
     pub fn interval(&self, level: f64) -> Result<Option<(Interval, Method)>, Error> {
-        let (rate, error) = (self.win_rate()?, self.standard_error()?);
         if self.inverse_penalty.is_some() {
             return Ok(None);
         }
+        let (rate, error) = (self.win_rate()?, self.standard_error()?);
         let clusters = self.units();
         let spread = rate * (1.0 - rate);
         let error = error.filter(|error| !is_nothing(*error, rate) && spread > 0.0);
@@ -327,7 +327,7 @@ impl Rows {
     }
 }
 
-/// The hyperbolic tangent, to 1e-16 and not to the last digit of what is near 0: twice as fast.
+/// The hyperbolic tangent, to 1e-16 and not to the last digit of what is near 0, which is faster.
 fn tanh(x: f64) -> f64 {
     2.0 * sigmoid(2.0 * x) - 1.0
 }

@@ -1,7 +1,7 @@
 //! Means over rows that belong to clusters: a ratio of sums, whose uncertainty is that of the clusters.
 
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::{is_nothing, share_interval, student_interval};
+use super::interval::{effective_wilson, is_nothing, student_interval};
 use super::{Error, Interval, Method};
 
 /// Numbers, each of one cluster, whose mean is asked for: scores, or 1 and 0 for what is so and what
@@ -26,28 +26,17 @@ impl Values {
         Ok(Self { values, weights, clusters })
     }
 
-    /// Which numbers belong together.
-    #[must_use]
-    pub const fn clusters(&self) -> &Clusters {
-        &self.clusters
-    }
-
     /// How many clusters have a number that counts: the independent units behind the mean.
     #[must_use]
     pub fn units(&self) -> usize {
         self.residuals().map_or(0, |residuals| residuals.len())
     }
 
-    /// The mean, each number as often as its cluster counts; `None` where nothing counts.
+    /// The mean; `None` where nothing counts.
     #[must_use]
-    pub fn mean(&self, counts: &[f64]) -> Option<f64> {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for ((value, weight), cluster) in
-            self.values.iter().zip(&self.weights).zip(self.clusters.of_row())
-        {
-            sum += counts[*cluster] * weight * value;
-            total += counts[*cluster] * weight;
-        }
+    pub fn mean(&self) -> Option<f64> {
+        let sums = self.sums().into_iter();
+        let (sum, total) = sums.fold((0.0, 0.0), |(s, t), (sum, weight)| (s + sum, t + weight));
         (total > 0.0).then(|| sum / total)
     }
 
@@ -97,7 +86,7 @@ impl Values {
     /// say the same.
     #[must_use]
     pub fn interval(&self, level: f64) -> Option<(Interval, Method)> {
-        let mean = self.mean(&self.clusters.once())?;
+        let mean = self.mean()?;
         let error = self.jackknife_error().filter(|error| !is_nothing(*error, mean))?;
         let interval = student_interval(mean, error, self.freedom(), level);
         Some((interval, Method::Student))
@@ -107,9 +96,9 @@ impl Values {
     /// the spread over clusters is worth. `None` where nothing counts.
     #[must_use]
     pub fn share_interval(&self, level: f64) -> Option<(Interval, Method)> {
-        let share = self.mean(&self.clusters.once())?;
+        let share = self.mean()?;
         let (error, clusters) = (self.jackknife_error(), self.units() as f64);
-        Some(share_interval(share, error, clusters, self.freedom(), level))
+        Some(effective_wilson(share, error, clusters, self.freedom(), level))
     }
 
     /// Degrees of freedom: clusters of one size that would be worth as much, less 1 (Kish 1965), and at
@@ -135,7 +124,7 @@ impl Values {
 
     /// Of each cluster that counts, how far its sum lies from what the mean says, and its rows.
     fn residuals(&self) -> Option<Vec<(f64, f64)>> {
-        let mean = self.mean(&self.clusters.once())?;
+        let mean = self.mean()?;
         let sums = self.sums().into_iter();
         let mut residuals: Vec<(f64, f64)> =
             sums.map(|(sum, weight)| (sum - mean * weight, weight)).collect();

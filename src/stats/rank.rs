@@ -177,3 +177,18 @@ impl Moments {
         (self.xx > 0.0).then(|| self.xy / self.xx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_vary_has_no_rank() {
+        let ranks = |x: &[f64], y: &[f64]| Ranks::new(x, y, Clusters::rows(x.len()));
+        let constant = ranks(&[1.0, 2.0, 2.0, 3.0, 5.0], &[1.0; 5]).unwrap();
+        assert_eq!((constant.spearman(&[1.0; 5]), constant.kendall(&[1.0; 5])), (None, None));
+        assert_eq!(ranks(&[1.0], &[f64::NAN]), Err(Error::NotFinite { row: 0 }));
+        assert_eq!(ranks(&[1.0], &[]), Err(Error::Lengths { x: 1, y: 0 }));
+        assert_eq!(ranks(&[], &[]), Err(Error::NoRows));
+    }
+}

@@ -64,13 +64,6 @@ impl Games {
         Self { preferences, ..self.clone() }
     }
 
-    /// The same games seen from the baseline.
-    #[must_use]
-    pub fn mirrored(&self) -> Self {
-        let preferences = self.preferences.iter().map(|p| p.map(|p| 1.0 - p)).collect();
-        Self { preferences, ..self.clone() }
-    }
-
     /// The same games, put together otherwise.
     ///
     /// # Panics
@@ -90,16 +83,9 @@ impl Games {
     /// Counts the games.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.tally_of(&self.clusters.once())
-    }
-
-    /// Counts the games, each as often as its cluster counts.
-    #[must_use]
-    pub fn tally_of(&self, counts: &[f64]) -> Tally {
         let mut tally =
             Tally { wins: 0.0, losses: 0.0, ties: 0.0, unreadable: 0.0, preferred: 0.0 };
-        for (row, preference) in self.preferences.iter().enumerate() {
-            let weight = counts[self.clusters.of_row()[row]] * self.weights[row];
+        for (preference, weight) in self.preferences.iter().zip(&self.weights) {
             let Some(preference) = preference else {
                 tally.unreadable += weight;
                 continue;

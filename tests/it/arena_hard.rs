@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mrx::stats::{Arena, Battle, Bootstrap, BradleyTerry, Clusters};
+use mrx::stats::{Arena, Battle, Bootstrap, BradleyTerry, Clusters, Resampled};
 use serde_json::Value;
 
 use crate::data::data;
@@ -102,8 +102,15 @@ fn rows_of_one_question_are_not_independent() {
         let arena = Arena::new(&battles, clusters).unwrap();
         let baseline = arena.player(BASELINE).unwrap();
         let model = BradleyTerry::default();
-        let scores = arena.scores(baseline, model, &bootstrap).unwrap();
-        scores.iter().map(|score| score.percentile(0.95).unwrap().width()).collect()
+        let players = arena.players().len();
+        let scores = arena.resampled(model, &bootstrap, |fitted| {
+            (0..players).map(|player| fitted.win_probability(player, baseline)).collect()
+        });
+        let width = |score: &Resampled| {
+            let interval = score.percentile(0.95).unwrap();
+            interval.high - interval.low
+        };
+        scores.unwrap().iter().map(width).collect()
     };
     let by_row = widths(Clusters::rows(battles.len()));
     let by_question = widths(Clusters::of(questions));

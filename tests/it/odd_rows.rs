@@ -264,6 +264,22 @@ fn groups_stay_apart_and_are_named() {
 }
 
 #[test]
+fn length_control_of_a_difference_needs_both_lengths() {
+    let sql = "SELECT i AS prompt, m AS model, (i * 7 + (m = 'm1')::INT * 3) % 11 / 10 AS preference, i * 31 % 17 AS response_chars
+        FROM range(12) t(i), (VALUES ('m0'), ('m1')) u(m)";
+    let lab = one("measure = \"difference\"", sql);
+    lab.mrx(&["run", "e"]).success();
+    let lengths = "SELECT count(*) FROM estimates WHERE name = 'it/length_controlled'";
+    assert_eq!(lab.ask(lengths), "0");
+    lab.write(
+        "e/q.sql",
+        &sql.replace(" AS response_chars", " AS response_chars, i * 13 % 7 AS baseline_chars"),
+    );
+    lab.mrx(&["run", "e"]).success();
+    assert_eq!(lab.ask(lengths), "1");
+}
+
+#[test]
 fn a_word_in_a_text_is_no_table() {
     let lab = Lab::new();
     lab.write("e/experiment.toml", "name = \"e\"\n[estimate.it]\nmeasure = \"mean\"\nsql = \"q.sql\"\nfiles = [\"ratings.csv\"]\n");

@@ -84,6 +84,13 @@ fn what_is_no_prompt_is_refused_by_row() {
 }
 
 #[test]
+fn the_case_of_a_column_does_not_matter() {
+    let lab = lab("SELECT unnest(['a', 'b', 'c', 'd']) AS Prompt, 'x' AS CATEGORY");
+    lab.mrx(&["run", "loop", "prompts.m0"]).success();
+    assert_eq!(lab.ask("SELECT count(category) FROM prompts"), "1");
+}
+
+#[test]
 fn sql_that_does_not_parse_keeps_its_place() {
     assert_snapshot!(refused("SELECT instruction AS prompt\nFORM 'prompts.jsonl'"), @r#"
     1/1  prompts.m0                            failed

@@ -98,7 +98,8 @@ proptest! {
             prop_assert!(same(ends(&as_is).map(|e| e.low), ends(&other).map(|e| e.low)));
             prop_assert!(same(ends(&as_is).map(|e| e.high), ends(&other).map(|e| e.high)));
         }
-        let mirrored = as_is.mirrored();
+        let other_side = |row: &Game| (row.0, row.1.map(|p| 1.0 - p), row.2, row.3);
+        let mirrored = games(&rows.iter().map(other_side).collect::<Vec<_>>(), |prompt| prompt);
         prop_assert!(same(rate(&as_is), rate(&mirrored).map(|rate| 1.0 - rate)));
         prop_assert!(same(ends(&as_is).map(|e| e.low), ends(&mirrored).map(|e| 1.0 - e.high)));
         prop_assert!(same(as_is.tally().bounds().map(|b| b.low), mirrored.tally().bounds().map(|b| 1.0 - b.high)));

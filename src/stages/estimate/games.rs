@@ -24,8 +24,8 @@ pub(super) fn win_rate(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), S
     let tally = all.tally();
     let read: Vec<&Row> = rows.iter().copied().filter(|row| row.counts()).collect();
     if read.is_empty() {
-        let zero = rows.iter().any(|row| row.value.is_some());
-        let why = if zero { "all weights are 0" } else { "no verdict could be read" };
+        let is_read = rows.iter().any(|row| row.value.is_some());
+        let why = if is_read { "all weights are 0" } else { "no verdict could be read" };
         numbers.none("", 0, why);
     } else {
         read_win_rate(&games(&read)?, numbers);
@@ -121,7 +121,7 @@ pub(super) fn length_control(
     if let Some(model) = numbers.exists(control.fit(), n)? {
         let resampled = control.resampled(&numbers.bootstrap)?;
         match control.interval(level)? {
-            Some(interval) => numbers.interval("", control.win_rate()?, interval, n),
+            Some(interval) => numbers.interval("", resampled.value, interval, n),
             None => numbers.share("", &resampled, n),
         }
         numbers.share_beside(&resampled, control.standard_error()?, n);
@@ -159,15 +159,16 @@ pub(super) fn difference(
     let paired = Paired::new(&games(&first)?.over(a.clone()), &games(&second)?.over(b.clone()));
     let Some(paired) = numbers.exists(paired, 0)? else { return Ok(()) };
     compared(&paired, numbers);
-    if first.iter().chain(&second).all(|row| row.response_chars.is_some()) {
+    let has_chars = |row: &&Row| row.response_chars.is_some() && row.baseline_chars.is_some();
+    if first.iter().chain(&second).all(has_chars) {
+        let n = a.count();
         let first = controlled(&first, a, Vec::new(), None)?;
         let second = controlled(&second, b, Vec::new(), None)?;
         match first.difference(&second, &numbers.bootstrap) {
             Ok(resampled) => {
-                let n = paired.prompts();
                 numbers.bootstrapped("length_controlled", &resampled, Method::Percentile, n);
             }
-            Err(error) => numbers.none("length_controlled", paired.prompts(), error),
+            Err(error) => numbers.none("length_controlled", n, error),
         }
     }
     Ok(())

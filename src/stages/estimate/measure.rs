@@ -38,75 +38,40 @@ pub enum Measure {
     Variance,
 }
 
-/// A column by its name, and whether it has to be there.
-type Columns = &'static [(&'static str, bool)];
-
 impl Measure {
-    /// Returns the columns that the measure knows.
-    pub(super) const fn columns(self) -> Columns {
+    /// Returns the columns that the query has to give.
+    pub(super) const fn needed(self) -> &'static [&'static str] {
         match self {
-            Self::WinRate => {
-                &[("prompt", true), ("preference", true), ("weight", false), ("group", false)]
+            Self::WinRate => &["prompt", "preference"],
+            Self::LengthControlledWinRate => {
+                &["prompt", "preference", "response_chars", "baseline_chars"]
             }
-            Self::LengthControlledWinRate => &[
-                ("prompt", true),
-                ("preference", true),
-                ("response_chars", true),
-                ("baseline_chars", true),
-                ("difficulty", false),
-                ("gamed_length", false),
-                ("weight", false),
-                ("group", false),
-            ],
-            Self::Difference => &[
-                ("prompt", true),
-                ("model", true),
-                ("preference", true),
-                ("response_chars", false),
-                ("baseline_chars", false),
-                ("weight", false),
-                ("group", false),
-            ],
-            Self::Mean | Self::Share => {
-                &[("prompt", true), ("value", true), ("weight", false), ("group", false)]
-            }
-            Self::Agreement => {
-                &[("prompt", true), ("first", true), ("second", true), ("group", false)]
-            }
-            Self::Correlation => &[("prompt", true), ("x", true), ("y", true), ("group", false)],
-            Self::PositionBias => &[
-                ("prompt", true),
-                ("item", false),
-                ("order", true),
-                ("preference", true),
-                ("group", false),
-            ],
-            Self::Consistency => {
-                &[("prompt", true), ("item", true), ("value", true), ("group", false)]
-            }
-            Self::BradleyTerry => &[
-                ("prompt", true),
-                ("first", true),
-                ("second", true),
-                ("outcome", true),
-                ("weight", false),
-                ("group", false),
-            ],
-            Self::Variance => &[
-                ("prompt", true),
-                ("item", true),
-                ("order", true),
-                ("value", true),
-                ("group", false),
-            ],
+            Self::Difference => &["prompt", "model", "preference"],
+            Self::Mean | Self::Share => &["prompt", "value"],
+            Self::Agreement => &["prompt", "first", "second"],
+            Self::Correlation => &["prompt", "x", "y"],
+            Self::PositionBias => &["prompt", "order", "preference"],
+            Self::Consistency => &["prompt", "item", "value"],
+            Self::BradleyTerry => &["prompt", "first", "second", "outcome"],
+            Self::Variance => &["prompt", "item", "order", "value"],
+        }
+    }
+
+    /// Returns the columns that the query may give besides.
+    pub(super) const fn optional(self) -> &'static [&'static str] {
+        match self {
+            Self::LengthControlledWinRate => &["difficulty", "gamed_length", "weight", "group"],
+            Self::Difference => &["response_chars", "baseline_chars", "weight", "group"],
+            Self::WinRate | Self::Mean | Self::Share | Self::BradleyTerry => &["weight", "group"],
+            Self::PositionBias => &["item", "group"],
+            Self::Agreement | Self::Correlation | Self::Consistency | Self::Variance => &["group"],
         }
     }
 
     /// Returns the name by which the query gives the number that the measure is about.
     pub(super) fn value_column(self) -> &'static str {
         let names = ["preference", "outcome"];
-        let mut columns = self.columns().iter().map(|(name, _)| *name);
-        columns.find(|name| names.contains(name)).unwrap_or("value")
+        self.needed().iter().copied().find(|name| names.contains(name)).unwrap_or("value")
     }
 
     /// Whether that number lies in `[0, 1]`.
@@ -152,8 +117,7 @@ impl Measure {
             _ => true,
         };
         // A gamed row is of no prompt and has its length ready.
-        let needed = self.columns().iter().filter(|(_, needed)| *needed);
-        let mut needed = needed.map(|(name, _)| *name).filter(|_| row.gamed_length.is_none());
+        let mut needed = self.needed().iter().copied().filter(|_| row.gamed_length.is_none());
         needed.find(|name| !given(name))
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use measure::Measure;
 use numbers::Numbers;
 
-use super::columns::{Known, check};
+use super::columns::{self, check, find};
 use crate::query::{Column, Inputs, TableFiles};
 use crate::records;
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -213,31 +213,19 @@ impl Estimate {
     /// Says how the query's columns become those of [`Row`].
     fn selection(&self, inputs: &Inputs) -> Result<String, StageError> {
         let found = inputs.columns()?;
-        let known = self.measure.columns().iter();
-        let known: Vec<Known> =
-            known.map(|(name, needed)| Known { name, kind: "", needed: *needed }).collect();
-        check(&found, &known, self.measure.rows_are())?;
-        let name_of = |column: &'static str| {
-            if column == "value" { self.measure.value_column() } else { column }
-        };
-        for (column, _) in COLUMNS.iter().filter(|(_, kind)| *kind == "DOUBLE") {
-            let name = name_of(column);
-            let text = found
-                .iter()
-                .find(|found| found.name.eq_ignore_ascii_case(name) && !is_number(&found.kind));
-            if let Some(Column { kind, .. }) = text {
-                return Err(BadRows::Kind { column: name, kind: kind.clone() }.into());
+        let Self { measure, .. } = self;
+        check(&found, measure.needed(), measure.optional(), measure.rows_are())?;
+        let mut select = Vec::with_capacity(COLUMNS.len());
+        for (name, kind) in COLUMNS {
+            let column = if name == "value" { measure.value_column() } else { name };
+            match find(&found, column) {
+                Some(Column { kind: found, .. }) if kind == "DOUBLE" && !is_number(found) => {
+                    return Err(BadRows::Kind { column, kind: found.clone() }.into());
+                }
+                _ => select.push(columns::select(&found, column, kind, name)),
             }
         }
-        let select = COLUMNS.iter().map(|(column, kind)| {
-            let name = name_of(column);
-            if found.iter().any(|found| found.name.eq_ignore_ascii_case(name)) {
-                format!("\"{name}\"::{kind} AS \"{column}\"")
-            } else {
-                format!("NULL::{kind} AS \"{column}\"")
-            }
-        });
-        Ok(select.collect::<Vec<_>>().join(", "))
+        Ok(select.join(", "))
     }
 
     /// Checks every row before any is used: what is needed is there, and numbers are in their range.

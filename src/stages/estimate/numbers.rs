@@ -92,15 +92,16 @@ impl<'a> Numbers<'a> {
         interval: Interval,
         n: usize,
         method: String,
-    ) {
+    ) -> &mut Estimate {
         let level = self.bootstrap.level;
         let estimate = self.push(part, Some(value), n, method);
         (estimate.low, estimate.high) = (Some(interval.low), Some(interval.high));
         estimate.level = Some(level);
+        estimate
     }
 
     /// A number with one of the bootstrap's intervals; none where the number, or too many of its
-    /// resamples, do not exist.
+    /// resamples, do not exist, or all say the same.
     pub(super) fn bootstrapped(
         &mut self,
         part: &str,
@@ -108,30 +109,43 @@ impl<'a> Numbers<'a> {
         method: Method,
         n: usize,
     ) {
-        let Bootstrap { level, seed, .. } = self.bootstrap;
-        if !resampled.value.is_finite() {
+        let Resampled { value, lost, .. } = *resampled;
+        if !value.is_finite() {
             return self.none(part, n, "it does not exist for these rows");
         }
-        let drawn = resampled.replicates.len() + resampled.lost;
-        let lost = lost(resampled);
-        if resampled.is_constant() {
-            let why = format!("no interval: all of {drawn} resamples over prompts say the same");
-            return self.plain(part, resampled.value, n, &why);
+        let found = resampled.interval(method, self.bootstrap.level);
+        let drawn = self.bootstrap.resamples;
+        match found.filter(|_| !resampled.is_degenerate()) {
+            Some(found) => self.drawn(part, resampled, found, n),
+            None if resampled.is_constant() => {
+                let why =
+                    format!("no interval: all of {drawn} resamples over prompts say the same");
+                self.plain(part, value, n, &why);
+            }
+            None => {
+                let why = format!(
+                    "no interval: {lost} of {drawn} resamples over prompts have no estimate"
+                );
+                self.plain(part, value, n, &why);
+            }
         }
-        let interval = match method {
-            _ if 20 * resampled.lost > drawn => None,
-            Method::Percentile => resampled.percentile(level),
-            // Where a share of the resamples says nothing of bias, as when all are alike.
-            _ => resampled.bca(level).or_else(|| resampled.percentile(level)),
+    }
+
+    /// A number with an interval from resamples.
+    fn drawn(
+        &mut self,
+        part: &str,
+        resampled: &Resampled,
+        (interval, method): (Interval, Method),
+        n: usize,
+    ) {
+        let Bootstrap { resamples, seed, .. } = self.bootstrap;
+        let lost = match resampled.lost {
+            0 => String::new(),
+            lost => format!(", {lost} of them without an estimate"),
         };
-        let text = format!("{method}, {drawn} resamples{lost}");
-        match interval {
-            Some(interval) => self.ranged(part, resampled.value, interval, n, text),
-            None => self.plain(part, resampled.value, n, &format!("no interval: {text}")),
-        }
-        if let Some(estimate) = self.estimates.last_mut() {
-            estimate.seed = Some(seed);
-        }
+        let method = format!("{method}, {resamples} resamples{lost}");
+        self.ranged(part, resampled.value, interval, n, method).seed = Some(seed);
     }
 
     /// A share with the bootstrap's interval; Wilson's instead where the resamples are degenerate.
@@ -163,14 +177,8 @@ impl<'a> Numbers<'a> {
         standard_error: Option<f64>,
         n: usize,
     ) {
-        let Bootstrap { level, seed, resamples } = self.bootstrap;
-        let (interval, found) = resampled.share_interval(method, level, standard_error);
-        let lost = lost(resampled);
-        let text = format!("{found}, {resamples} resamples{lost}");
-        self.ranged(part, resampled.value, interval, n, text);
-        if let Some(estimate) = self.estimates.last_mut() {
-            estimate.seed = Some(seed);
-        }
+        let found = resampled.share_interval(method, self.bootstrap.level, standard_error);
+        self.drawn(part, resampled, found, n);
     }
 
     /// What exists, or else a row that says why not; mistakes in the rows stop the stage.
@@ -187,13 +195,5 @@ impl<'a> Numbers<'a> {
             }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Says how many resamples have no estimate, where some have none.
-fn lost(resampled: &Resampled) -> String {
-    match resampled.lost {
-        0 => String::new(),
-        lost => format!(", {lost} of them without an estimate"),
     }
 }

@@ -24,25 +24,16 @@ pub(super) fn mean(
     let values = given.iter().filter_map(|row| row.value).collect();
     let values = Values::new(values, Row::weights(&given), Row::clusters(&given))?;
     let (n, level) = (values.units(), numbers.bootstrap.level);
-    let Some(mean) = values.mean(&values.clusters().once()) else {
-        numbers.none("", n, "nothing counts: all weights are 0");
-        return Ok(());
-    };
     let resampled = values.resampled(&numbers.bootstrap);
     let interval = match measure {
         Measure::Share => values.share_interval(level),
         _ => values.interval(level),
     };
-    match interval {
-        Some(interval) => numbers.interval("", mean, interval, n),
-        None => {
-            numbers.plain(
-                "",
-                mean,
-                n,
-                "no interval: there is one prompt only, or all say the same",
-            );
-        }
+    if let Some(interval) = interval {
+        numbers.interval("", resampled.value, interval, n);
+    } else {
+        let why = "no interval: there is one prompt only, or all say the same";
+        numbers.plain("", resampled.value, n, why);
     }
     if measure == Measure::Share {
         numbers.share_beside(&resampled, values.standard_error(), n);
@@ -127,8 +118,8 @@ fn same(
     }
     let same = pairs.iter().map(|(a, b)| f64::from(u8::from(a == b))).collect();
     let values = Values::new(same, vec![1.0; pairs.len()], Clusters::of(prompts))?;
-    let share = values.mean(&values.clusters().once());
-    if let Some((share, interval)) = share.zip(values.share_interval(numbers.bootstrap.level)) {
+    let interval = values.share_interval(numbers.bootstrap.level);
+    if let Some((share, interval)) = values.mean().zip(interval) {
         numbers.interval(part, share, interval, values.units());
     }
     if part.is_empty() {
