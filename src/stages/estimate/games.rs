@@ -181,7 +181,7 @@ fn compared(paired: &Paired, numbers: &mut Numbers<'_>) {
     numbers.bootstrapped("percentile", &resampled, Method::Percentile, n);
     numbers.bootstrapped("bca", &resampled, Method::Bca, n);
     let better = resampled.share_above(0.0);
-    numbers.plain("p_better", better, n, "share of resamples over prompts above 0, ties half");
+    numbers.counted("p_better", better, n, "share above 0, ties half,");
     let signs = paired.signs();
     let (p, method) = match paired.p_value() {
         Some(p) => (p, "two-sided t-test over prompts"),

@@ -131,6 +131,13 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    /// A number that is itself counted in resamples.
+    pub(super) fn counted(&mut self, part: &str, value: f64, n: usize, what: &str) {
+        let Bootstrap { resamples, seed, .. } = self.bootstrap;
+        let method = format!("bootstrap over prompts, {what} of {resamples} resamples");
+        self.push(part, Some(value), n, method).seed = Some(seed);
+    }
+
     /// A number with an interval from resamples.
     fn drawn(
         &mut self,
