@@ -7,7 +7,7 @@ CREATE TABLE examples (
     category   VARCHAR
 );
 COMMENT ON TABLE examples IS 'One row per supervised example (prompt, target): what fine-tuning makes M0 from';
-COMMENT ON COLUMN examples.example_id IS 'x_ and 40 hexadecimal digits, from the messages and the target';
+COMMENT ON COLUMN examples.example_id IS 'x_ and 40 hexadecimal digits, from the messages, the target, and how many equal examples stand before it';
 COMMENT ON COLUMN examples.position IS 'Place in the order of training before it is shuffled, from 0';
 COMMENT ON COLUMN examples.messages IS 'The conversation up to the answer, in order';
 COMMENT ON COLUMN examples.target IS 'The answer to learn; the loss counts its tokens only';

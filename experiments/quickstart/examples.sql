@@ -92,15 +92,15 @@ judge AS (SELECT rtrim(content, chr(10)) AS text FROM read_text('judge.jinja')),
 meta_judge AS (SELECT rtrim(content, chr(10)) AS text FROM read_text('meta_judge.jinja')),
 
 asked AS (
-    SELECT kind, n, i, id, task, prompt AS text, prompt, response, NULL AS said, NULL AS other,
-        response AS target, array_to_string(expected, ' ') AS reference
+    SELECT kind, n, i, id, prompt AS text, prompt, response, NULL AS said, NULL AS other,
+        response AS target
     FROM answers WHERE kind = 'actor'
     UNION ALL
-    SELECT kind, n, i, id, task, text, prompt, response, NULL, NULL, said, oracle::VARCHAR
+    SELECT kind, n, i, id, text, prompt, response, NULL, NULL, said
     FROM judgements, judge WHERE kind = 'judge'
     UNION ALL
-    SELECT kind, n, i, id, task, text, prompt, response, said, other,
-        'Winner: Judgement ' || if(wins, 'A', 'B'), if(is_better, 'A', 'B')
+    SELECT kind, n, i, id, text, prompt, response, said, other,
+        'Winner: Judgement ' || if(wins, 'A', 'B')
     FROM comparisons, meta_judge
 )
 
@@ -108,7 +108,7 @@ SELECT replace(replace(replace(replace(text,
         '{{ prompt }}', prompt), '{{ response }}', response),
         '{{ judgement_a }}', coalesce(said, '')), '{{ judgement_b }}', coalesce(other, ''))
         AS prompt,
-    target, kind, reference, task AS category
+    target, kind AS category
 FROM asked
 QUALIFY row_number() OVER (PARTITION BY kind ORDER BY i) <= n
 ORDER BY md5_number(id)

@@ -5,6 +5,7 @@ mod locate;
 mod per_iteration;
 mod plan;
 mod toml_file;
+mod training;
 
 use std::path::{Path, PathBuf};
 

@@ -93,6 +93,10 @@ scalar!(
     Minority(f64), "a number from 0 and below 0.5", |value| (0.0..0.5).contains(&value).then_some(value), |_| None
 );
 scalar!(
+    /// How much of a running mean is kept at a step.
+    Decay(f64), "a number from 0 and below 1", |value| (0.0..1.0).contains(&value).then_some(value), |_| None
+);
+scalar!(
     /// A sampling temperature.
     Temperature(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );

@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::per_iteration::{
-    Count, Limit, Minority, Norm, PerIteration, Positive, Rate, Share, Steps, Switch, Temperature,
-    TopP,
+    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
 };
 use super::toml_file::{self as file, Draws, File};
 use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
-    self, ActorPairs, AdamW, Dpo, DpoLoss, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
-    Prompts, Read, Respond, Rule, Sampling, Settings, Template, TemplateError, Train,
+    self, ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Read,
+    Reference, Respond, Rule, Sampling, Template, TemplateError,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -24,6 +23,7 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
             let loop_ = Loop::new(file, model, prompts)?;
+            loop_.fine_tuning(&mut nodes)?;
             for t in 0..loop_.iterations {
                 loop_.iteration(t, &mut nodes)?;
                 estimates::add(file, Some(t), &mut nodes)?;
@@ -89,7 +89,22 @@ pub(super) fn declared_files(
 }
 
 /// Lists the files of the model's folder; their digests stand for the model.
-fn model_files(file: &File, named: &Spanned<PathBuf>) -> Result<BTreeMap<String, PathBuf>, Error> {
+fn model_files(
+    file: &File,
+    model: &Spanned<file::Model>,
+) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let named = match (&model.as_ref().path, &model.as_ref().init) {
+        (Some(path), None) => path,
+        (None, Some(init)) if file.root.sft.is_some() => &init.path,
+        (None, Some(_)) => {
+            let message = "random weights say nothing: `[model.init]` needs `[sft]`".to_owned();
+            return Err(file.text.error(&model.span(), message));
+        }
+        _ => {
+            let message = "expected one of `path` and `init` in `[model]`".to_owned();
+            return Err(file.text.error(&model.span(), message));
+        }
+    };
     let folder = file.find(named.as_ref());
     let failed = |why: String| file.text.error(&named.span(), why);
     let entries = std::fs::read_dir(&folder)
@@ -133,11 +148,11 @@ fn template(
 }
 
 /// What every iteration shares.
-struct Loop<'f> {
-    file: &'f File,
+pub(super) struct Loop<'f> {
+    pub(super) file: &'f File,
     per_share: Option<Count>,
-    iterations: usize,
-    seed: u64,
+    pub(super) iterations: usize,
+    pub(super) seed: u64,
     sql: String,
     prompt_files: BTreeMap<String, PathBuf>,
     model_files: BTreeMap<String, PathBuf>,
@@ -146,7 +161,11 @@ struct Loop<'f> {
 }
 
 impl<'f> Loop<'f> {
-    fn new(file: &'f File, model: &file::Model, prompts: &file::Prompts) -> Result<Self, Error> {
+    fn new(
+        file: &'f File,
+        model: &Spanned<file::Model>,
+        prompts: &file::Prompts,
+    ) -> Result<Self, Error> {
         Ok(Self {
             file,
             per_share: prompts.per_iteration,
@@ -154,7 +173,7 @@ impl<'f> Loop<'f> {
             seed: file.root.seed.map_or(0, |seed| seed.0),
             sql: file.text.read(&file.find(prompts.sql.as_ref()), &prompts.sql.span())?,
             prompt_files: declared_files(file, &prompts.files)?,
-            model_files: model_files(file, &model.path)?,
+            model_files: model_files(file, model)?,
             judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
             meta_judge: {
                 let named = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
@@ -165,7 +184,7 @@ impl<'f> Loop<'f> {
 
     /// The value for iteration t, or the default where the file is silent. A list has one value
     /// per iteration, or it is a mistake.
-    fn at<T: Copy>(
+    pub(super) fn at<T: Copy>(
         &self,
         value: Option<&Spanned<PerIteration<T>>>,
         t: usize,
@@ -209,17 +228,23 @@ impl<'f> Loop<'f> {
         Ok(usize::try_from(samples).unwrap_or(usize::MAX))
     }
 
-    /// `M_t`: the model's folder, or what the iteration before made.
-    fn model(&self, t: usize) -> Result<Input, Error> {
-        let source = if t == 0 {
-            Source::Files(self.model_files.clone())
-        } else {
-            Source::Table { node: self.name("train", t, "")?, table: "checkpoints" }
+    /// `M_t`: the model's folder, what fine-tuning made of it, or what the iteration before made.
+    pub(super) fn model(&self, t: usize) -> Result<Input, Error> {
+        let maker = match t {
+            0 if self.file.root.sft.is_none() => return Ok(self.given_model()),
+            0 => "sft",
+            _ => "train",
         };
+        let source = Source::Table { node: self.name(maker, t, "")?, table: "checkpoints" };
         Ok(Input { name: "model", source })
     }
 
-    fn name(&self, stage: &str, t: usize, part: &str) -> Result<NodeName, Error> {
+    /// The folder that the experiment names.
+    pub(super) fn given_model(&self) -> Input {
+        Input { name: "model", source: Source::Files(self.model_files.clone()) }
+    }
+
+    pub(super) fn name(&self, stage: &str, t: usize, part: &str) -> Result<NodeName, Error> {
         format!("{stage}.m{t}{part}")
             .parse()
             .map_err(|e| self.file.text.error(&(0..0), format!("{e}")))
@@ -257,55 +282,12 @@ impl<'f> Loop<'f> {
             scored.push(table("rate", "ratings")?);
         }
         add(name("pair")?, Box::new(self.pair(t, trains_judge)?), scored);
-        let inputs = vec![table("pair", "pairs")?, self.model(t)?];
+        let pairs = table("pair", "pairs")?;
+        let inputs = vec![pairs.clone(), self.reference_model(t)?];
+        add(name("reference")?, Box::new(Reference {}), inputs);
+        let inputs = vec![pairs, table("reference", "reference_logps")?, self.start_model(t)?];
         add(self.name("train", t + 1, "")?, Box::new(self.train(t)?), inputs);
         Ok(())
-    }
-
-    fn train(&self, t: usize) -> Result<Train, Error> {
-        let train = &self.file.root.train;
-        let (dpo, settings) = (Dpo::default(), Settings::default());
-        let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let epochs = self.at(train.epochs.as_ref(), t, Count(1))?.0;
-        let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, Count(epochs))?.0;
-        if let Some(named) = train.schedule_epochs.as_ref().filter(|_| schedule_epochs < epochs) {
-            let message = format!("expected at least the {epochs} epochs, found {schedule_epochs}");
-            return Err(self.file.text.error(&named.span(), message));
-        }
-        let label_smoothing = self.at(train.label_smoothing.as_ref(), t, Minority(0.0))?.0;
-        if let Some(named) = train.label_smoothing.as_ref()
-            && label_smoothing > 0.0
-            && train.loss == Some(DpoLoss::Ipo)
-        {
-            let message = "expected no label smoothing with the loss `ipo`".to_owned();
-            return Err(self.file.text.error(&named.span(), message));
-        }
-        let weight_decay = self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0;
-        let norm = self.at(train.max_grad_norm.as_ref(), t, Norm(settings.max_grad_norm))?.0;
-        let flag = |value, default| Ok::<_, Error>(self.at(value, t, Switch(default))?.0);
-        Ok(Train {
-            dpo: Dpo {
-                beta: self.at(train.beta.as_ref(), t, Positive(dpo.beta))?.0,
-                loss: train.loss.unwrap_or(dpo.loss),
-                label_smoothing,
-                nll_weight: self.at(train.nll_weight.as_ref(), t, Rate(0.0))?.0,
-                length_normalised: flag(train.length_normalised.as_ref(), false)?,
-                reference_is_start: true,
-            },
-            settings: Settings {
-                learning_rate: self.at(train.learning_rate.as_ref(), t, Rate(5e-6))?.0,
-                schedule: train.schedule.unwrap_or(settings.schedule),
-                warmup_steps: count(self.at(train.warmup_steps.as_ref(), t, Steps(0))?.0),
-                adamw: AdamW { weight_decay, ..settings.adamw },
-                max_grad_norm: norm,
-                batch: count(self.at(train.batch.as_ref(), t, Count(32))?.0),
-                epochs: count(epochs),
-                schedule_epochs: Some(count(schedule_epochs)),
-                seed: self.seed,
-                group_by_length: flag(train.group_by_length.as_ref(), false)?,
-                ..settings
-            },
-        })
     }
 
     fn prompts(&self, t: usize) -> Prompts {

@@ -12,10 +12,10 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Count, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed, Share,
+    Count, Decay, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed, Share,
     Steps, Switch, Temperature, TopP,
 };
-use crate::stages::{DpoLoss, Measure, Schedule};
+use crate::stages::{DpoLoss, Measure, OnNoPairs, Schedule};
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
@@ -36,7 +36,8 @@ pub(super) struct Root {
     pub(super) name: Spanned<String>,
     pub(super) iterations: Option<Spanned<Count>>,
     pub(super) seed: Option<Seed>,
-    pub(super) model: Option<Model>,
+    pub(super) model: Option<Spanned<Model>>,
+    pub(super) sft: Option<Sft>,
     pub(super) prompts: Option<Prompts>,
     #[serde(default)]
     pub(super) respond: Draws,
@@ -51,11 +52,42 @@ pub(super) struct Root {
     pub(super) estimate: BTreeMap<String, Estimate>,
 }
 
-/// `[model]`: M0.
+/// `[model]`: the model that the experiment begins with, a folder or `[model.init]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[model]`")]
 pub(super) struct Model {
+    pub(super) path: Option<Spanned<PathBuf>>,
+    pub(super) init: Option<Init>,
+}
+
+/// `[model.init]`: a folder whose weights, if it has any, are replaced by random ones.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[model.init]`")]
+pub(super) struct Init {
     pub(super) path: Spanned<PathBuf>,
+    pub(super) seed: Option<Seed>,
+}
+
+/// `[sft]`: how M0 is made from it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[sft]`")]
+pub(super) struct Sft {
+    pub(super) sql: Spanned<PathBuf>,
+    #[serde(default)]
+    pub(super) files: Vec<Spanned<String>>,
+    pub(super) learning_rate: Option<Rate>,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) schedule_epochs: Option<Spanned<Count>>,
+    pub(super) warmup_steps: Option<Steps>,
+    pub(super) epochs: Option<Count>,
+    pub(super) max_steps: Option<Count>,
+    pub(super) batch: Option<Count>,
+    pub(super) weight_decay: Option<Rate>,
+    pub(super) adam_beta1: Option<Decay>,
+    pub(super) adam_beta2: Option<Decay>,
+    pub(super) adam_epsilon: Option<Positive>,
+    pub(super) max_grad_norm: Option<Norm>,
+    pub(super) group_by_length: Option<Switch>,
 }
 
 /// `[prompts]`: where prompts come from.
@@ -143,6 +175,11 @@ pub(super) struct JudgePairs {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[train]`")]
 pub(super) struct Train {
+    #[serde(default)]
+    pub(super) start: StartModel,
+    #[serde(default)]
+    pub(super) reference: ReferenceModel,
+    pub(super) on_no_pairs: Option<OnNoPairs>,
     pub(super) loss: Option<DpoLoss>,
     pub(super) beta: Each<Positive>,
     pub(super) label_smoothing: Each<Minority>,
@@ -153,10 +190,36 @@ pub(super) struct Train {
     pub(super) schedule_epochs: Each<Count>,
     pub(super) warmup_steps: Each<Steps>,
     pub(super) epochs: Each<Count>,
+    pub(super) max_steps: Each<Count>,
     pub(super) batch: Each<Count>,
     pub(super) weight_decay: Each<Rate>,
+    pub(super) adam_beta1: Each<Decay>,
+    pub(super) adam_beta2: Each<Decay>,
+    pub(super) adam_epsilon: Each<Positive>,
     pub(super) max_grad_norm: Each<Norm>,
     pub(super) group_by_length: Each<Switch>,
+}
+
+/// Which model training starts from.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StartModel {
+    /// That of the iteration.
+    #[default]
+    Previous,
+    /// M0, in every iteration.
+    M0,
+}
+
+/// Which model training is held to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReferenceModel {
+    /// The one that it starts from.
+    #[default]
+    Start,
+    /// M0, in every iteration.
+    M0,
 }
 
 /// `[estimate.NAME]`: a number with an interval, over the rows of a query.

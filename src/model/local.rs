@@ -17,7 +17,7 @@ use super::score::score;
 use super::threads::{alone, join};
 use super::tokenizer::Tokenizer;
 use super::{Continuation, Error, LanguageModel, Message, Prompt, Reply, Request, Scored};
-use super::{file_of, parse, weights};
+use super::{Weights, file_of, parse, weights};
 
 /// A model that is loaded.
 #[derive(Debug)]
@@ -39,7 +39,20 @@ impl Local {
     /// # Errors
     /// Where a file is missing, damaged, or does not fit the others.
     pub fn open(files: &BTreeMap<String, PathBuf>, device: &Device) -> Result<Self, Error> {
-        let config = Config::read(file_of(files, "config.json")?)?;
+        let config = Arc::new(Config::open(files)?);
+        let weights = weights::load(files, &config, DType::F32, device)?;
+        Self::with_weights(files, config, &weights)
+    }
+
+    /// Puts the model of a folder together with weights that are not, or not yet, in it.
+    ///
+    /// # Errors
+    /// Where a file is missing, damaged, or does not fit the others.
+    pub fn with_weights(
+        files: &BTreeMap<String, PathBuf>,
+        config: Arc<Config>,
+        weights: &Weights,
+    ) -> Result<Self, Error> {
         let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, config.vocab_size)?;
         let chat = Chat::open(files)?;
         let mut ends = config.eos_token_ids.clone();
@@ -58,8 +71,7 @@ impl Local {
             }
             Some(_) => {}
         }
-        let weights = weights::load(files, &config, DType::F32, device)?;
-        let network = Network::new(Arc::new(config), &weights)?;
+        let network = Network::new(config, weights)?;
         Ok(Self { network, tokenizer, chat, ends })
     }
 

@@ -7,28 +7,36 @@
 
 mod align;
 mod columns;
+mod conversation;
 mod draw;
 mod estimate;
+mod examples;
 mod judge;
+mod learn;
 mod meta_judge;
 mod pair;
 mod prompts;
 mod rate;
 mod read;
+mod reference;
 mod respond;
 mod rubric;
+mod sft;
 mod train;
 
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use draw::Sampling;
 pub use estimate::{Estimate, Measure, Options};
+pub use examples::Examples;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;
 pub use pair::{ActorPairs, JudgePairs, Pair};
 pub use prompts::Prompts;
 pub use rate::Rate;
 pub use read::Read;
+pub use reference::Reference;
 pub use respond::Respond;
 pub use rubric::{JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
-pub use train::{NoPairs, Train};
+pub use sft::Sft;
+pub use train::{NoPairs, OnNoPairs, Train};

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{BadColumns, check, find, select};
+use super::columns::{BadColumns, check, select};
+use super::conversation::{self, BadConversation, GivenMessage};
 use crate::query::{Column, Inputs};
-use crate::records::{Message, Prompt, RowId};
+use crate::records::{Prompt, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -38,14 +39,10 @@ impl Prompts {
 enum BadPrompts {
     #[error(transparent)]
     Columns(#[from] BadColumns),
-    #[error("column `{column}` is {kind}; expected {expected}")]
-    WrongType { column: String, kind: String, expected: &'static str },
-    #[error("row {row} has no prompt: it is {what}")]
-    Empty { row: usize, what: &'static str },
+    #[error(transparent)]
+    Conversation(#[from] BadConversation),
     #[error("rows {first} and {second} are the same prompt: `{text}`")]
     Duplicate { first: usize, second: usize, text: String },
-    #[error("row {row}, message {message}: role `{role}` is not system, user or assistant")]
-    BadRole { row: usize, message: usize, role: String },
     #[error("the query gives {found} prompts; {shares} iterations of {per_share} need {needed}")]
     TooFew { found: usize, shares: usize, per_share: usize, needed: usize },
 }
@@ -61,12 +58,6 @@ struct Given {
     reference: Option<String>,
     category: Option<String>,
     source: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct GivenMessage {
-    role: Option<String>,
-    content: Option<String>,
 }
 
 impl Stage for Prompts {
@@ -112,29 +103,9 @@ impl Prompts {
 /// Says how the query's columns become those of [`Given`].
 fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
     check(columns, &["prompt"], &OPTIONAL, "prompts")?;
-    let prompt = match find(columns, "prompt").map(|column| column.kind.as_str()) {
-        Some("VARCHAR") => {
-            "prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages"
-        }
-        Some(kind) if is_conversation(kind) => {
-            "NULL::VARCHAR AS text, [{'role': m.\"role\"::VARCHAR, 'content': m.\"content\"::VARCHAR} FOR m IN prompt] AS messages"
-        }
-        kind => {
-            return Err(BadPrompts::WrongType {
-                column: "prompt".to_owned(),
-                kind: kind.unwrap_or_default().to_owned(),
-                expected: "VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)",
-            });
-        }
-    };
+    let prompt = conversation::select(columns)?;
     let optional = OPTIONAL.iter().map(|name| select(columns, name, "VARCHAR", name));
     Ok(format!("{prompt}, {}", optional.collect::<Vec<_>>().join(", ")))
-}
-
-fn is_conversation(kind: &str) -> bool {
-    let fields = kind.strip_prefix("STRUCT(").and_then(|kind| kind.strip_suffix(")[]"));
-    let fields = fields.unwrap_or_default().replace('"', "");
-    ["role VARCHAR", "content VARCHAR"].iter().all(|field| fields.split(", ").any(|f| f == *field))
 }
 
 /// Turns rows into prompts, in the query's order.
@@ -153,16 +124,9 @@ fn number(given: Vec<Given>) -> Result<Vec<Prompt>, BadPrompts> {
 }
 
 fn prompt_of(row: usize, given: Given) -> Result<Prompt, BadPrompts> {
-    let messages = match (given.text, given.messages) {
-        (Some(text), _) => vec![Message { role: "user".to_owned(), content: text }],
-        (None, Some(messages)) => conversation_of(row, messages)?,
-        (None, None) => return Err(BadPrompts::Empty { row, what: "NULL" }),
-    };
-    if messages.iter().all(|message| message.content.trim().is_empty()) {
-        return Err(BadPrompts::Empty { row, what: "empty" });
-    }
-    let parts: Vec<_> = messages.iter().map(|m| [m.role.clone(), m.content.clone()]).collect();
-    let prompt_id = RowId::of(serde_json::json!(parts)).finish('p');
+    let messages = conversation::read(row, given.text, given.messages)?;
+    let parts = conversation::parts(&messages);
+    let prompt_id = RowId::of(parts).finish('p');
     let prompt = match messages.as_slice() {
         [only] if only.role == "user" => only.content.clone(),
         several => {
@@ -172,21 +136,4 @@ fn prompt_of(row: usize, given: Given) -> Result<Prompt, BadPrompts> {
     };
     let Given { reference, category, source, .. } = given;
     Ok(Prompt { prompt_id, position: 0, prompt, messages, reference, category, source })
-}
-
-fn conversation_of(
-    row: usize,
-    given: Vec<Option<GivenMessage>>,
-) -> Result<Vec<Message>, BadPrompts> {
-    let check = |(message, given): (usize, Option<GivenMessage>)| {
-        let Some(GivenMessage { role: Some(role), content: Some(content) }) = given else {
-            return Err(BadPrompts::Empty { row, what: "a conversation with a NULL in it" });
-        };
-        if ["system", "user", "assistant"].contains(&role.as_str()) {
-            Ok(Message { role, content })
-        } else {
-            Err(BadPrompts::BadRole { row, message, role })
-        }
-    };
-    (1..).zip(given).map(check).collect()
 }

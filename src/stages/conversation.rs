@@ -1,0 +1,84 @@
+//! The column `prompt` of an experiment's query: a text, or a conversation.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::columns::find;
+use crate::query::Column;
+use crate::records::Message;
+
+/// Why a row's `prompt` is none. Rows are counted from 1, as the query gives them.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadConversation {
+    #[error("column `prompt` is {0}; expected VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)")]
+    WrongType(String),
+    #[error("row {row} has no prompt: it is {what}")]
+    Empty { row: usize, what: &'static str },
+    #[error("row {row}, message {message}: role `{role}` is not system, user or assistant")]
+    BadRole { row: usize, message: usize, role: String },
+}
+
+/// A message as the query gives it.
+#[derive(Deserialize)]
+pub(super) struct GivenMessage {
+    role: Option<String>,
+    content: Option<String>,
+}
+
+/// Selects the column as `text` or as `messages`, and NULL as the other.
+pub(super) fn select(columns: &[Column]) -> Result<&'static str, BadConversation> {
+    match find(columns, "prompt").map(|column| column.kind.as_str()) {
+        Some("VARCHAR") => {
+            Ok("prompt AS text, NULL::STRUCT(\"role\" VARCHAR, \"content\" VARCHAR)[] AS messages")
+        }
+        Some(kind) if is_conversation(kind) => Ok(
+            "NULL::VARCHAR AS text, [{'role': m.\"role\"::VARCHAR, 'content': m.\"content\"::VARCHAR} FOR m IN prompt] AS messages",
+        ),
+        kind => Err(BadConversation::WrongType(kind.unwrap_or_default().to_owned())),
+    }
+}
+
+fn is_conversation(kind: &str) -> bool {
+    let fields = kind.strip_prefix("STRUCT(").and_then(|kind| kind.strip_suffix(")[]"));
+    let fields = fields.unwrap_or_default().replace('"', "");
+    ["role VARCHAR", "content VARCHAR"].iter().all(|field| fields.split(", ").any(|f| f == *field))
+}
+
+/// Reads what [`select`] gives of a row: at least one message, and some text in them.
+pub(super) fn read(
+    row: usize,
+    text: Option<String>,
+    messages: Option<Vec<Option<GivenMessage>>>,
+) -> Result<Vec<Message>, BadConversation> {
+    let messages = match (text, messages) {
+        (Some(text), _) => vec![Message { role: "user".to_owned(), content: text }],
+        (None, Some(messages)) => given(row, messages)?,
+        (None, None) => return Err(BadConversation::Empty { row, what: "NULL" }),
+    };
+    if messages.iter().all(|message| message.content.trim().is_empty()) {
+        return Err(BadConversation::Empty { row, what: "empty" });
+    }
+    Ok(messages)
+}
+
+fn given(
+    row: usize,
+    messages: Vec<Option<GivenMessage>>,
+) -> Result<Vec<Message>, BadConversation> {
+    let check = |(message, given): (usize, Option<GivenMessage>)| {
+        let Some(GivenMessage { role: Some(role), content: Some(content) }) = given else {
+            return Err(BadConversation::Empty { row, what: "a conversation with a NULL in it" });
+        };
+        if ["system", "user", "assistant"].contains(&role.as_str()) {
+            Ok(Message { role, content })
+        } else {
+            Err(BadConversation::BadRole { row, message, role })
+        }
+    };
+    (1..).zip(messages).map(check).collect()
+}
+
+/// A conversation as part of an id.
+pub(super) fn parts(messages: &[Message]) -> Value {
+    messages.iter().map(|m| vec![m.role.clone(), m.content.clone()]).collect()
+}
