@@ -67,7 +67,7 @@ pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
 
 /// Where a table that a query names comes from: of the iteration's nodes, those that make it and what
 /// was read out of it.
-fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
+pub(super) fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
     let maker = |stage: &str, part: &str| {
         let name = format!("{stage}.{model}{part}");
         nodes.iter().find(|node| node.name.as_str() == name).map(|node| node.name.clone())
@@ -89,6 +89,7 @@ fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
         ],
         "ratings" => vec![input("ratings", "rate", "", "ratings")?],
         "pairs" => vec![input("pairs", "pair", "", "pairs")?],
+        "verdicts" => vec![input("verdicts", "evaluate", "", "verdicts")?],
         _ => return None,
     })
 }

@@ -1,6 +1,7 @@
 //! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
 
 mod estimates;
+mod evaluation;
 mod locate;
 mod per_iteration;
 mod plan;

@@ -9,11 +9,12 @@ use super::per_iteration::{
     Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
 };
 use super::toml_file::{self as file, Draws, File};
+use super::evaluation::{self, Evaluation};
 use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
     self, ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Read,
-    Reference, Respond, Rule, Sampling, Template, TemplateError,
+    Reference, Respond, Rule, Sampling, Standard, Template, TemplateError,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -24,9 +25,20 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
         (Some(model), Some(prompts)) => {
             let loop_ = Loop::new(file, model, prompts)?;
             loop_.fine_tuning(&mut nodes)?;
+            let evaluation = Evaluation::new(&loop_)?;
+            if let Some(evaluation) = &evaluation {
+                evaluation.begin(&mut nodes)?;
+            }
             for t in 0..loop_.iterations {
                 loop_.iteration(t, &mut nodes)?;
+                if let Some(evaluation) = &evaluation {
+                    evaluation.of_model(t, &mut nodes)?;
+                }
                 estimates::add(file, Some(t), &mut nodes)?;
+            }
+            if let Some(evaluation) = &evaluation {
+                evaluation.of_model(loop_.iterations, &mut nodes)?;
+                estimates::add(file, Some(loop_.iterations), &mut nodes)?;
             }
         }
         // Numbers over files alone need neither.
@@ -88,7 +100,7 @@ pub(super) fn declared_files(
     Ok(files)
 }
 
-/// Lists the files of the model's folder; their digests stand for the model.
+/// Finds the folder of the model that the experiment begins with.
 fn model_files(
     file: &File,
     model: &Spanned<file::Model>,
@@ -105,6 +117,14 @@ fn model_files(
             return Err(file.text.error(&model.span(), message));
         }
     };
+    files_of_model(file, named)
+}
+
+/// Lists the files of a model's folder; their digests stand for the model.
+pub(super) fn files_of_model(
+    file: &File,
+    named: &Spanned<PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>, Error> {
     let folder = file.find(named.as_ref());
     let failed = |why: String| file.text.error(&named.span(), why);
     let entries = std::fs::read_dir(&folder)
@@ -127,7 +147,7 @@ fn model_files(
     }
 }
 
-fn template(
+pub(super) fn template(
     file: &File,
     named: Option<&Spanned<PathBuf>>,
     default: &str,
@@ -145,6 +165,23 @@ fn template(
         None => default.to_owned(),
     };
     parse(&text).map_err(at_fault)
+}
+
+impl file::Marker {
+    const fn rule(self) -> Rule {
+        match self {
+            Self::Score => Rule::Score,
+            Self::Rating => Rule::Rating,
+        }
+    }
+
+    /// Scores from here on leave a judge no room above.
+    const fn top_score(self) -> f64 {
+        match self {
+            Self::Score => 4.5,
+            Self::Rating => 9.0,
+        }
+    }
 }
 
 /// What every iteration shares.
@@ -244,10 +281,13 @@ impl<'f> Loop<'f> {
         Input { name: "model", source: Source::Files(self.model_files.clone()) }
     }
 
+    /// The node of a stage that works with `M_t`, or makes it.
     pub(super) fn name(&self, stage: &str, t: usize, part: &str) -> Result<NodeName, Error> {
-        format!("{stage}.m{t}{part}")
-            .parse()
-            .map_err(|e| self.file.text.error(&(0..0), format!("{e}")))
+        self.node(&format!("{stage}.m{t}{part}"))
+    }
+
+    pub(super) fn node(&self, name: &str) -> Result<NodeName, Error> {
+        name.parse().map_err(|e| self.file.text.error(&(0..0), format!("{e}")))
     }
 
     /// Adds the nodes that work with `M_t` and make `M_(t+1)`.
@@ -262,12 +302,19 @@ impl<'f> Loop<'f> {
         let responses = table("respond", "responses")?;
         let judgements = table("judge", "judgements")?;
         let readings = table("read", "readings")?;
-        add(name("prompts")?, Box::new(self.prompts(t)), vec![files]);
+        let mut asked = vec![files];
+        if self.file.root.evaluate.is_some() {
+            let node = self.node(evaluation::PROMPTS)?;
+            let maker = Source::Table { node, table: "prompts" };
+            asked.push(Input { name: "held_out", source: maker });
+        }
+        add(name("prompts")?, Box::new(self.prompts(t)), asked);
         add(name("respond")?, Box::new(self.respond(t)?), vec![prompts.clone(), self.model(t)?]);
         let inputs = vec![prompts.clone(), responses.clone(), self.model(t)?];
         add(name("judge")?, Box::new(self.judge(t)?), inputs);
         add(name("read")?, Box::new(self.read()), vec![judgements.clone()]);
         let mut scored = vec![prompts, responses, judgements, readings];
+        let mut about = scored.clone();
         let meta_judge = self.meta_judge(t)?;
         let trains_judge = meta_judge.is_some();
         if let Some(meta_judge) = meta_judge {
@@ -277,12 +324,19 @@ impl<'f> Loop<'f> {
             let compared = table("meta_judge", "meta_judgements")?;
             let read = self.name("read", t, ".meta")?;
             add(read.clone(), Box::new(Read::winners()), vec![compared.clone()]);
-            let inputs = vec![compared, Input::table(read, "readings")];
+            let winners = Input::table(read, "readings");
+            let inputs = vec![compared.clone(), winners.clone()];
             add(name("rate")?, Box::new(self.rate(t)?), inputs);
             scored.push(table("rate", "ratings")?);
+            let winners = Input { name: "meta_readings", ..winners };
+            about.extend([compared, winners, table("rate", "ratings")?]);
         }
         add(name("pair")?, Box::new(self.pair(t, trains_judge)?), scored);
         let pairs = table("pair", "pairs")?;
+        about.push(pairs.clone());
+        let top_score = self.file.root.judge.marker.unwrap_or_default().top_score();
+        let stage = Standard::of_judging(trains_judge, top_score, self.seed);
+        add(self.name("estimate", t, ".judging")?, Box::new(stage), about);
         let inputs = vec![pairs.clone(), self.reference_model(t)?];
         add(name("reference")?, Box::new(Reference {}), inputs);
         let inputs = vec![pairs, table("reference", "reference_logps")?, self.start_model(t)?];
@@ -313,7 +367,7 @@ impl<'f> Loop<'f> {
         })
     }
 
-    fn judge(&self, t: usize) -> Result<Judge, Error> {
+    pub(super) fn judge(&self, t: usize) -> Result<Judge, Error> {
         let file::Judge { samples, temperature, top_p, max_tokens, .. } = &self.file.root.judge;
         Ok(Judge {
             template: self.judge.clone(),
@@ -327,16 +381,13 @@ impl<'f> Loop<'f> {
         })
     }
 
-    fn read(&self) -> Read {
+    pub(super) fn read(&self) -> Read {
         let marker = self.file.root.judge.marker.unwrap_or_default();
-        Read::scores(match marker {
-            file::Marker::Score => Rule::Score,
-            file::Marker::Rating => Rule::Rating,
-        })
+        Read::scores(marker.rule())
     }
 
     /// How iteration t compares judgements; `None` where it does not train the judge.
-    fn meta_judge(&self, t: usize) -> Result<Option<MetaJudge>, Error> {
+    pub(super) fn meta_judge(&self, t: usize) -> Result<Option<MetaJudge>, Error> {
         let root = &self.file.root;
         let trains = self.at(root.pairs.judge.enabled.as_ref(), t, Switch(true))?.0;
         let Some(meta_judge) = &root.meta_judge else { return Ok(None) };

@@ -48,6 +48,7 @@ pub(super) struct Root {
     pub(super) pairs: Pairs,
     #[serde(default)]
     pub(super) train: Train,
+    pub(super) evaluate: Option<Spanned<Evaluate>>,
     #[serde(default)]
     pub(super) estimate: BTreeMap<String, Estimate>,
 }
@@ -220,6 +221,56 @@ pub(super) enum ReferenceModel {
     Start,
     /// M0, in every iteration.
     M0,
+}
+
+/// `[evaluate]`: what every model is asked, whom it plays, and who decides.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[evaluate]`")]
+pub(super) struct Evaluate {
+    pub(super) prompts: Spanned<PathBuf>,
+    #[serde(default)]
+    pub(super) files: Vec<Spanned<String>>,
+    pub(super) baseline: Option<Spanned<String>>,
+    pub(super) oracle: Option<Spanned<PathBuf>>,
+    pub(super) judge: Option<EvaluationJudge>,
+    pub(super) samples: Option<Count>,
+    pub(super) temperature: Option<Temperature>,
+    pub(super) top_p: Option<TopP>,
+    pub(super) max_tokens: Option<Count>,
+    #[serde(default)]
+    pub(super) panel: Panel,
+}
+
+/// `[evaluate.judge]`: the model that decides.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[evaluate.judge]`")]
+pub(super) struct EvaluationJudge {
+    pub(super) model: Spanned<PathBuf>,
+    pub(super) template: Option<Spanned<PathBuf>>,
+    pub(super) marker: Option<Comparison>,
+    pub(super) temperature: Option<Temperature>,
+    pub(super) top_p: Option<TopP>,
+    pub(super) max_tokens: Option<Count>,
+}
+
+/// What it writes before its verdict.
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Comparison {
+    /// `Winner: Response A`.
+    #[default]
+    Winner,
+    /// `[[A]]`.
+    Choice,
+}
+
+/// `[evaluate.panel]`: what every iteration's judge is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[evaluate.panel]`")]
+pub(super) struct Panel {
+    pub(super) samples: Option<Count>,
+    #[serde(default)]
+    pub(super) probes: BTreeMap<String, Spanned<String>>,
 }
 
 /// `[estimate.NAME]`: a number with an interval, over the rows of a query.

@@ -97,7 +97,7 @@ pub struct Inputs {
 
 impl Inputs {
     /// Checks the query and binds the file names in it to the declared files, and the names of tables to
-    /// theirs.
+    /// theirs; `views` are names for queries over those tables.
     ///
     /// # Errors
     /// Each way in which a query cannot be used.
@@ -105,6 +105,7 @@ impl Inputs {
         sql: &str,
         files: &BTreeMap<String, PathBuf>,
         tables: &[TableFiles],
+        views: &[(&str, &str)],
     ) -> Result<Self, InputsError> {
         let connection = Connection::open_in_memory_with_flags(closed()?)?;
         let tree = one_query(&connection, sql)?;
@@ -123,6 +124,9 @@ impl Inputs {
                 None => format!("SELECT * FROM {}", read(rows)),
             };
             connection.execute_batch(&format!("CREATE VIEW {table} AS {rows};"))?;
+        }
+        for (view, sql) in views {
+            connection.execute_batch(&format!("CREATE VIEW {view} AS {sql};"))?;
         }
         let query = statement(&connection, &query)?;
         // One thread: without ORDER BY, rows then still come in the order of the file.

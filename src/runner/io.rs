@@ -89,6 +89,12 @@ impl<'a> Io<'a> {
         }
     }
 
+    /// Whether the node has an input of this name.
+    #[must_use]
+    pub fn has(&self, input: &str) -> bool {
+        self.inputs.contains_key(input)
+    }
+
     /// Returns the digest that stands for an input in the key.
     ///
     /// # Errors

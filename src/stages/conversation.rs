@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::columns::find;
 use crate::query::Column;
-use crate::records::Message;
+use crate::records::{Message, RowId};
 
 /// Why a row's `prompt` is none. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
@@ -81,4 +81,9 @@ fn given(
 /// A conversation as part of an id.
 pub(super) fn parts(messages: &[Message]) -> Value {
     messages.iter().map(|m| vec![m.role.clone(), m.content.clone()]).collect()
+}
+
+/// The id of the prompt that a conversation is.
+pub(super) fn id(messages: &[Message]) -> String {
+    RowId::of(parts(messages)).finish('p')
 }

@@ -51,7 +51,7 @@ impl Stage for Examples {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
-        let inputs = Inputs::open(&self.sql, &files, &[])?;
+        let inputs = Inputs::open(&self.sql, &files, &[], &[])?;
         let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
         io.check_unchanged("files")?;
         if given.is_empty() {

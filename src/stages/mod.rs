@@ -6,15 +6,18 @@
 //! its key: what is not a field cannot matter.
 
 mod align;
+mod answers;
 mod columns;
 mod conversation;
 mod draw;
 mod estimate;
+mod evaluate;
 mod examples;
 mod judge;
 mod learn;
 mod meta_judge;
 mod pair;
+mod panel;
 mod prompts;
 mod rate;
 mod read;
@@ -26,17 +29,20 @@ mod train;
 
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
+pub use answers::Answers;
 pub use draw::Sampling;
-pub use estimate::{Estimate, Measure, Options};
+pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
+pub use evaluate::{Compare, Oracle};
 pub use examples::Examples;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;
 pub use pair::{ActorPairs, JudgePairs, Pair};
+pub use panel::Panel;
 pub use prompts::Prompts;
 pub use rate::Rate;
 pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
-pub use rubric::{JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
+pub use rubric::{COMPARE, JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
 pub use sft::Sft;
 pub use train::{NoPairs, OnNoPairs, Train};

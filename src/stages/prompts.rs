@@ -1,13 +1,13 @@
 //! `prompts`: rows of any query over the experiment's files, one disjoint share per iteration.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::columns::{BadColumns, check, select};
 use super::conversation::{self, BadConversation, GivenMessage};
 use crate::query::{Column, Inputs};
-use crate::records::{Prompt, RowId};
+use crate::records::Prompt;
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -50,6 +50,11 @@ enum BadPrompts {
 /// Columns besides `prompt`, all of text.
 const OPTIONAL: [&str; 3] = ["reference", "category", "source"];
 
+#[derive(Deserialize)]
+struct HeldOut {
+    prompt_id: String,
+}
+
 /// A row as the query gives it: a text or a conversation, not both.
 #[derive(Deserialize)]
 struct Given {
@@ -67,7 +72,7 @@ impl Stage for Prompts {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
-        let inputs = Inputs::open(&self.sql, &files, &[])?;
+        let inputs = Inputs::open(&self.sql, &files, &[], &[])?;
         let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
         io.check_unchanged("files")?;
         let prompts = number(given)?;
@@ -85,7 +90,9 @@ impl Stage for Prompts {
                 self.shares
             ));
         }
-        io.write(self.share_of(prompts, per_share).into_iter().map(Ok))
+        let share = self.share_of(prompts, per_share);
+        warn_of_overlap(io, &share)?;
+        io.write(share.into_iter().map(Ok))
     }
 }
 
@@ -98,6 +105,26 @@ impl Prompts {
         let placed = (0..).zip(share);
         placed.map(|(position, prompt)| Prompt { position, ..prompt }).collect()
     }
+}
+
+/// Says so where prompts for evaluation, which have no say in the rows, are among them.
+fn warn_of_overlap(io: &Io<'_>, share: &[Prompt]) -> Result<(), StageError> {
+    if !io.has("held_out") {
+        return Ok(());
+    }
+    let mut held_out = HashSet::new();
+    for row in io.rows::<HeldOut>("held_out")? {
+        held_out.insert(row?.prompt_id);
+    }
+    let both = share.iter().filter(|prompt| held_out.contains(&prompt.prompt_id)).count();
+    if both > 0 {
+        io.warn(format!(
+            "{both} of {} prompts are evaluation prompts, too: what is measured on those is not new to \
+             the models",
+            share.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Says how the query's columns become those of [`Given`].
@@ -125,8 +152,7 @@ fn number(given: Vec<Given>) -> Result<Vec<Prompt>, BadPrompts> {
 
 fn prompt_of(row: usize, given: Given) -> Result<Prompt, BadPrompts> {
     let messages = conversation::read(row, given.text, given.messages)?;
-    let parts = conversation::parts(&messages);
-    let prompt_id = RowId::of(parts).finish('p');
+    let prompt_id = conversation::id(&messages);
     let prompt = match messages.as_slice() {
         [only] if only.role == "user" => only.content.clone(),
         several => {

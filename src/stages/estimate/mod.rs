@@ -7,6 +7,7 @@ mod games;
 mod measure;
 mod numbers;
 mod raters;
+mod standard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use measure::Measure;
 use numbers::Numbers;
+pub use standard::{Evaluated, Standard};
 
 use super::columns::{self, check, find};
 use crate::query::{Column, Inputs, TableFiles};
@@ -43,7 +45,7 @@ pub struct Estimate {
 }
 
 /// Settings that only some measures have.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Options {
     /// Who is compared with: a player of a tournament, or the first of two models.
     pub baseline: Option<String>,
@@ -62,8 +64,8 @@ impl Estimate {
     const VERSION: u32 = 1;
 
     /// The tables of the loop that a query may name.
-    const TABLES: [&'static str; 6] =
-        ["prompts", "responses", "judgements", "meta_judgements", "ratings", "pairs"];
+    const TABLES: [&'static str; 7] =
+        ["prompts", "responses", "judgements", "meta_judgements", "ratings", "pairs", "verdicts"];
 
     /// Tells which of the loop's tables a query names, outside its texts and comments.
     #[must_use]
@@ -170,32 +172,30 @@ impl Stage for Estimate {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
-        let mut tables = Vec::new();
-        for table in Self::tables_in(&self.sql) {
-            let object = |name: &str| io.object(io.digest(name)?);
-            let readings = match table {
-                "judgements" => Some(object("readings")?),
-                "meta_judgements" => Some(object("meta_readings")?),
-                _ => None,
-            };
-            tables.push(TableFiles { table, rows: object(table)?, readings });
-        }
-        let inputs = Inputs::open(&self.sql, &files, &tables)?;
-        let rows: Vec<Row> = inputs.rows(&self.selection(&inputs)?)?;
+        let tables = tables_of(io, &Self::tables_in(&self.sql))?;
+        let estimates = self.estimates(&Inputs::open(&self.sql, &files, &tables, &[])?)?;
         io.check_unchanged("files")?;
-        self.check(&rows)?;
-        let mut groups = BTreeMap::<Option<&str>, Vec<&Row>>::new();
-        for row in &rows {
-            groups.entry(row.group.as_deref()).or_default().push(row);
-        }
-        let mut estimates = self.estimate(groups)?;
-        self.measure.correct(&mut estimates);
+        let estimates = estimates.ok_or(BadRows::None)?;
         for estimate in estimates.iter().filter(|estimate| estimate.value.is_none()) {
             let records::Estimate { name, group, method, .. } = estimate;
             io.warn(format!("there is no {name} of {group}: {method}"));
         }
         io.write(estimates.into_iter().map(Ok))
     }
+}
+
+/// Where the tables are that a query names, each with what was read out of it.
+fn tables_of(io: &Io<'_>, tables: &[&'static str]) -> Result<Vec<TableFiles>, StageError> {
+    let object = |name: &str| io.object(io.digest(name)?);
+    let files = |table: &&'static str| {
+        let readings = match *table {
+            "judgements" => Some(object("readings")?),
+            "meta_judgements" => Some(object("meta_readings")?),
+            _ => None,
+        };
+        Ok(TableFiles { table, rows: object(table)?, readings })
+    };
+    tables.iter().map(files).collect()
 }
 
 /// Whether a type, in DuckDB's spelling, is one of numbers, or of NULL alone.
@@ -228,11 +228,24 @@ impl Estimate {
         Ok(select.join(", "))
     }
 
+    /// Estimates from the query's rows; `None` where it gives none.
+    fn estimates(&self, inputs: &Inputs) -> Result<Option<Vec<records::Estimate>>, StageError> {
+        let rows: Vec<Row> = inputs.rows(&self.selection(inputs)?)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        self.check(&rows)?;
+        let mut groups = BTreeMap::<Option<&str>, Vec<&Row>>::new();
+        for row in &rows {
+            groups.entry(row.group.as_deref()).or_default().push(row);
+        }
+        let mut estimates = self.estimate(groups)?;
+        self.measure.correct(&mut estimates);
+        Ok(Some(estimates))
+    }
+
     /// Checks every row before any is used: what is needed is there, and numbers are in their range.
     fn check(&self, rows: &[Row]) -> Result<(), BadRows> {
-        if rows.is_empty() {
-            return Err(BadRows::None);
-        }
         let grouped = rows.iter().any(|row| row.group.is_some());
         for (number, row) in (1..).zip(rows) {
             let missing = self.measure.missing_in(row);

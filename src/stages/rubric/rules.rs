@@ -1,118 +1,11 @@
-//! Rubrics: the prompts of judge and meta-judge, and reading their verdicts back. Pure text.
+//! Reading verdicts back out of texts.
 
 use std::sync::LazyLock;
 
-use minijinja::{Environment, UndefinedBehavior, Value, context};
 use regex::Regex;
 use serde::{Serialize, Serializer};
 
 use crate::records::{FinishReason, Status};
-use crate::runner::StageError;
-use crate::store::Digest;
-
-/// The judge's prompt where the experiment brings none: an additive five-point rubric.
-pub const JUDGE: &str = include_str!("judge.jinja");
-
-/// The meta-judge's prompt where the experiment brings none.
-pub const META_JUDGE: &str = include_str!("meta_judge.jinja");
-
-/// A prompt with places for variables. Its text is part of the key of the stage that uses it.
-#[derive(Debug, Clone)]
-pub struct Template {
-    text: String,
-    environment: Environment<'static>,
-}
-
-/// Why a text cannot serve as a template.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum TemplateError {
-    /// It does not parse.
-    #[error("{0}")]
-    Syntax(String),
-    /// A variable that has to be shown is not in it.
-    #[error("it never shows `{{{{ {missing} }}}}`; it has to show {needed}")]
-    Missing {
-        /// The variable.
-        missing: &'static str,
-        /// All that it has to show.
-        needed: String,
-    },
-    /// It shows something that nothing gives.
-    #[error("it shows `{{{{ {0} }}}}`, which nothing gives it")]
-    Unknown(String),
-}
-
-impl Template {
-    const NAME: &'static str = "template";
-
-    /// Reads a judge's template: it has to show `prompt` and `response`.
-    ///
-    /// # Errors
-    /// Where the text cannot serve.
-    pub fn for_judge(text: &str) -> Result<Self, TemplateError> {
-        Self::parse(text, &["prompt", "response"])
-    }
-
-    /// Reads a meta-judge's template: it has to show `prompt`, `response` and both judgements.
-    ///
-    /// # Errors
-    /// Where the text cannot serve.
-    pub fn for_meta_judge(text: &str) -> Result<Self, TemplateError> {
-        Self::parse(text, &["prompt", "response", "judgement_a", "judgement_b"])
-    }
-
-    fn parse(text: &str, variables: &[&'static str]) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment
-            .add_template_owned(Self::NAME, text.to_owned())
-            .map_err(|e| TemplateError::Syntax(e.to_string()))?;
-        let template = environment.get_template(Self::NAME);
-        let shown = template
-            .map(|template| template.undeclared_variables(false))
-            .map_err(|e| TemplateError::Syntax(e.to_string()))?;
-        if let Some(missing) = variables.iter().find(|name| !shown.contains(**name)) {
-            return Err(TemplateError::Missing { missing, needed: variables.join(", ") });
-        }
-        let mut unknown: Vec<_> =
-            shown.into_iter().filter(|name| !variables.contains(&name.as_str())).collect();
-        unknown.sort_unstable();
-        match unknown.into_iter().next() {
-            Some(unknown) => Err(TemplateError::Unknown(unknown)),
-            None => Ok(Self { text: text.to_owned(), environment }),
-        }
-    }
-
-    /// Returns what stands for the text in ids.
-    pub(super) fn digest(&self) -> String {
-        Digest::of(self.text.as_bytes()).to_hex()
-    }
-
-    /// Renders the judge's prompt.
-    pub(super) fn judge(&self, prompt: &str, response: &str) -> Result<String, StageError> {
-        self.render(context! { prompt, response })
-    }
-
-    /// Renders the meta-judge's prompt.
-    pub(super) fn meta_judge(
-        &self,
-        prompt: &str,
-        response: &str,
-        [judgement_a, judgement_b]: [&str; 2],
-    ) -> Result<String, StageError> {
-        self.render(context! { prompt, response, judgement_a, judgement_b })
-    }
-
-    fn render(&self, variables: Value) -> Result<String, StageError> {
-        Ok(self.environment.get_template(Self::NAME)?.render(variables)?)
-    }
-}
-
-impl Serialize for Template {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.text)
-    }
-}
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -143,6 +36,10 @@ pub enum Rule {
     Rating,
     /// The last `Winner: Judgement A` or `B`.
     Winner,
+    /// The last `Winner: Response A` or `B`, or a tie.
+    Response,
+    /// The last `[[A]]`, `[[B]]` or, for a tie, `[[C]]`, as MT-Bench asks for.
+    Choice,
 }
 
 impl Rule {
@@ -153,6 +50,8 @@ impl Rule {
             Self::Score => "score-1",
             Self::Rating => "rating-1",
             Self::Winner => "winner-1",
+            Self::Response => "response-1",
+            Self::Choice => "choice-1",
         }
     }
 
@@ -164,7 +63,9 @@ impl Rule {
             _ if finish == FinishReason::Length => Verdict::without(Status::Truncated),
             Self::Score => score(text),
             Self::Rating => rating(text),
-            Self::Winner => winner(text),
+            Self::Winner => winner(text, &["judgement", "judgment"]),
+            Self::Response => winner(text, &["response", "answer", "assistant"]),
+            Self::Choice => choice(text),
         }
     }
 }
@@ -250,11 +151,11 @@ fn rating(text: &str) -> Verdict {
     }
 }
 
-/// Reads the last `Winner: Judgement A` or `B` (either spelling, brackets or not): 1 where the one
-/// shown first wins, −1 where the second does, 0 for a tie.
+/// Reads the last `Winner: Judgement A` or `B`, with any of the `nouns` or none, brackets or not: 1 where
+/// the one shown first wins, −1 where the second does, 0 for a tie.
 ///
 /// A bare letter counts only where it stands alone: the A of "a close call" names no one.
-fn winner(text: &str) -> Verdict {
+fn winner(text: &str, nouns: &[&str]) -> Verdict {
     let Some((line, _)) = after_last(&WINNER, text) else {
         return Verdict::without(Status::Missing);
     };
@@ -265,7 +166,9 @@ fn winner(text: &str) -> Verdict {
     let side = |letter: &str| if letter == "a" { Verdict::ok(1.0) } else { Verdict::ok(-1.0) };
     match words.as_slice() {
         [letter @ ("a" | "b")] => side(letter),
-        ["judgement" | "judgment", letter @ ("a" | "b"), rest @ ..] if names_no_other(rest) => {
+        [noun, letter @ ("a" | "b"), rest @ ..]
+            if nouns.contains(noun) && names_no_other(rest, nouns) =>
+        {
             side(letter)
         }
         ["a", "tie" | "draw"] | ["tie" | "draw" | "neither" | "both" | "equal"] => Verdict::ok(0.0),
@@ -273,17 +176,29 @@ fn winner(text: &str) -> Verdict {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[([ABC])\]\]").unwrap());
+
+/// Reads the last `[[A]]`, `[[B]]` or `[[C]]` (Zheng et al. 2023): 1 where the one shown first wins, −1
+/// where the second does, 0 for a tie.
+fn choice(text: &str) -> Verdict {
+    match CHOICE.captures_iter(text).last().map(|found| found[1].to_owned()).as_deref() {
+        Some("A") => Verdict::ok(1.0),
+        Some("B") => Verdict::ok(-1.0),
+        Some(_) => Verdict::ok(0.0),
+        None => Verdict::without(Status::Missing),
+    }
+}
+
 /// Words after a named side that name the other one too, or take the name back. The letter A is
 /// also an article, so of a second side it is the words around it that tell, for A and B alike.
-const TAKEN_BACK: [&str; 22] = [
+const TAKEN_BACK: [&str; 20] = [
     "and",
     "b",
     "both",
     "draw",
     "equal",
     "equally",
-    "judgement",
-    "judgment",
     "less",
     "loses",
     "neither",
@@ -301,8 +216,8 @@ const TAKEN_BACK: [&str; 22] = [
 ];
 
 /// Whether what follows a named side takes nothing of it back.
-fn names_no_other(rest: &[&str]) -> bool {
-    !rest.iter().any(|word| TAKEN_BACK.contains(word)) && rest.last() != Some(&"a")
+fn names_no_other(rest: &[&str], nouns: &[&str]) -> bool {
+    !rest.iter().any(|word| TAKEN_BACK.contains(word) || nouns.contains(word)) && rest.last() != Some(&"a")
 }
 
 #[cfg(test)]
@@ -400,14 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn a_template_shows_what_it_has_to_and_nothing_else() {
-        assert!(Template::for_judge(JUDGE).is_ok());
-        assert!(Template::for_meta_judge(META_JUDGE).is_ok());
-        let missing = Template::for_judge("{{ prompt }}").unwrap_err();
-        assert!(missing.to_string().contains("{{ response }}"), "{missing}");
-        let unknown = Template::for_judge("{{ prompt }}{{ response }}{{ reply }}").unwrap_err();
-        assert!(unknown.to_string().contains("{{ reply }}"), "{unknown}");
-        assert!(matches!(Template::for_judge("{{ prompt"), Err(TemplateError::Syntax(_))));
+    fn a_better_response_is_named_in_words_or_in_brackets() {
+        let read = |rule: Rule, text: &str| rule.read(text, FinishReason::Stop);
+        for first in ["Winner: Response A", "**Winner:** A", "Winner: Assistant A is better"] {
+            assert_eq!(read(Rule::Response, first), Verdict::ok(1.0), "{first}");
+        }
+        assert_eq!(read(Rule::Response, "Winner: Response B."), Verdict::ok(-1.0));
+        assert_eq!(read(Rule::Response, "Winner: tie"), Verdict::ok(0.0));
+        let other = read(Rule::Response, "Winner: Judgement A");
+        assert_eq!(other, Verdict::without(Status::Ambiguous), "nobody asked about judgements");
+        assert_eq!(read(Rule::Choice, "not [[B]]; on reflection [[A]]"), Verdict::ok(1.0));
+        assert_eq!(read(Rule::Choice, "[[C]]"), Verdict::ok(0.0));
+        assert_eq!(read(Rule::Choice, "[A]"), Verdict::without(Status::Missing));
     }
 
     proptest! {
@@ -419,8 +338,8 @@ mod tests {
             second in "(Judgement [XY]|[XY]|it|)",
         ) {
             let text = format!("Winner: {first}{link}{second}");
-            let as_is = winner(&text.replace('X', "A").replace('Y', "B"));
-            let swapped = winner(&text.replace('X', "B").replace('Y', "A"));
+            let as_is = Rule::Winner.read(&text.replace('X', "A").replace('Y', "B"), FinishReason::Stop);
+            let swapped = Rule::Winner.read(&text.replace('X', "B").replace('Y', "A"), FinishReason::Stop);
             prop_assert_eq!(as_is.status, swapped.status, "{}", text);
             prop_assert_eq!(as_is.value, swapped.value.map(|value| -value), "{}", text);
         }
@@ -428,7 +347,8 @@ mod tests {
         #[test]
         fn reading_never_panics_and_never_leaves_the_scale(text in "\\PC{0,80}", tail in "[ -~]{0,20}") {
             let text = format!("{text}Score: {tail}\nWinner: {tail}");
-            for verdict in [score(&text), winner(&text)] {
+            for rule in [Rule::Score, Rule::Winner, Rule::Response, Rule::Choice] {
+                let verdict = rule.read(&text, FinishReason::Stop);
                 prop_assert_eq!(verdict.value.is_some(), verdict.status == Status::Ok);
                 prop_assert!(verdict.value.is_none_or(|value| (-1.0..=5.0).contains(&value)));
             }

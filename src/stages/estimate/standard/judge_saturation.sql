@@ -1,0 +1,2 @@
+SELECT prompt_id AS prompt, avg((score >= {top_score})::INT) AS value, count(*) AS weight
+FROM judgements WHERE score IS NOT NULL GROUP BY ALL ORDER BY ALL

@@ -1,0 +1,1 @@
+SELECT prompt_id AS prompt, len(text) AS value FROM responses

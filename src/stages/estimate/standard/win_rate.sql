@@ -1,0 +1,1 @@
+SELECT prompt_id AS prompt, preference FROM verdicts

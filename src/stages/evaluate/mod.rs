@@ -1,0 +1,78 @@
+//! `evaluate`: a model's answers to held-out prompts against a baseline's, one verdict per game.
+//!
+//! [`Compare`] asks a judge model, in both orders; [`Oracle`] asks a query that scores answers.
+
+mod compare;
+mod oracle;
+
+pub use compare::Compare;
+pub use oracle::Oracle;
+pub(super) use oracle::scored_by;
+
+use serde::Deserialize;
+
+use super::align::{InStep, groups};
+use crate::records::RowId;
+use crate::runner::{Io, StageError};
+
+/// A held-out prompt.
+#[derive(Debug, Clone, Deserialize)]
+struct Question {
+    prompt_id: String,
+    prompt: String,
+}
+
+/// An answer to one.
+#[derive(Debug, Clone, Deserialize)]
+struct Answer {
+    response_id: String,
+    prompt_id: String,
+    text: String,
+}
+
+impl Answer {
+    fn chars(&self) -> Result<i32, StageError> {
+        Ok(i32::try_from(self.text.chars().count())?)
+    }
+}
+
+/// Two answers to one prompt.
+#[derive(Debug, Clone)]
+struct Game {
+    question: Question,
+    response: Answer,
+    baseline: Answer,
+}
+
+impl Game {
+    /// Starts the id of a verdict: both answers.
+    fn id(&self) -> RowId {
+        RowId::of(self.response.response_id.clone()).and(self.baseline.response_id.clone())
+    }
+}
+
+/// Streams the games: each answer of the model against one of the baseline's, in turn where it has
+/// fewer.
+fn games(io: &Io<'_>) -> Result<impl Iterator<Item = Result<Game, StageError>> + use<>, StageError> {
+    let questions = io.rows::<Question>("prompts")?;
+    let answers = |input: &str| -> Result<_, StageError> {
+        Ok(groups(io.rows::<Answer>(input)?, |row| row.prompt_id.clone()))
+    };
+    let mut responses = InStep::new("responses", answers("responses")?);
+    let mut baselines = InStep::new("baseline", answers("baseline")?);
+    let mut of_prompt = move |question: Result<Question, _>| -> Result<Vec<Game>, StageError> {
+        let question = question.map_err(StageError::from)?;
+        let responses = responses.take(&question.prompt_id)?;
+        let baselines = baselines.take(&question.prompt_id)?;
+        let game = |(response, baseline): (Answer, &Answer)| Game {
+            question: question.clone(),
+            response,
+            baseline: baseline.clone(),
+        };
+        Ok(responses.into_iter().zip(baselines.iter().cycle()).map(game).collect())
+    };
+    Ok(questions.flat_map(move |question| match of_prompt(question) {
+        Ok(games) => games.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error)],
+    }))
+}

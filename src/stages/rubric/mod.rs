@@ -1,0 +1,172 @@
+//! Rubrics: the prompts of judge and meta-judge, and reading their verdicts back. Pure text.
+
+mod rules;
+
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use serde::{Serialize, Serializer};
+
+pub use rules::{Rule, Verdict};
+
+use crate::runner::StageError;
+use crate::store::Digest;
+
+/// The judge's prompt where the experiment brings none: an additive five-point rubric.
+pub const JUDGE: &str = include_str!("judge.jinja");
+
+/// The meta-judge's prompt where the experiment brings none.
+pub const META_JUDGE: &str = include_str!("meta_judge.jinja");
+
+/// The prompt of who compares two responses, where the experiment brings none.
+pub const COMPARE: &str = include_str!("compare.jinja");
+
+/// A prompt with places for variables. Its text is part of the key of the stage that uses it.
+#[derive(Debug, Clone)]
+pub struct Template {
+    text: String,
+    environment: Environment<'static>,
+}
+
+/// Why a text cannot serve as a template.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not parse.
+    #[error("{0}")]
+    Syntax(String),
+    /// A variable that has to be shown is not in it.
+    #[error("it never shows `{{{{ {missing} }}}}`; it has to show {needed}")]
+    Missing {
+        /// The variable.
+        missing: &'static str,
+        /// All that it has to show.
+        needed: String,
+    },
+    /// It shows something that nothing gives.
+    #[error("it shows `{{{{ {0} }}}}`, which nothing gives it")]
+    Unknown(String),
+}
+
+impl Template {
+    const NAME: &'static str = "template";
+
+    /// Reads a judge's template: it has to show `prompt` and `response`.
+    ///
+    /// # Errors
+    /// Where the text cannot serve.
+    pub fn for_judge(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text, &["prompt", "response"])
+    }
+
+    /// Reads a meta-judge's template: it has to show `prompt`, `response` and both judgements.
+    ///
+    /// # Errors
+    /// Where the text cannot serve.
+    pub fn for_meta_judge(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text, &["prompt", "response", "judgement_a", "judgement_b"])
+    }
+
+    /// Reads a template for comparing two responses: it has to show `prompt` and both.
+    ///
+    /// # Errors
+    /// Where the text cannot serve.
+    pub fn for_comparison(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text, &["prompt", "response_a", "response_b"])
+    }
+
+    /// Reads a template for a probe of the judge: it may show `prompt` and `response`.
+    ///
+    /// # Errors
+    /// Where the text cannot serve.
+    pub fn for_probe(text: &str) -> Result<Self, TemplateError> {
+        Self::of_variables(text, &[], &["prompt", "response"])
+    }
+
+    fn parse(text: &str, variables: &[&'static str]) -> Result<Self, TemplateError> {
+        Self::of_variables(text, variables, variables)
+    }
+
+    fn of_variables(
+        text: &str,
+        needed: &[&'static str],
+        known: &[&'static str],
+    ) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment
+            .add_template_owned(Self::NAME, text.to_owned())
+            .map_err(|e| TemplateError::Syntax(e.to_string()))?;
+        let template = environment.get_template(Self::NAME);
+        let shown = template
+            .map(|template| template.undeclared_variables(false))
+            .map_err(|e| TemplateError::Syntax(e.to_string()))?;
+        if let Some(missing) = needed.iter().find(|name| !shown.contains(**name)) {
+            return Err(TemplateError::Missing { missing, needed: needed.join(", ") });
+        }
+        let mut unknown: Vec<_> =
+            shown.into_iter().filter(|name| !known.contains(&name.as_str())).collect();
+        unknown.sort_unstable();
+        match unknown.into_iter().next() {
+            Some(unknown) => Err(TemplateError::Unknown(unknown)),
+            None => Ok(Self { text: text.to_owned(), environment }),
+        }
+    }
+
+    /// Returns what stands for the text in ids.
+    pub(super) fn digest(&self) -> String {
+        Digest::of(self.text.as_bytes()).to_hex()
+    }
+
+    /// Renders the judge's prompt.
+    pub(super) fn judge(&self, prompt: &str, response: &str) -> Result<String, StageError> {
+        self.render(context! { prompt, response })
+    }
+
+    /// Renders the meta-judge's prompt.
+    pub(super) fn meta_judge(
+        &self,
+        prompt: &str,
+        response: &str,
+        [judgement_a, judgement_b]: [&str; 2],
+    ) -> Result<String, StageError> {
+        self.render(context! { prompt, response, judgement_a, judgement_b })
+    }
+
+    /// Renders the prompt of a comparison.
+    pub(super) fn compare(
+        &self,
+        prompt: &str,
+        [response_a, response_b]: [&str; 2],
+    ) -> Result<String, StageError> {
+        self.render(context! { prompt, response_a, response_b })
+    }
+
+    /// Renders a probe.
+    pub(super) fn probe(&self, prompt: &str, response: &str) -> Result<String, StageError> {
+        self.render(context! { prompt, response })
+    }
+
+    fn render(&self, variables: Value) -> Result<String, StageError> {
+        Ok(self.environment.get_template(Self::NAME)?.render(variables)?)
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_shows_what_it_has_to_and_nothing_else() {
+        assert!(Template::for_judge(JUDGE).is_ok());
+        assert!(Template::for_meta_judge(META_JUDGE).is_ok());
+        let missing = Template::for_judge("{{ prompt }}").unwrap_err();
+        assert!(missing.to_string().contains("{{ response }}"), "{missing}");
+        let unknown = Template::for_judge("{{ prompt }}{{ response }}{{ reply }}").unwrap_err();
+        assert!(unknown.to_string().contains("{{ reply }}"), "{unknown}");
+        assert!(matches!(Template::for_judge("{{ prompt"), Err(TemplateError::Syntax(_))));
+    }
+}
