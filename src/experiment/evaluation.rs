@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use super::Error;
-use super::plan::{Loop, declared_files, files_of_model, template};
 use super::per_iteration::Count;
+use super::plan::{Loop, declared_files, files_of_model, template};
 use super::toml_file::{self as file, Comparison};
 use crate::runner::{Input, Node, Source, Stage};
 use crate::stages::{
@@ -78,9 +78,7 @@ impl<'l> Evaluation<'l> {
             (None, None) => None,
         };
         let sql = read(&table.prompts)?;
-        let count = |count: Option<Count>, default: u64| {
-            count.map_or(default, |count| count.0)
-        };
+        let count = |count: Option<Count>, default: u64| count.map_or(default, |count| count.0);
         let max_tokens = count(table.max_tokens, 2048);
         let sampling = Sampling {
             temperature: table.temperature.map_or(0.0, |temperature| temperature.0),
@@ -288,7 +286,9 @@ fn probes(all: &Loop<'_>, panel: &file::Panel) -> Result<BTreeMap<String, Templa
     }
     let given = panel.probes.iter().map(|(name, text)| match Template::for_probe(text.as_ref()) {
         Ok(template) => Ok((name.clone(), template)),
-        Err(error) => Err(all.file.text.error(&text.span(), format!("the probe `{name}`: {error}"))),
+        Err(error) => {
+            Err(all.file.text.error(&text.span(), format!("the probe `{name}`: {error}")))
+        }
     });
     given.collect()
 }

@@ -110,6 +110,11 @@ scalar!(
     Share(f64), "a number from 0 to 1", |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
 );
 scalar!(
+    /// The most that a share may be, or `false` for any.
+    Cap(Option<f64>), "a number from 0 to 1, or false for no limit",
+    |value| (0.0..=1.0).contains(&value).then_some(Some(value)), |on| (!on).then_some(None)
+);
+scalar!(
     /// A nominal coverage.
     Level(f64), "a number from 0.5 to 0.9999",
     |value| (0.5..=0.9999).contains(&value).then_some(value), |_| None

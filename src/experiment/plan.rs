@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use super::evaluation::{self, Evaluation};
 use super::per_iteration::{
-    Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
+    Cap, Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
 };
 use super::toml_file::{self as file, Draws, File};
-use super::evaluation::{self, Evaluation};
 use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
@@ -167,14 +167,21 @@ pub(super) fn template(
     parse(&text).map_err(at_fault)
 }
 
-impl file::Marker {
-    const fn rule(self) -> Rule {
-        match self {
-            Self::Score => Rule::Score,
-            Self::Rating => Rule::Rating,
+/// How scores are read.
+fn rule(file: &File) -> Result<Rule, Error> {
+    let judge = &file.root.judge;
+    match (judge.marker.unwrap_or_default(), &judge.decimals) {
+        (file::Marker::Score, Some(decimals)) if !decimals.as_ref().0 => Ok(Rule::WholeScore),
+        (file::Marker::Score, _) => Ok(Rule::Score),
+        (file::Marker::Rating, None) => Ok(Rule::Rating),
+        (file::Marker::Rating, Some(decimals)) => {
+            let message = "`decimals` is of the marker `score`; ratings may have them".to_owned();
+            Err(file.text.error(&decimals.span(), message))
         }
     }
+}
 
+impl file::Marker {
     /// Scores from here on leave a judge no room above.
     const fn top_score(self) -> f64 {
         match self {
@@ -194,6 +201,7 @@ pub(super) struct Loop<'f> {
     prompt_files: BTreeMap<String, PathBuf>,
     model_files: BTreeMap<String, PathBuf>,
     judge: Template,
+    rule: Rule,
     meta_judge: Template,
 }
 
@@ -212,6 +220,7 @@ impl<'f> Loop<'f> {
             prompt_files: declared_files(file, &prompts.files)?,
             model_files: model_files(file, model)?,
             judge: template(file, file.root.judge.template.as_ref(), JUDGE, Template::for_judge)?,
+            rule: rule(file)?,
             meta_judge: {
                 let named = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
                 template(file, named, META_JUDGE, Template::for_meta_judge)?
@@ -381,9 +390,8 @@ impl<'f> Loop<'f> {
         })
     }
 
-    pub(super) fn read(&self) -> Read {
-        let marker = self.file.root.judge.marker.unwrap_or_default();
-        Read::scores(marker.rule())
+    pub(super) const fn read(&self) -> Read {
+        Read::scores(self.rule)
     }
 
     /// How iteration t compares judgements; `None` where it does not train the judge.
@@ -391,27 +399,36 @@ impl<'f> Loop<'f> {
         let root = &self.file.root;
         let trains = self.at(root.pairs.judge.enabled.as_ref(), t, Switch(true))?.0;
         let Some(meta_judge) = &root.meta_judge else { return Ok(None) };
-        let file::MetaJudge { enabled, temperature, top_p, max_tokens, .. } = meta_judge;
+        let file::MetaJudge { enabled, strip_scores, temperature, top_p, max_tokens, .. } =
+            meta_judge;
         let compares = self.at(enabled.as_ref(), t, Switch(true))?.0;
         let sampling =
             self.sampling(t, temperature.as_ref(), top_p.as_ref(), max_tokens.as_ref())?;
+        let strip_scores = self.at(strip_scores.as_ref(), t, Switch(false))?.0;
         let template = self.meta_judge.clone();
-        Ok((trains && compares).then_some(MetaJudge { template, sampling }))
+        Ok((trains && compares).then_some(MetaJudge { template, strip_scores, sampling }))
     }
 
     fn rate(&self, t: usize) -> Result<stages::Rate, Error> {
-        let prior = self.file.root.pairs.judge.prior.as_ref();
-        Ok(stages::Rate { prior: self.at(prior, t, Positive(0.01))?.0 })
+        let judge = &self.file.root.pairs.judge;
+        let prior = self.at(judge.prior.as_ref(), t, Positive(0.01))?.0;
+        Ok(stages::Rate { prior, omega: judge.omega, swap: judge.swap })
     }
 
     fn pair(&self, t: usize, trains_judge: bool) -> Result<Pair, Error> {
-        let pairs = &self.file.root.pairs;
-        let max_chosen_chars = self.at(pairs.judge.max_chosen_chars.as_ref(), t, Limit(None))?.0;
-        let judge = JudgePairs { template: self.judge.clone(), max_chosen_chars };
+        let file::Pairs { actor, judge } = &self.file.root.pairs;
+        let judge = JudgePairs {
+            template: self.judge.clone(),
+            max_chosen_chars: self.at(judge.max_chosen_chars.as_ref(), t, Limit(None))?.0,
+            max_share: self.at(judge.max_share.as_ref(), t, Cap(None))?.0,
+            max_share_per_score: self.at(judge.max_share_per_score.as_ref(), t, Cap(None))?.0,
+        };
         Ok(Pair {
             actor: ActorPairs {
-                rho: self.at(pairs.actor.rho.as_ref(), t, Share(0.0))?.0,
-                max_chosen_chars: self.at(pairs.actor.max_chosen_chars.as_ref(), t, Limit(None))?.0,
+                rho: self.at(actor.rho.as_ref(), t, Share(0.0))?.0,
+                max_chosen_chars: self.at(actor.max_chosen_chars.as_ref(), t, Limit(None))?.0,
+                ties: actor.ties,
+                equal_scores: actor.equal_scores,
             },
             judge: trains_judge.then_some(judge),
             seed: self.seed,

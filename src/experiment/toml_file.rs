@@ -12,10 +12,10 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Count, Decay, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed, Share,
-    Steps, Switch, Temperature, TopP,
+    Cap, Count, Decay, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed,
+    Share, Steps, Switch, Temperature, TopP,
 };
-use crate::stages::{DpoLoss, Measure, OnNoPairs, Schedule};
+use crate::stages::{DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties};
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
@@ -117,6 +117,7 @@ pub(super) struct Draws {
 pub(super) struct Judge {
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Marker>,
+    pub(super) decimals: Option<Spanned<Switch>>,
     pub(super) samples: Each<Count>,
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
@@ -139,6 +140,7 @@ pub(super) enum Marker {
 #[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
     pub(super) enabled: Each<Switch>,
+    pub(super) strip_scores: Each<Switch>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
@@ -161,6 +163,10 @@ pub(super) struct Pairs {
 pub(super) struct ActorPairs {
     pub(super) rho: Each<Share>,
     pub(super) max_chosen_chars: Each<Limit>,
+    #[serde(default)]
+    pub(super) ties: Ties,
+    #[serde(default)]
+    pub(super) equal_scores: EqualScores,
 }
 
 /// `[pairs.judge]`.
@@ -169,7 +175,13 @@ pub(super) struct ActorPairs {
 pub(super) struct JudgePairs {
     pub(super) enabled: Each<Switch>,
     pub(super) prior: Each<Positive>,
+    #[serde(default)]
+    pub(super) omega: OmegaScope,
+    #[serde(default)]
+    pub(super) swap: Swap,
     pub(super) max_chosen_chars: Each<Limit>,
+    pub(super) max_share: Each<Cap>,
+    pub(super) max_share_per_score: Each<Cap>,
 }
 
 /// `[train]`: how the next model is made.

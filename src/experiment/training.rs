@@ -5,9 +5,7 @@ use super::per_iteration::{Count, Decay, Minority, Norm, Positive, Rate, Steps, 
 use super::plan::{Loop, declared_files};
 use super::toml_file::{self as file, ReferenceModel, StartModel};
 use crate::runner::{Input, Node, Source};
-use crate::stages::{
-    AdamW, Dpo, DpoLoss, Examples, OnNoPairs, Settings, Sft, Train,
-};
+use crate::stages::{AdamW, Dpo, DpoLoss, Examples, OnNoPairs, Settings, Sft, Train};
 
 /// What fits no `usize` is more than there is.
 fn whole(count: u64) -> usize {
@@ -136,9 +134,7 @@ impl Loop<'_> {
                 eps: self.at(train.adam_epsilon.as_ref(), t, Positive(eps))?.0,
                 weight_decay: self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0,
             },
-            max_grad_norm: self
-                .at(train.max_grad_norm.as_ref(), t, Norm(default.max_grad_norm))?
-                .0,
+            max_grad_norm: self.at(train.max_grad_norm.as_ref(), t, Norm(default.max_grad_norm))?.0,
             batch: whole(self.at(train.batch.as_ref(), t, Count(32))?.0),
             epochs: whole(epochs),
             schedule_epochs: Some(whole(schedule_epochs)),

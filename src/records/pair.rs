@@ -78,6 +78,10 @@ pub enum Reason {
     NoVariance,
     /// The tournament tells no judgement from another.
     NoInformation,
+    /// More judge pairs than are wanted prefer its score.
+    TooManyOfScore,
+    /// There are more judge pairs than are wanted.
+    TooManyJudgePairs,
 }
 
 impl Reason {
@@ -91,6 +95,8 @@ impl Reason {
             Self::ChosenTooLong => "chosen_too_long",
             Self::NoVariance => "no_variance",
             Self::NoInformation => "no_information",
+            Self::TooManyOfScore => "too_many_of_score",
+            Self::TooManyJudgePairs => "too_many_judge_pairs",
         }
     }
 }

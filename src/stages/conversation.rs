@@ -10,7 +10,9 @@ use crate::records::{Message, RowId};
 /// Why a row's `prompt` is none. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadConversation {
-    #[error("column `prompt` is {0}; expected VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)")]
+    #[error(
+        "column `prompt` is {0}; expected VARCHAR, or a list of STRUCT(role VARCHAR, content VARCHAR)"
+    )]
     WrongType(String),
     #[error("row {row} has no prompt: it is {what}")]
     Empty { row: usize, what: &'static str },
@@ -61,10 +63,7 @@ pub(super) fn read(
     Ok(messages)
 }
 
-fn given(
-    row: usize,
-    messages: Vec<Option<GivenMessage>>,
-) -> Result<Vec<Message>, BadConversation> {
+fn given(row: usize, messages: Vec<Option<GivenMessage>>) -> Result<Vec<Message>, BadConversation> {
     let check = |(message, given): (usize, Option<GivenMessage>)| {
         let Some(GivenMessage { role: Some(role), content: Some(content) }) = given else {
             return Err(BadConversation::Empty { row, what: "a conversation with a NULL in it" });

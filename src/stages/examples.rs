@@ -76,8 +76,7 @@ fn example(
     twins: &mut HashMap<String, u32>,
 ) -> Result<Example, StageError> {
     let Given { text, messages, target, category } = given;
-    let messages =
-        conversation::read(row, text, messages).map_err(BadExamples::Conversation)?;
+    let messages = conversation::read(row, text, messages).map_err(BadExamples::Conversation)?;
     let no_target = |what| BadExamples::NoTarget { row, what };
     let target = target.ok_or_else(|| no_target("NULL"))?;
     if target.is_empty() {

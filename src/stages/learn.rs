@@ -118,11 +118,7 @@ impl States {
     }
 
     /// Takes up the state after `done` steps; where it is gone, the steps are taken again.
-    fn reach<O: Objective>(
-        &self,
-        trainer: &mut Trainer<'_, O>,
-        done: usize,
-    ) -> Result<(), Error> {
+    fn reach<O: Objective>(&self, trainer: &mut Trainer<'_, O>, done: usize) -> Result<(), Error> {
         let path = self.path(done);
         if trainer.done() < done && path.exists() {
             trainer.resume(&path)?;

@@ -4,6 +4,7 @@
 //! Per prompt, the response whose valid scores vary most is taken. Its players are its judgements
 //! with a valid score; equal texts are one player.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::align::{InStep, groups, zip_rows};
 use super::draw::{Draft, Drawer};
+use super::numbers::mean_and_variance;
+use super::rubric::without_score;
 use super::{Sampling, Template};
 use crate::model::Message;
 use crate::records::MetaJudgement;
@@ -22,14 +25,17 @@ use crate::store::Digest;
 pub struct MetaJudge {
     /// The meta-judge's prompt, over `prompt`, `response`, `judgement_a` and `judgement_b`.
     pub template: Template,
+    /// Whether judgements are shown without their scores, so that the higher one has no way to win by
+    /// being higher.
+    pub strip_scores: bool,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl MetaJudge {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: scores may be stripped.
+    const VERSION: u32 = 2;
 
     /// Comparisons in a shard.
     const SHARD: usize = 512;
@@ -114,8 +120,11 @@ impl Stage for MetaJudge {
             for (tournament, a, b) in comparisons {
                 let (first, second) = (&tournament.judgements[a], &tournament.judgements[b]);
                 let Tournament { prompt, response, .. } = &*tournament;
-                let text = self.template.meta_judge(prompt, response, [&first.1, &second.1])?;
+                let texts = [&first.1, &second.1].map(|text| self.shown(text));
+                let text =
+                    self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
                 let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
+                let id = if self.strip_scores { id.and("without scores") } else { id };
                 drafts.push(Draft { id: id.finish('m'), messages: vec![Message::user(text)] });
                 places.push((tournament, a, b));
             }
@@ -125,6 +134,13 @@ impl Stage for MetaJudge {
             };
             Ok(places.into_iter().zip(drawn).map(row).collect())
         })
+    }
+}
+
+impl MetaJudge {
+    /// A judgement as the meta-judge sees it.
+    fn shown<'t>(&self, judgement: &'t str) -> Cow<'t, str> {
+        if self.strip_scores { without_score(judgement) } else { Cow::Borrowed(judgement) }
     }
 }
 
@@ -177,7 +193,8 @@ impl MetaJudge {
         &self,
         scores: Vec<(String, Vec<f64>, HashSet<String>)>,
     ) -> Option<(String, u64)> {
-        let varied = scores.into_iter().map(|(id, values, texts)| (variance(&values), id, texts));
+        let varied =
+            scores.into_iter().map(|(id, values, texts)| (mean_and_variance(&values).1, id, texts));
         let varied: Vec<_> = varied.filter(|(variance, ..)| *variance > TIE).collect();
         let most = varied.iter().map(|(variance, ..)| *variance).fold(0.0, f64::max);
         let tied = varied.into_iter().filter(|(variance, ..)| most - variance <= TIE);
@@ -185,14 +202,6 @@ impl MetaJudge {
         let (_, id, texts) = tied.min_by_key(|(_, id, _)| lot(id))?;
         Some((id, texts.len() as u64))
     }
-}
-
-/// Population variance.
-#[expect(clippy::cast_precision_loss, reason = "a response has few judgements")]
-fn variance(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n
 }
 
 /// Streams the tournaments of the chosen responses, in the order of the judgements.

@@ -7,6 +7,7 @@
 
 mod align;
 mod answers;
+mod caps;
 mod columns;
 mod conversation;
 mod draw;
@@ -16,6 +17,7 @@ mod examples;
 mod judge;
 mod learn;
 mod meta_judge;
+mod numbers;
 mod pair;
 mod panel;
 mod prompts;
@@ -36,10 +38,10 @@ pub use evaluate::{Compare, Oracle};
 pub use examples::Examples;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;
-pub use pair::{ActorPairs, JudgePairs, Pair};
+pub use pair::{ActorPairs, EqualScores, JudgePairs, Pair, Ties};
 pub use panel::Panel;
 pub use prompts::Prompts;
-pub use rate::Rate;
+pub use rate::{OmegaScope, Rate, Swap};
 pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;

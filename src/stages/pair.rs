@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Template;
 use super::align::{InStep, groups, zip_rows};
+use super::caps::Caps;
+use super::numbers::mean_and_variance;
 use crate::records::{self, Message, Rating, Reason, Role, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::{self, Digest};
@@ -29,6 +31,34 @@ pub struct ActorPairs {
     pub rho: f64,
     /// Pairs whose chosen response has more characters are dropped.
     pub max_chosen_chars: Option<u64>,
+    /// Who is taken of those that score the same, where ρ is 0.
+    pub ties: Ties,
+    /// What becomes of a prompt whose responses all score the same.
+    pub equal_scores: EqualScores,
+}
+
+/// Which response is taken of several with the best score, and with the worst, where ρ is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ties {
+    /// The shortest of the best, the longest of the worst.
+    #[default]
+    Length,
+    /// Those whose scores vary least from draw to draw.
+    Variance,
+    /// A seeded draw.
+    Random,
+}
+
+/// What becomes of a prompt whose responses all score the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EqualScores {
+    /// There is no pair (Self-Rewarding, section 2.3).
+    #[default]
+    Discard,
+    /// The shortest is preferred to the longest.
+    ByLength,
 }
 
 /// How pairs of judgements are built.
@@ -38,11 +68,15 @@ pub struct JudgePairs {
     pub template: Template,
     /// Pairs whose chosen judgement has more characters are dropped.
     pub max_chosen_chars: Option<u64>,
+    /// The share of all kept pairs that may be of judgements, 0 to 1: a seeded draw drops the rest.
+    pub max_share: Option<f64>,
+    /// The share of judge pairs whose chosen judgement may give one and the same score, 0 to 1.
+    pub max_share_per_score: Option<f64>,
 }
 
 impl Pair {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: ties, equal scores and caps may be set.
+    const VERSION: u32 = 2;
 }
 
 /// Scores are means of a few small numbers: edges and ties hold up to this.
@@ -81,7 +115,14 @@ struct Score {
 struct Scored {
     answer: Answer,
     score: f64,
+    variance: f64,
     chars: usize,
+}
+
+/// A pair, and the score that its chosen judgement gives.
+pub(super) struct Built {
+    pub(super) pair: records::Pair,
+    pub(super) score: Option<f64>,
 }
 
 impl Stage for Pair {
@@ -90,6 +131,27 @@ impl Stage for Pair {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let judge = self.judge.as_ref();
+        let capped = judge.is_some_and(|j| j.max_share.or(j.max_share_per_score).is_some());
+        // Which pairs are too many is known once all are built: then they are built again.
+        let mut caps = Caps::default();
+        if let Some(judge) = judge.filter(|_| capped) {
+            for built in self.built(io)? {
+                caps.count(&built?, |pair| self.lot(&pair.pair_id));
+            }
+            caps.draw(judge);
+        }
+        let pairs = self.built(io)?;
+        io.write(pairs.map(|built| built.map(|Built { pair, .. }| caps.apply(pair))))
+    }
+}
+
+impl Pair {
+    /// Streams the pairs of every prompt, kept or dropped for what they are.
+    fn built<'s>(
+        &'s self,
+        io: &Io<'_>,
+    ) -> Result<impl Iterator<Item = Result<Built, StageError>> + use<'s>, StageError> {
         let belongs = |j: &Judged, s: &Score| s.judgement_id.as_ref() == Some(&j.judgement_id);
         let judged = io.rows::<Judged>("judgements")?;
         let judged = zip_rows("readings", judged, io.rows::<Score>("readings")?, belongs);
@@ -103,17 +165,17 @@ impl Stage for Pair {
         let ratings = groups(ratings.into_iter().flatten(), |row| row.prompt_id.clone());
         let mut ratings = InStep::new("ratings", ratings);
         let questions = io.rows::<Question>("prompts")?;
-        let mut prompt_of = |question: Result<Question, store::Error>| -> Result<_, StageError> {
+        let mut prompt_of = move |question: Result<Question, store::Error>| {
             let question = question?;
             let id = &question.prompt_id;
-            Ok(Prompt {
+            Ok::<_, StageError>(Prompt {
                 judged: judged.take(id)?,
                 answers: answers.take(id)?,
                 ratings: ratings.take_if(id)?,
                 question,
             })
         };
-        io.write(questions.flat_map(move |question| {
+        Ok(questions.flat_map(move |question| {
             match prompt_of(question).and_then(|prompt| self.pairs_of(prompt)) {
                 Ok(pairs) => pairs.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
@@ -131,10 +193,13 @@ struct Prompt {
 }
 
 impl Pair {
-    fn pairs_of(&self, prompt: Prompt) -> Result<Vec<records::Pair>, StageError> {
-        let mut pairs = vec![self.actor_pair(&prompt)];
+    fn pairs_of(&self, prompt: Prompt) -> Result<Vec<Built>, StageError> {
+        let mut pairs = vec![Built { pair: self.actor_pair(&prompt), score: None }];
         if let Some(judge) = &self.judge {
-            pairs.push(self.judge_pair(judge, &prompt)?);
+            let pair = self.judge_pair(judge, &prompt)?;
+            let chosen = pair.chosen_judgement_id.as_ref();
+            let chosen = prompt.judged.iter().find(|(j, _)| Some(&j.judgement_id) == chosen);
+            pairs.push(Built { pair, score: chosen.and_then(|(_, score)| score.value) });
         }
         Ok(pairs)
     }
@@ -175,21 +240,32 @@ impl Pair {
         }
         let highest = scored.iter().map(|s| s.score).fold(f64::NEG_INFINITY, f64::max);
         let lowest = scored.iter().map(|s| s.score).fold(f64::INFINITY, f64::min);
-        if highest - lowest <= TOLERANCE {
+        let ActorPairs { rho, ties, equal_scores, .. } = self.actor;
+        let all_equal = highest - lowest <= TOLERANCE;
+        if all_equal && equal_scores == EqualScores::Discard {
             return Err(Reason::EqualScores);
         }
-        let rho = self.actor.rho;
+        let ties = if rho == 0.0 && !all_equal { ties } else { Ties::Length };
         let upper = (1.0 - rho).mul_add(highest, rho * lowest) - TOLERANCE;
         let lower = (1.0 - rho).mul_add(lowest, rho * highest) + TOLERANCE;
         let lot = |s: &Scored| self.lot(&s.answer.response_id);
-        let chosen = scored.iter().filter(|s| s.score >= upper).min_by_key(|s| (s.chars, lot(s)));
-        let rejected = scored
-            .iter()
-            .filter(|s| s.score <= lower)
-            .min_by_key(|s| (std::cmp::Reverse(s.chars), lot(s)));
+        let by_length = |s: &&Scored| if ties == Ties::Length { s.chars } else { 0 };
+        let by_variance = |a: &&Scored, b: &&Scored| match ties {
+            Ties::Variance => a.variance.total_cmp(&b.variance),
+            Ties::Length | Ties::Random => std::cmp::Ordering::Equal,
+        };
+        let chosen = scored.iter().filter(|s| s.score >= upper).min_by(|a, b| {
+            by_length(a).cmp(&by_length(b)).then(by_variance(a, b)).then(lot(a).cmp(&lot(b)))
+        });
+        let rejected = scored.iter().filter(|s| s.score <= lower).min_by(|a, b| {
+            by_length(b).cmp(&by_length(a)).then(by_variance(a, b)).then(lot(a).cmp(&lot(b)))
+        });
         match (chosen, rejected) {
             // ρ of a half and more lets the tiers overlap: the chosen one must still be better.
-            (Some(chosen), Some(rejected)) if chosen.score > rejected.score + TOLERANCE => {
+            (Some(chosen), Some(rejected))
+                if chosen.score > rejected.score + TOLERANCE
+                    || (all_equal && chosen.chars < rejected.chars) =>
+            {
                 Ok((chosen, rejected))
             }
             _ => Err(Reason::EqualScores),
@@ -238,20 +314,19 @@ impl Pair {
 
 /// The judged responses of a prompt that have a valid score; equal texts were judged once.
 fn scores_of(prompt: &Prompt) -> Vec<Scored> {
-    let mut sums: HashMap<&str, (f64, u32)> = HashMap::new();
+    let mut scores: HashMap<&str, Vec<f64>> = HashMap::new();
     for (judged, score) in &prompt.judged {
         if let Some(value) = score.value {
-            let (sum, count) = sums.entry(judged.response_id.as_str()).or_default();
-            *sum += value;
-            *count += 1;
+            scores.entry(judged.response_id.as_str()).or_default().push(value);
         }
     }
     let answers = prompt.answers.iter();
     answers
         .filter_map(|answer| {
-            let (sum, count) = sums.get(answer.response_id.as_str())?;
+            let scores = scores.get(answer.response_id.as_str())?;
+            let (mean, variance) = mean_and_variance(scores);
             let chars = answer.text.chars().count();
-            Some(Scored { answer: answer.clone(), score: sum / f64::from(*count), chars })
+            Some(Scored { answer: answer.clone(), score: mean, variance, chars })
         })
         .collect()
 }
@@ -301,7 +376,9 @@ mod tests {
     use super::*;
 
     fn stage(rho: f64) -> Pair {
-        Pair { actor: ActorPairs { rho, max_chosen_chars: None }, judge: None, seed: 0 }
+        let (ties, equal_scores) = (Ties::Length, EqualScores::Discard);
+        let actor = ActorPairs { rho, max_chosen_chars: None, ties, equal_scores };
+        Pair { actor, judge: None, seed: 0 }
     }
 
     fn scored(responses: &[(&str, f64)]) -> Vec<Scored> {
@@ -312,6 +389,7 @@ mod tests {
                 text: text.to_owned(),
             },
             score,
+            variance: 0.0,
             chars: text.chars().count(),
         };
         responses.iter().map(one).collect()
@@ -344,6 +422,32 @@ mod tests {
         assert_eq!(pick(0.0, &[("a", 3.0)]), Err(Reason::EqualTexts));
         assert_eq!(pick(0.0, &[("a", 3.0), ("bb", 3.0)]), Err(Reason::EqualScores));
         assert_eq!(pick(1.0, &[("a", 2.0), ("bb", 3.0)]), Err(Reason::EqualScores), "tiers cross");
+    }
+
+    #[test]
+    fn ties_and_equal_scores_go_as_the_file_says() {
+        let picked = |stage: &Pair, scored: &[Scored]| {
+            let picked = stage.pick(scored, scored.len());
+            picked.map(|(chosen, rejected)| {
+                [&chosen.answer.text, &rejected.answer.text].map(Clone::clone)
+            })
+        };
+        let mut ties = scored(&[("a", 5.0), ("bbb", 5.0), ("cc", 1.0), ("d", 1.0)]);
+        ties[0].variance = 2.0;
+        ties[2].variance = 1.0;
+        let mut pair = stage(0.0);
+        assert_eq!(picked(&pair, &ties).unwrap(), ["a", "cc"], "shortest and longest");
+        pair.actor.ties = Ties::Variance;
+        assert_eq!(picked(&pair, &ties).unwrap(), ["bbb", "d"], "those that vary least");
+        pair.actor.ties = Ties::Random;
+        let seeds = (0..50).map(|seed| picked(&Pair { seed, ..pair.clone() }, &ties).unwrap());
+        assert_eq!(seeds.collect::<std::collections::HashSet<_>>().len(), 4, "any of them");
+        let equal = scored(&[("a", 3.0), ("bbb", 3.0)]);
+        assert_eq!(picked(&pair, &equal), Err(Reason::EqualScores));
+        pair.actor.equal_scores = EqualScores::ByLength;
+        assert_eq!(picked(&pair, &equal).unwrap(), ["a", "bbb"], "the shorter one");
+        let same_length = scored(&[("a", 3.0), ("b", 3.0)]);
+        assert_eq!(picked(&pair, &same_length), Err(Reason::EqualScores));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `rate`: the strength of each judgement in its tournament (Meta-Rewarding, section 2.2).
 //!
 //! A win from the position that wins less counts more: `ω1 = win_2nd / (win_1st + win_2nd)`,
-//! `ω2 = win_1st / (win_1st + win_2nd)` over the whole iteration. Then
+//! `ω2 = win_1st / (win_1st + win_2nd)`, by default over the whole iteration. Then
 //! `B_mn = ω1·1[m, shown first, beats n] + ω2·1[m, shown second, beats n]`, and strengths are the
 //! Bradley–Terry fit of B.
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +19,40 @@ use crate::stats::{Bouts, BradleyTerry, Rated, fit_each};
 pub struct Rate {
     /// λ, the precision of the Gaussian prior on strengths, above 0.
     pub prior: f64,
+    /// Over what ω is counted.
+    pub omega: OmegaScope,
+    /// What a disagreement between both orders means.
+    pub swap: Swap,
+}
+
+/// Over what the weights of both positions are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OmegaScope {
+    /// All comparisons of the iteration.
+    #[default]
+    Iteration,
+    /// Those of one prompt.
+    Prompt,
+    /// Nothing: both positions weigh a half.
+    Off,
+}
+
+/// What it means that both orders of a pair name different winners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Swap {
+    /// Each keeps its weighted win.
+    #[default]
+    Weighted,
+    /// A tie: neither counts.
+    Tie,
 }
 
 impl Rate {
     /// 1: the first. 2: both directions of a pair are summed together; strengths differ from those of 1
-    /// in their last digits.
-    const VERSION: u32 = 2;
+    /// in their last digits. 3: the scope of ω, and what a swap means, may be set.
+    const VERSION: u32 = 3;
 }
 
 #[derive(Deserialize)]
@@ -48,6 +78,13 @@ struct Omega {
 }
 
 impl Omega {
+    /// Counts the wins of both positions.
+    fn over(values: &[f64]) -> Self {
+        let count = |won: fn(f64) -> bool| values.iter().filter(|value| won(**value)).count();
+        let whole = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Self::of(whole(count(|value| value > 0.0)), whole(count(|value| value < 0.0)))
+    }
+
     fn of(wins_first: u32, wins_second: u32) -> Self {
         let total = f64::from(wins_first) + f64::from(wins_second);
         if total == 0.0 {
@@ -63,13 +100,13 @@ impl Stage for Rate {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let (mut wins_first, mut wins_second) = (0, 0);
-        for winner in io.rows::<Winner>("readings")? {
-            let value = winner?.value.unwrap_or(0.0);
-            wins_first += u32::from(value > 0.0);
-            wins_second += u32::from(value < 0.0);
+        let mut values = Vec::new();
+        if self.omega == OmegaScope::Iteration {
+            for winner in io.rows::<Winner>("readings")? {
+                values.extend(winner?.value);
+            }
         }
-        let omega = Omega::of(wins_first, wins_second);
+        let overall = Omega::over(&values);
         let belongs =
             |m: &Compared, w: &Winner| w.meta_judgement_id.as_ref() == Some(&m.meta_judgement_id);
         let compared = io.rows::<Compared>("meta_judgements")?;
@@ -80,9 +117,10 @@ impl Stage for Rate {
             some.map(|some| (!some.is_empty()).then_some(some)).transpose()
         });
         io.write(at_once.flat_map(|some| {
-            let some =
-                some.map(|some| some.into_iter().map(|(_, rows)| Tournament::of(rows, omega)));
-            match some.and_then(|some| self.rate(some.collect(), omega)) {
+            let some = some.map(|some| {
+                some.into_iter().map(|(_, rows)| self.tournament(rows, overall)).collect()
+            });
+            match some.and_then(|some| self.rate(some)) {
                 Ok(ratings) => ratings.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             }
@@ -94,14 +132,43 @@ impl Rate {
     /// Tournaments that are fitted together, so that all threads have some.
     const AT_ONCE: usize = 512;
 
-    fn rate(&self, tournaments: Vec<Tournament>, omega: Omega) -> Result<Vec<Rating>, StageError> {
+    fn tournament(&self, mut rows: Vec<(Compared, Winner)>, overall: Omega) -> Tournament {
+        if self.swap == Swap::Tie {
+            forget_disagreements(&mut rows);
+        }
+        let omega = match self.omega {
+            OmegaScope::Iteration => overall,
+            OmegaScope::Prompt => {
+                Omega::over(&rows.iter().filter_map(|(_, winner)| winner.value).collect::<Vec<_>>())
+            }
+            OmegaScope::Off => Omega::of(0, 0),
+        };
+        Tournament::of(rows, omega)
+    }
+
+    fn rate(&self, tournaments: Vec<Tournament>) -> Result<Vec<Rating>, StageError> {
         let bouts: Vec<Bouts> = tournaments.iter().map(|t| t.bouts.clone()).collect();
         let model = BradleyTerry { prior: self.prior, order_effect: false };
         // ω sums to 1 over the two bouts of a pair; two bouts are what was observed.
         let fitted = fit_each(&bouts, model, 2.0)?;
         let rated = tournaments.into_iter().zip(fitted);
-        let ratings = rated.flat_map(|(tournament, rated)| tournament.ratings(&rated, omega));
+        let ratings = rated.flat_map(|(tournament, rated)| tournament.ratings(&rated));
         Ok(ratings.collect())
+    }
+}
+
+/// Takes the winners away from pairs whose orders name different ones, or only one of which names any.
+fn forget_disagreements(rows: &mut [(Compared, Winner)]) {
+    let sides = |row: &Compared| (row.first_judgement_id.clone(), row.second_judgement_id.clone());
+    let said: HashMap<(String, String), Option<f64>> =
+        rows.iter().map(|(row, winner)| (sides(row), winner.value)).collect();
+    for (row, winner) in rows {
+        let (first, second) = sides(row);
+        let swapped = said.get(&(second, first)).copied().flatten();
+        let agrees = winner.value.zip(swapped).is_some_and(|(one, other)| one * other < 0.0);
+        if !agrees {
+            winner.value = winner.value.map(|_| 0.0);
+        }
     }
 }
 
@@ -113,6 +180,7 @@ struct Tournament {
     bouts: Bouts,
     /// Bouts of each player that somebody won.
     decided: Vec<i32>,
+    omega: Omega,
 }
 
 impl Tournament {
@@ -140,10 +208,10 @@ impl Tournament {
             decided[second] += 1;
         }
         let (prompt_id, response_id) = (rows[0].0.prompt_id.clone(), rows[0].0.response_id.clone());
-        Self { prompt_id, response_id, players, bouts, decided }
+        Self { prompt_id, response_id, players, bouts, decided, omega }
     }
 
-    fn ratings(&self, rated: &Rated, omega: Omega) -> Vec<Rating> {
+    fn ratings(&self, rated: &Rated) -> Vec<Rating> {
         let rating = |(player, id): (usize, &String)| Rating {
             prompt_id: self.prompt_id.clone(),
             response_id: self.response_id.clone(),
@@ -152,8 +220,8 @@ impl Tournament {
             standard_error: rated.standard_errors.as_ref().map(|errors| errors[player]),
             bouts: self.decided[player],
             wins: self.bouts.wins_of(player),
-            omega_first: omega.first,
-            omega_second: omega.second,
+            omega_first: self.omega.first,
+            omega_second: self.omega.second,
         };
         self.players.iter().enumerate().map(rating).collect()
     }
@@ -174,8 +242,12 @@ mod tests {
         (compared, Winner { meta_judgement_id: None, value: Some(value) })
     }
 
+    fn stage(swap: Swap) -> Rate {
+        Rate { prior: 0.01, omega: OmegaScope::Iteration, swap }
+    }
+
     fn rate<const N: usize>(rows: [(Compared, Winner); N], omega: Omega) -> Vec<Rating> {
-        Rate { prior: 0.01 }.rate(vec![Tournament::of(rows.into(), omega)], omega).unwrap()
+        stage(Swap::Weighted).rate(vec![Tournament::of(rows.into(), omega)]).unwrap()
     }
 
     #[test]
@@ -201,5 +273,24 @@ mod tests {
         let strength = |id: &str| ratings.iter().find(|r| r.judgement_id == id).unwrap().strength;
         assert!(strength("a") > strength("b"));
         assert!((ratings[0].wins - (0.25 + 0.75 + 0.25)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn orders_that_disagree_may_be_a_tie() {
+        let rows =
+            [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
+        let tournament = stage(Swap::Tie).tournament(rows.into(), Omega::of(3, 1));
+        assert_eq!(tournament.decided, [2, 2, 0], "a beats b in both orders, and c in one");
+    }
+
+    #[test]
+    fn positions_may_be_weighed_within_a_prompt_or_not_at_all() {
+        let omega = |scope| {
+            let rows = vec![row("a", "b", 1.0), row("b", "a", 1.0), row("a", "c", -1.0)];
+            let stage = Rate { omega: scope, ..stage(Swap::Weighted) };
+            stage.tournament(rows, Omega::of(1, 9)).omega.first
+        };
+        let found = [OmegaScope::Iteration, OmegaScope::Prompt, OmegaScope::Off].map(omega);
+        assert_eq!(found, [0.9, 1.0 / 3.0, 0.5]);
     }
 }

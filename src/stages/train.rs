@@ -123,8 +123,13 @@ impl Train {
         let (mut ids, mut examples) = (Vec::new(), Vec::new());
         for row in io.rows::<Kept>("pairs")? {
             let row = row?;
-            let Kept { pair_id, kept: true, messages, chosen: Some(chosen), rejected: Some(rejected) } =
-                row
+            let Kept {
+                pair_id,
+                kept: true,
+                messages,
+                chosen: Some(chosen),
+                rejected: Some(rejected),
+            } = row
             else {
                 continue;
             };

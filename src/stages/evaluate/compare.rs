@@ -47,7 +47,8 @@ impl Stage for Compare {
         io.each_shard(total, Self::SHARD, games, |games, meter| {
             let mut drafts = Vec::new();
             for game in &games {
-                let (response, baseline) = (game.response.text.as_str(), game.baseline.text.as_str());
+                let (response, baseline) =
+                    (game.response.text.as_str(), game.baseline.text.as_str());
                 for (order, first) in Self::ORDERS.iter().enumerate() {
                     let shown = match first {
                         Shown::Baseline => [baseline, response],

@@ -53,7 +53,9 @@ impl Game {
 
 /// Streams the games: each answer of the model against one of the baseline's, in turn where it has
 /// fewer.
-fn games(io: &Io<'_>) -> Result<impl Iterator<Item = Result<Game, StageError>> + use<>, StageError> {
+fn games(
+    io: &Io<'_>,
+) -> Result<impl Iterator<Item = Result<Game, StageError>> + use<>, StageError> {
     let questions = io.rows::<Question>("prompts")?;
     let answers = |input: &str| -> Result<_, StageError> {
         Ok(groups(io.rows::<Answer>(input)?, |row| row.prompt_id.clone()))

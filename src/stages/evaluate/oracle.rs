@@ -46,7 +46,8 @@ struct Scored {
 
 /// Says in SQL what `answers` is, over tables of responses and the prompts that they answer.
 fn answers_of(responses: &[&str]) -> String {
-    let each = responses.iter().map(|table| format!("FROM {table} SELECT response_id, prompt_id, text"));
+    let each =
+        responses.iter().map(|table| format!("FROM {table} SELECT response_id, prompt_id, text"));
     format!(
         "SELECT response_id AS answer_id, prompt, reference, category, text AS response \
          FROM ({}) JOIN prompts USING (prompt_id)",
@@ -85,7 +86,8 @@ impl Stage for Oracle {
                 return Err(BadScores::Missing { column, found: found.join(", ") }.into());
             }
         }
-        let scores = by_answer(inputs.rows("answer_id::VARCHAR AS answer_id, score::DOUBLE AS score")?)?;
+        let scores =
+            by_answer(inputs.rows("answer_id::VARCHAR AS answer_id, score::DOUBLE AS score")?)?;
         io.check_unchanged("files")?;
         let verdicts = games(io)?.map(|game| self.verdict(&game?, &scores));
         io.write(verdicts)
@@ -109,7 +111,8 @@ impl Oracle {
         game: &Game,
         scores: &HashMap<String, Option<f64>>,
     ) -> Result<Verdict, StageError> {
-        let score = |id: &String| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
+        let score =
+            |id: &String| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
         let (response, baseline) = (&game.response, &game.baseline);
         let both = (score(&response.response_id)?, score(&baseline.response_id)?);
         let preference = match both {

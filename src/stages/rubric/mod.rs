@@ -5,6 +5,7 @@ mod rules;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::{Serialize, Serializer};
 
+pub(super) use rules::without_score;
 pub use rules::{Rule, Verdict};
 
 use crate::runner::StageError;

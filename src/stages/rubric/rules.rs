@@ -1,5 +1,6 @@
 //! Reading verdicts back out of texts.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -32,6 +33,8 @@ impl Verdict {
 pub enum Rule {
     /// The last `Score: n`, 0 to 5.
     Score,
+    /// The same, where n has no decimals.
+    WholeScore,
     /// The first `[[n]]`, or else `[n]`, 1 to 10, as MT-Bench asks for.
     Rating,
     /// The last `Winner: Judgement A` or `B`.
@@ -48,6 +51,7 @@ impl Rule {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Score => "score-1",
+            Self::WholeScore => "whole-score-1",
             Self::Rating => "rating-1",
             Self::Winner => "winner-1",
             Self::Response => "response-1",
@@ -62,6 +66,7 @@ impl Rule {
             // What the token limit cut is not the judge's last word, even where a number stands in it.
             _ if finish == FinishReason::Length => Verdict::without(Status::Truncated),
             Self::Score => score(text),
+            Self::WholeScore => whole(score(text)),
             Self::Rating => rating(text),
             Self::Winner => winner(text, &["judgement", "judgment"]),
             Self::Response => winner(text, &["response", "answer", "assistant"]),
@@ -134,6 +139,29 @@ fn score(text: &str) -> Verdict {
     }
 }
 
+/// A score with decimals is none on a scale of whole numbers.
+fn whole(read: Verdict) -> Verdict {
+    match read.value {
+        Some(value) if value.fract() != 0.0 => Verdict::without(Status::OffScale),
+        _ => read,
+    }
+}
+
+/// Takes every score and rating out of a text, with its marker.
+pub(in crate::stages) fn without_score(text: &str) -> Cow<'_, str> {
+    match SCORED.replace_all(text, "") {
+        Cow::Borrowed(same) => Cow::Borrowed(same.trim_end()),
+        Cow::Owned(stripped) => Cow::Owned(stripped.trim_end().to_owned()),
+    }
+}
+
+/// A marker and the rest of its line (of the next one, where it ends its own), or a bracketed rating.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static SCORED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?i)[*_"'`(\[]*\bscore[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[\[\d+(?:\.\d*)?\]\]"#)
+        .unwrap()
+});
+
 /// A rating in two brackets, and in one.
 #[expect(clippy::unwrap_used, reason = "the patterns are constants")]
 static RATINGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
@@ -193,31 +221,14 @@ fn choice(text: &str) -> Verdict {
 /// Words after a named side that name the other one too, or take the name back. The letter A is
 /// also an article, so of a second side it is the words around it that tell, for A and B alike.
 const TAKEN_BACK: [&str; 20] = [
-    "and",
-    "b",
-    "both",
-    "draw",
-    "equal",
-    "equally",
-    "less",
-    "loses",
-    "neither",
-    "no",
-    "not",
-    "or",
-    "over",
-    "than",
-    "tie",
-    "tied",
-    "other",
-    "versus",
-    "vs",
-    "worse",
+    "and", "b", "both", "draw", "equal", "equally", "less", "loses", "neither", "no", "not", "or",
+    "over", "than", "tie", "tied", "other", "versus", "vs", "worse",
 ];
 
 /// Whether what follows a named side takes nothing of it back.
 fn names_no_other(rest: &[&str], nouns: &[&str]) -> bool {
-    !rest.iter().any(|word| TAKEN_BACK.contains(word) || nouns.contains(word)) && rest.last() != Some(&"a")
+    !rest.iter().any(|word| TAKEN_BACK.contains(word) || nouns.contains(word))
+        && rest.last() != Some(&"a")
 }
 
 #[cfg(test)]
@@ -268,6 +279,24 @@ mod tests {
         assert_eq!(read(""), Verdict::without(Status::Missing));
         let cut = Rule::Score.read("Score: 4 because", FinishReason::Length);
         assert_eq!(cut, Verdict::without(Status::Truncated), "not the judge's last word");
+    }
+
+    #[test]
+    fn decimals_may_be_refused_and_scores_hidden() {
+        let read = |text: &str| Rule::WholeScore.read(text, FinishReason::Stop);
+        assert_eq!(read("Score: 4"), Verdict::ok(4.0));
+        assert_eq!(read("Score: 4.0"), Verdict::ok(4.0));
+        assert_eq!(read("Score: 3.5"), Verdict::without(Status::OffScale));
+        assert_eq!(without_score("Good.\n**Score: 4/5**"), "Good.");
+        assert_eq!(without_score("Score: 2. No, better.\nScore:\n4"), "");
+        assert_eq!(without_score("a [[7]] b"), "a  b");
+        assert_eq!(without_score("nothing to hide"), "nothing to hide");
+        for text in ["Score: 3", "**Score**: 4", "x score : 2\nScore: 5", "[[3]]"] {
+            let left = without_score(text);
+            for rule in [Rule::Score, Rule::Rating] {
+                assert_eq!(rule.read(&left, FinishReason::Stop).value, None, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -90,7 +90,8 @@ impl Standard {
         let mut all = Vec::new();
         if let Some(oracle) = oracle {
             let scored = scored_by(oracle, "(SELECT * FROM responses WHERE sample = 0)");
-            let both = [asked!(Agreement, "judge_agreement"), asked!(Correlation, "judge_correlation")];
+            let both =
+                [asked!(Agreement, "judge_agreement"), asked!(Correlation, "judge_correlation")];
             all.extend(both.map(|(name, measure, sql)| (name, measure, format!("{scored}{sql}"))));
         }
         if !probes.is_empty() {
@@ -155,7 +156,8 @@ impl Stage for Standard {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let has_files = io.has("files");
-        let files = if has_files { io.files("files")?.unwrap_or_default() } else { BTreeMap::new() };
+        let files =
+            if has_files { io.files("files")?.unwrap_or_default() } else { BTreeMap::new() };
         let tables = tables_of(io, &self.tables)?;
         let mut estimates = Vec::new();
         for estimate in &self.estimates {

@@ -1,0 +1,82 @@
+//! Caps on judge pairs: too many of them, or too many that prefer one score, teach a judge to give that
+//! score to everything.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::pair::{Built, JudgePairs};
+use crate::records::{self, Reason, Role};
+use crate::store::Digest;
+
+/// The pairs that are dropped for being too many.
+#[derive(Default)]
+pub(super) struct Caps {
+    actor_pairs: usize,
+    /// Kept judge pairs by the score of the chosen judgement, each with its lot.
+    by_score: BTreeMap<i64, Vec<(Digest, String)>>,
+    dropped: HashMap<String, Reason>,
+}
+
+/// The most that a share of `n` may be.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+fn share_of(n: usize, share: f64) -> usize {
+    (n as f64 * share + 1e-9) as usize
+}
+
+impl Caps {
+    /// Takes note of a pair that is kept for what it is.
+    pub(super) fn count(&mut self, built: &Built, lot: impl Fn(&records::Pair) -> Digest) {
+        let Built { pair, score } = built;
+        match (pair.kept, pair.role) {
+            (false, _) => {}
+            (true, Role::Actor) => self.actor_pairs += 1,
+            (true, Role::Judge) => {
+                let entry = (lot(pair), pair.pair_id.clone());
+                self.by_score.entry(class(*score)).or_default().push(entry);
+            }
+        }
+    }
+
+    /// Draws those that are too many: first of a score, then of all.
+    pub(super) fn draw(&mut self, judge: &JudgePairs) {
+        let pairs: usize = self.by_score.values().map(Vec::len).sum();
+        let mut left: Vec<(Digest, String)> = Vec::new();
+        for mut of_score in std::mem::take(&mut self.by_score).into_values() {
+            of_score.sort_unstable();
+            let most = judge.max_share_per_score.map_or(pairs, |share| share_of(pairs, share));
+            let too_many = of_score.split_off(most.min(of_score.len()));
+            self.drop(too_many, Reason::TooManyOfScore);
+            left.append(&mut of_score);
+        }
+        left.sort_unstable();
+        // j of j + a pairs are at most a share s where j is at most a·s / (1 − s).
+        let most = match judge.max_share {
+            Some(share) if share < 1.0 => share_of(self.actor_pairs, share / (1.0 - share)),
+            _ => left.len(),
+        };
+        let too_many = left.split_off(most.min(left.len()));
+        self.drop(too_many, Reason::TooManyJudgePairs);
+    }
+
+    fn drop(&mut self, pairs: Vec<(Digest, String)>, reason: Reason) {
+        self.dropped.extend(pairs.into_iter().map(|(_, pair_id)| (pair_id, reason)));
+    }
+
+    /// Says of a pair that it is dropped, where it is.
+    pub(super) fn apply(&self, pair: records::Pair) -> records::Pair {
+        match self.dropped.get(&pair.pair_id) {
+            Some(reason) => records::Pair { kept: false, reason: Some(*reason), ..pair },
+            None => pair,
+        }
+    }
+}
+
+/// Scores that round to the same hundredth are the same.
+#[expect(clippy::cast_possible_truncation, reason = "scores are small")]
+fn class(score: Option<f64>) -> i64 {
+    score.map_or(-1, |score| (score * 100.0).round() as i64)
+}
