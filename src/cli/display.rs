@@ -57,7 +57,7 @@ impl<'a> Display<'a> {
         }
     }
 
-    fn progress(&self, done: u64, total: u64, resumed: u64) {
+    fn progress(&self, [done, total, resumed]: [u64; 3], note: &str) {
         let state = self.state.borrow();
         let Some(Bar { bar, since }) = &state.bar else { return };
         if bar.length() != Some(total) {
@@ -65,7 +65,9 @@ impl<'a> Display<'a> {
             bar.set_length(total);
         }
         bar.set_position(done);
-        bar.set_message(pace(done - resumed.min(done), total - done.min(total), since.elapsed()));
+        let pace = pace(done - resumed.min(done), total - done.min(total), since.elapsed());
+        let parts = [pace.as_str(), note].into_iter().filter(|part| !part.is_empty());
+        bar.set_message(parts.collect::<Vec<_>>().join("  "));
     }
 
     fn made(&self, node: &NodeName, rows: u64, spent: f64) {
@@ -125,7 +127,9 @@ impl Listener for Display<'_> {
                 self.ui.say(&self.ui.paint(Label::Dim, &text));
             }
             Event::Started { node, resumed_rows, .. } => self.start(node, *resumed_rows),
-            Event::Progress { done, total, resumed, .. } => self.progress(*done, *total, *resumed),
+            Event::Progress { done, total, resumed, note, .. } => {
+                self.progress([*done, *total, *resumed], note);
+            }
             Event::Warned { node, text } => {
                 self.above_bar(|| self.ui.warn(&format!("{node}: {text}")));
             }

@@ -1,6 +1,7 @@
 //! The face: one file per command. Talks to people, and hands everything else down.
 
 mod completions;
+mod diff;
 mod display;
 mod failure;
 mod plan;
@@ -9,6 +10,7 @@ mod shell;
 mod show;
 mod sql;
 mod store;
+mod summary;
 mod tables;
 mod target;
 mod trace;
@@ -58,6 +60,7 @@ enum Command {
     Run(run::Args),
     Plan(plan::Args),
     Sql(sql::Args),
+    Diff(diff::Args),
     Show(show::Args),
     Trace(trace::Args),
     #[command(subcommand)]
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, &place, &ui),
         Command::Plan(args) => plan::run(&args, &place, &ui),
         Command::Sql(args) => sql::run(&args, &place, &ui),
+        Command::Diff(args) => diff::run(&args, &place, &ui),
         Command::Show(args) => show::run(&args, &place, &ui),
         Command::Trace(args) => trace::run(&args, &place, &ui),
         Command::Store(command) => store::run(&command, &place, &ui),

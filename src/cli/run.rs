@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
-use super::Place;
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::ui::{Label, Ui, seconds};
+use super::{Place, summary};
 use crate::experiment::Experiment;
 use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, StageError, Summary};
 
@@ -36,7 +36,7 @@ pub(super) struct Args {
 }
 
 /// A device's name; an empty one is the CPU, as an empty variable is none.
-fn device(name: &str) -> Result<String, String> {
+pub(super) fn device(name: &str) -> Result<String, String> {
     let number = name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u16>().is_ok());
     match name {
         "" => Ok("cpu".to_owned()),
@@ -61,6 +61,9 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);
+        if summary.made > 0 && args.nodes.is_empty() && summary.failed.is_empty() {
+            summary::tell(&store, &experiment.plan().experiment, ui)?;
+        }
     }
     failures(summary, ui)
 }

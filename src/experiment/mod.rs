@@ -7,11 +7,13 @@ mod per_iteration;
 mod plan;
 mod toml_file;
 mod training;
+mod versus;
 
 use std::path::{Path, PathBuf};
 
 pub use locate::{Error, Position};
 use toml_file::File;
+pub use versus::Versus;
 
 use crate::runner::Plan;
 

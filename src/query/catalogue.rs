@@ -1,7 +1,8 @@
 //! The catalogue: one view per table, over explicit lists of objects.
 //!
-//! Every row carries `experiment`, `model`, `node` and `run`. Work that two experiments share
-//! appears under both; `run` tells them apart from it. The catalogue is a SQL script, so that
+//! Every row carries `experiment`, `model`, `node`, `part` and `run`. Work that two experiments share
+//! appears under both; `run` tells them apart from it. `part` is NULL for the loop itself, and says what
+//! else a node is of: `eval`, `panel`. The catalogue is a SQL script, so that
 //! `mrx sql` and a foreign DuckDB (`mrx sql --attach`) see exactly the same views.
 
 use std::collections::BTreeMap;
@@ -151,8 +152,13 @@ impl Catalogue {
 
     fn branch(&self, table: &str, part: &Part) -> String {
         let Part { experiment, model, node, run, object, .. } = part;
+        let part = match node.split('.').nth(2) {
+            Some(part) => quote(part),
+            None => "NULL::VARCHAR".to_owned(),
+        };
         let place = format!(
-            "'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, '{run}' AS run"
+            "'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, {part} AS part, \
+             '{run}' AS run"
         );
         let rows = self.read(*object);
         let Some(name) = reads(table) else {
@@ -247,7 +253,7 @@ fn empty_view(table: &str) -> String {
     };
     format!(
         "SELECT ''::VARCHAR AS experiment, ''::VARCHAR AS model, ''::VARCHAR AS node, \
-         ''::VARCHAR AS run, *{read} FROM declared.{table} WHERE false"
+         ''::VARCHAR AS part, ''::VARCHAR AS run, *{read} FROM declared.{table} WHERE false"
     )
 }
 

@@ -50,6 +50,9 @@ pub enum Event {
         total: u64,
         /// Units that this attempt found done already: no rate can be read from them.
         resumed: u64,
+        /// What matters of the rows so far, in the stage's words.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        note: String,
     },
     /// Something a person should know, that stops nothing.
     Warned {

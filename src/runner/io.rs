@@ -266,11 +266,12 @@ pub struct Meter<'a> {
     done: u64,
     total: u64,
     resumed: u64,
+    note: String,
 }
 
 impl<'a> Meter<'a> {
     fn new(attempt: &'a Attempt<'a>, total: u64, resumed: u64) -> Self {
-        let meter = Self { attempt, done: resumed, total, resumed };
+        let meter = Self { attempt, done: resumed, total, resumed, note: String::new() };
         meter.tell();
         meter
     }
@@ -278,6 +279,11 @@ impl<'a> Meter<'a> {
     /// Says that `units` more are done.
     pub fn add(&mut self, units: u64) {
         self.reach(self.done + units);
+    }
+
+    /// Says what matters of the rows so far; heard with the next unit.
+    pub fn note(&mut self, note: String) {
+        self.note = note;
     }
 
     fn reach(&mut self, done: u64) {
@@ -290,6 +296,7 @@ impl<'a> Meter<'a> {
     fn tell(&self) {
         let node = self.attempt.node.clone();
         let Self { done, total, resumed, .. } = *self;
-        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed });
+        let note = self.note.clone();
+        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed, note });
     }
 }

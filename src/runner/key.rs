@@ -150,7 +150,13 @@ fn brief(value: Option<&Value>) -> String {
             }
             Err(_) => format!("`{text}`"),
         },
-        Some(other) => other.to_string(),
+        Some(other) => {
+            let text = other.to_string();
+            match text.char_indices().nth(LONG) {
+                Some((end, _)) => format!("{}…", &text[..end]),
+                None => text,
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::Stage;
+use crate::store::StoredTable;
 
 /// A node's name, `stage.model` or `stage.model.part`: `judge.m1`, `read.m0.meta`.
 ///
@@ -88,6 +89,8 @@ pub enum Source {
         /// The table, as `responses`.
         table: &'static str,
     },
+    /// A table that the store has, whoever made it.
+    Stored(StoredTable),
     /// Files outside the store, by the names under which they enter the key.
     Files(BTreeMap<String, PathBuf>),
 }

@@ -117,6 +117,7 @@ impl Progress {
                         })?)
                     }
                 },
+                Source::Stored(table) => Resolved::Table(*table),
                 Source::Files(files) => Resolved::Files(self.digest_files(&node.name, files)?),
             };
             inputs.insert(input.name.to_owned(), resolved);
@@ -243,6 +244,31 @@ impl Runner<'_> {
         }
         record.save(self)?;
         Ok(summary)
+    }
+
+    /// Makes the nodes of a plan that no experiment has, and returns what each made. Nothing is recorded:
+    /// `gc` may delete it.
+    ///
+    /// # Errors
+    /// As [`Runner::run`], and with the error of the first node that fails.
+    pub fn run_aside(&self, plan: &Plan) -> Result<Vec<Manifest>, StageError> {
+        let _lock = self.store.lock_for_run()?;
+        self.tell(Event::Planned { experiment: plan.experiment.clone(), nodes: plan.nodes.len() });
+        let mut progress = Progress::new(self.store)?;
+        let (mut summary, mut made) = (Summary::default(), Vec::new());
+        for node in &plan.nodes {
+            let inputs = progress.resolve(node)?.map_err(|maker| {
+                let (node, table) = (node.name.clone(), "of it");
+                Error::NoSuchTable { node, table, maker }
+            })?;
+            let key = key_of(node, &inputs);
+            let manifest = self.look_up_or_make(plan, node, key, &inputs, &mut summary)?;
+            let manifest = manifest.map_err(|failed| failed.error)?;
+            progress.finish(&node.name, manifest.clone());
+            made.push(manifest);
+        }
+        progress.save()?;
+        Ok(made)
     }
 
     fn look_up_or_make(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::model::{self, Decoding, Finish, LanguageModel, Message, Prompt, Request};
@@ -13,7 +13,7 @@ use crate::runner::{Io, Meter, StageError};
 use crate::store::Digest;
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
     /// At least 0.
     pub temperature: f64,

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::align::{InStep, groups};
 use super::draw::{Draft, Drawer};
-use super::{Sampling, Template};
+use super::live::Live;
+use super::{Rule, Sampling, Template};
 use crate::model::Message;
 use crate::records::Judgement;
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -101,6 +102,7 @@ impl Stage for Judge {
             }
             Some(Ok((current.prompt.clone(), answer)))
         });
+        let mut live = Live::default();
         io.each_shard(distinct, Self::SHARD, answers, |answers, meter| {
             let (mut drafts, mut places) = (Vec::new(), Vec::new());
             for (prompt, answer) in answers {
@@ -113,6 +115,8 @@ impl Stage for Judge {
                 }
             }
             let drawn = drawer.draw(drafts, self.samples, meter)?;
+            live.read(&drawn, &[Rule::Score, Rule::Rating]);
+            meter.note(live.scores());
             places
                 .into_iter()
                 .zip(drawn)

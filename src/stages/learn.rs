@@ -82,6 +82,7 @@ pub(super) fn learn<O: Objective + Copy>(
         let mut rows = Vec::new();
         for _ in shard {
             if let Some(metrics) = trainer.step().map_err(at_fault)? {
+                meter.note(said(&metrics));
                 rows.extend(metric_rows(metrics)?);
                 meter.add(1);
             }
@@ -126,6 +127,17 @@ impl States {
         while trainer.done() < done && trainer.step()?.is_some() {}
         Ok(())
     }
+}
+
+/// `loss 0.642, accuracies 0.71`: what a person watches.
+fn said(metrics: &Metrics) -> String {
+    let watched = ["loss", "rewards/accuracies", "rewards/margins"];
+    let said = |(name, value): &(&str, f64)| {
+        watched
+            .contains(name)
+            .then(|| format!("{} {value:.3}", name.rsplit('/').next().unwrap_or(name)))
+    };
+    metrics.values.iter().filter_map(said).collect::<Vec<_>>().join(", ")
 }
 
 fn metric_rows(metrics: Metrics) -> Result<Vec<Metric>, StageError> {

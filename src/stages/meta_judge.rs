@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::align::{InStep, groups, zip_rows};
 use super::draw::{Draft, Drawer};
+use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
-use super::{Sampling, Template};
+use super::{Rule, Sampling, Template};
 use crate::model::Message;
 use crate::records::MetaJudgement;
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -115,6 +116,7 @@ impl Stage for MetaJudge {
                 both.map(|(a, b)| Ok((tournament.clone(), a, b))).collect()
             }
         });
+        let mut live = Live::default();
         io.each_shard(total, Self::SHARD, comparisons, |comparisons, meter| {
             let (mut drafts, mut places) = (Vec::new(), Vec::new());
             for (tournament, a, b) in comparisons {
@@ -129,6 +131,8 @@ impl Stage for MetaJudge {
                 places.push((tournament, a, b));
             }
             let drawn = drawer.draw(drafts, 1, meter)?;
+            live.read(&drawn, &[Rule::Winner]);
+            meter.note(live.winners());
             let row = |((tournament, a, b), drawn): ((Arc<Tournament>, usize, usize), _)| {
                 row_of(&tournament, a, b, drawn)
             };

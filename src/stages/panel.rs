@@ -40,14 +40,16 @@ impl Stage for Panel {
         let mut answers = InStep::new("responses", answers);
         let mut of_prompt = |question: Question| -> Result<Vec<Response>, StageError> {
             let Question { prompt_id, prompt } = question;
-            let answer = Response { sample: 0, ..answers.take(&prompt_id)?.remove(0) };
+            let answer = answers.take(&prompt_id)?.remove(0);
             let mut rows = Vec::with_capacity(1 + self.probes.len());
             for (sample, (name, probe)) in (1..).zip(&self.probes) {
                 let text = probe.probe(&prompt, &answer.text)?;
                 let id = RowId::of(answer.response_id.clone()).and(name.clone()).and(text.clone());
                 rows.push(ready_made(prompt_id.clone(), id, sample, text));
             }
-            rows.insert(0, answer);
+            // It is shown here as well as there: a row of its own.
+            let response_id = RowId::of(answer.response_id.clone()).and("panel").finish('r');
+            rows.insert(0, Response { response_id, sample: 0, ..answer });
             Ok(rows)
         };
         let questions = io.rows::<Question>("prompts")?;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Sampling;
 use super::draw::{Draft, Drawer, conversation};
+use super::live::Live;
 use crate::records::{Message, Response};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -39,6 +40,7 @@ impl Stage for Respond {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let drawer = Drawer::open(io, self.sampling)?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
+        let mut live = Live::default();
         io.each_shard(io.count("prompts")?, Self::SHARD, prompts, |prompts, meter| {
             let (mut drafts, mut places) = (Vec::new(), Vec::new());
             for Asked { prompt_id, messages } in prompts {
@@ -50,6 +52,8 @@ impl Stage for Respond {
                 }
             }
             let drawn = drawer.draw(drafts, self.samples, meter)?;
+            live.count(&drawn);
+            meter.note(live.lengths());
             places
                 .into_iter()
                 .zip(drawn)

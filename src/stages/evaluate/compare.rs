@@ -1,12 +1,14 @@
 //! Verdicts by a judge model, which sees every game twice, once in each order.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Game, games};
 use crate::model::Message;
 use crate::records::{Shown, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawn};
+use crate::stages::live::Live;
 use crate::stages::{Rule, Sampling, Template};
 
 /// Compares answers by a judge model.
@@ -44,6 +46,7 @@ impl Stage for Compare {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let drawer = Drawer::open(io, self.sampling)?;
         let (total, games) = (io.count("responses")?, games(io)?);
+        let mut live = Live::default();
         io.each_shard(total, Self::SHARD, games, |games, meter| {
             let mut drafts = Vec::new();
             for game in &games {
@@ -61,6 +64,8 @@ impl Stage for Compare {
                 }
             }
             let drawn = drawer.draw(drafts, Self::ORDERS.len(), meter)?;
+            live.read(&drawn, &[self.rule]);
+            meter.note(live.winners());
             let places = games.iter().flat_map(|game| Self::ORDERS.map(|first| (game, first)));
             let verdicts = places.zip(drawn);
             verdicts.map(|((game, first), drawn)| self.verdict(game, first, drawn)).collect()
@@ -68,7 +73,33 @@ impl Stage for Compare {
     }
 }
 
+/// A configuration as a run's key spells it out.
+#[derive(Deserialize)]
+struct Spelt {
+    baseline: String,
+    judge: String,
+    template: String,
+    rule: String,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+/// A run's key names a rule that this version does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no reading rule `{0}`")]
+struct NoRule(String);
+
 impl Compare {
+    /// Reads a configuration as a run's key spells it out.
+    pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
+        let Spelt { baseline, judge, template, rule, sampling } =
+            serde_json::from_value(config.clone())?;
+        let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
+        let rule = known.ok_or(NoRule(rule))?;
+        let template = Template::for_comparison(&template)?;
+        Ok(Self { baseline, judge, template, rule, sampling })
+    }
+
     fn verdict(&self, game: &Game, first: Shown, drawn: Drawn) -> Result<Verdict, StageError> {
         let read = self.rule.read(&drawn.text, drawn.finish_reason);
         let first_wins = read.value.map(|winner| f64::midpoint(winner, 1.0));

@@ -10,10 +10,23 @@ pub use oracle::Oracle;
 pub(super) use oracle::scored_by;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::align::{InStep, groups};
 use crate::records::RowId;
-use crate::runner::{Io, StageError};
+use crate::runner::{Io, Stage, StageError};
+
+/// Returns the stage whose configuration a run's key spells out, to play against another baseline.
+///
+/// # Errors
+/// Where it is not one of an `evaluate` run.
+pub fn played_again(config: &Value, baseline: String) -> Result<Box<dyn Stage>, StageError> {
+    if config.get("sql").is_some() {
+        let oracle = serde_json::from_value::<Oracle>(config.clone())?;
+        return Ok(Box::new(Oracle { baseline, ..oracle }));
+    }
+    Ok(Box::new(Compare { baseline, ..Compare::of_config(config)? }))
+}
 
 /// A held-out prompt.
 #[derive(Debug, Clone, Deserialize)]

@@ -11,7 +11,7 @@ use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::columns::find;
 
 /// Compares answers by their scores.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Oracle {
     /// Who is played against: `m0`, or the name of ready-made answers.
     pub baseline: String,

@@ -81,7 +81,30 @@ impl Standard {
         let mut tables = vec!["prompts", "responses"];
         tables.extend(has_verdicts.then_some("verdicts"));
         tables.extend(models.is_some().then_some("previous_verdicts"));
-        Self::new(all, tables, seed)
+        let standard = Self::new(all, tables, seed);
+        match models {
+            Some([before, _]) => standard.beside(before),
+            None => standard,
+        }
+    }
+
+    /// How much better the second of two models is than the first, where it played against it. Reads
+    /// `verdicts`.
+    #[must_use]
+    pub fn of_games([first, second]: [&str; 2], seed: u64) -> Self {
+        let (name, measure, gain) = asked!(Difference, "gain_of_second");
+        let (of_chars, mean, chars) = asked!(Mean, "chars");
+        let named = |sql: String| {
+            let text = |name: &str| name.replace('\'', "''");
+            sql.replace("{first}", &text(first)).replace("{second}", &text(second))
+        };
+        let all = vec![
+            asked!(WinRate, "win_rate"),
+            asked!(LengthControlledWinRate, "length_controlled_win_rate"),
+            (name, measure, named(gain)),
+            (of_chars, mean, named(chars)),
+        ];
+        Self::new(all, vec!["verdicts"], seed).beside(first)
     }
 
     /// What a judge makes of the panel. Reads `prompts`, the panel as `responses`, and `judgements`.
@@ -133,6 +156,16 @@ impl Standard {
         all.push(asked!(Share, "pairs"));
         all.push(asked!(Mean, "pair_chars"));
         Self::new(all, tables, seed)
+    }
+
+    /// Says whom differences are taken from.
+    fn beside(mut self, baseline: &str) -> Self {
+        for estimate in &mut self.estimates {
+            if estimate.measure == Measure::Difference {
+                estimate.options.baseline = Some(baseline.to_owned());
+            }
+        }
+        self
     }
 
     fn new(asked: Vec<Asked>, tables: Vec<&'static str>, seed: u64) -> Self {

@@ -1,0 +1,466 @@
+//! Everything that is compared, out of the store.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cli::failure::{Failure, Kind};
+use crate::experiment::{Experiment, Versus};
+use crate::query::Session;
+use crate::records::{Estimate, Prompt, Response, Verdict};
+use crate::runner::{Difference, Input, Runner, Source};
+use crate::store::{Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableReader};
+
+/// A model of a recorded experiment.
+pub(super) struct Side {
+    pub(super) experiment: String,
+    pub(super) model: String,
+    plan: RecordedPlan,
+}
+
+impl Side {
+    /// Finds `experiment/m1`: the experiment by its name, or by where its file is.
+    pub(super) fn find(store: &Store, text: &str) -> Result<Self, Failure> {
+        let plans = store.plans()?;
+        let (named, model) = text.rsplit_once('/').unwrap_or(("", text));
+        let only = || (plans.len() == 1).then(|| plans[0].experiment.clone());
+        let by_path = || {
+            let experiment = Experiment::load(named.as_ref(), &[]).ok()?;
+            Some(experiment.plan().experiment.clone())
+        };
+        let known = plans.iter().find(|plan| plan.experiment == named);
+        let name = match known {
+            Some(plan) => Some(plan.experiment.clone()),
+            None if named.is_empty() => only(),
+            None => by_path(),
+        };
+        let plan = plans.iter().find(|plan| Some(&plan.experiment) == name.as_ref()).cloned();
+        let Some(plan) = plan else {
+            let names: Vec<String> =
+                plans.iter().map(|plan| format!("{}/{model}", plan.experiment)).collect();
+            let text = format!("`{text}` is no model of an experiment in this store");
+            return Err(
+                Failure::new(Kind::Usage, text).hint(format!("one of {}", names.join(", ")))
+            );
+        };
+        let is_model = |name: &str| name.starts_with('m') && name[1..].parse::<usize>().is_ok();
+        let mut models: Vec<&str> = plan
+            .nodes
+            .iter()
+            .map(|node| node.model.as_str())
+            .filter(|name| is_model(name))
+            .collect();
+        models.sort_unstable();
+        models.dedup();
+        if !models.contains(&model) {
+            let text = format!("`{}` has no model `{model}`", plan.experiment);
+            let hint = format!("it has {}", models.join(", "));
+            return Err(Failure::new(Kind::Usage, text).hint(hint));
+        }
+        Ok(Self { experiment: plan.experiment.clone(), model: model.to_owned(), plan })
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.experiment, self.model)
+    }
+
+    fn manifest(&self, store: &Store, node: &str) -> Result<Option<Manifest>, Failure> {
+        let run = self.plan.nodes.iter().find(|known| known.node == node).and_then(|n| n.run);
+        Ok(run.map(|run| store.manifest(run)).transpose()?.flatten())
+    }
+
+    fn table(&self, store: &Store, node: &str, table: &str) -> Result<StoredTable, Failure> {
+        let manifest = self.manifest(store, node)?;
+        let stored = manifest.and_then(|manifest| manifest.tables.get(table).copied());
+        stored.ok_or_else(|| {
+            let text = format!("`{}/{node}` is not made", self.experiment);
+            let hint = "`mrx run` makes it, where the experiment has `[evaluate]`";
+            Failure::new(Kind::Data, text).hint(hint)
+        })
+    }
+
+    /// How games of this experiment are decided, as the key of one of its runs spells it out.
+    fn decider(&self, store: &Store) -> Result<Option<Manifest>, Failure> {
+        let nodes = self.plan.nodes.iter().filter(|node| node.node.starts_with("evaluate."));
+        for node in nodes {
+            if let Some(manifest) = self.manifest(store, &node.node)? {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A number of one model beside that of the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// `games`, `answers`, `judge` or `cost`.
+    pub(super) part: String,
+    pub(super) name: String,
+    pub(super) group: String,
+    pub(super) first: Option<f64>,
+    pub(super) first_low: Option<f64>,
+    pub(super) first_high: Option<f64>,
+    pub(super) second: Option<f64>,
+    pub(super) second_low: Option<f64>,
+    pub(super) second_high: Option<f64>,
+    pub(super) n: Option<i64>,
+    pub(super) method: Option<String>,
+}
+
+/// A prompt on which one model beats the other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Flipped {
+    pub(super) prompt_id: String,
+    /// Of the second model: above a half it is better.
+    pub(super) preference: f64,
+    pub(super) prompt: String,
+    pub(super) reference: Option<String>,
+    pub(super) first: String,
+    pub(super) second: String,
+}
+
+/// A setting or a file that is not the same.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Setting {
+    pub(super) node: String,
+    pub(super) change: String,
+}
+
+/// All that is compared.
+#[derive(Serialize)]
+pub(super) struct Comparison {
+    pub(super) names: [String; 2],
+    pub(super) judge: Option<String>,
+    pub(super) prompts: usize,
+    pub(super) equal: usize,
+    pub(super) lines: Vec<Line>,
+    pub(super) flipped: Vec<Flipped>,
+    pub(super) settings: Vec<Setting>,
+}
+
+/// The numbers that the models' own nodes hold.
+const OF_MODEL: &str = "\
+SELECT part, name, e.\"group\" AS \"of\", value, low, high, n, method FROM estimates e
+WHERE experiment = '{experiment}' AND model = '{model}' AND part IN ('answers', 'panel', 'judging')
+    AND NOT contains(name, '/') AND name != 'gain' ORDER BY ALL";
+
+const COST: &str = "\
+WITH drawn AS (
+    SELECT prompt_tokens, completion_tokens FROM responses WHERE {of} AND prompt_tokens > 0
+    UNION ALL SELECT prompt_tokens, completion_tokens FROM judgements WHERE {of}
+    UNION ALL SELECT prompt_tokens, completion_tokens FROM meta_judgements WHERE {of}
+)
+SELECT coalesce((SELECT sum(seconds) FROM nodes WHERE {of} AND finished), 0)::DOUBLE AS seconds,
+    count(*)::DOUBLE AS calls, coalesce(sum(prompt_tokens), 0)::DOUBLE AS prompt_tokens,
+    coalesce(sum(completion_tokens), 0)::DOUBLE AS completion_tokens FROM drawn";
+
+#[derive(Deserialize)]
+struct Number {
+    part: String,
+    name: String,
+    of: String,
+    value: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    n: i64,
+    method: String,
+}
+
+#[derive(Deserialize)]
+struct Cost {
+    seconds: f64,
+    calls: f64,
+    prompt_tokens: f64,
+    completion_tokens: f64,
+}
+
+fn rows<R: Record>(store: &Store, table: StoredTable) -> Result<Vec<R>, Failure> {
+    Ok(TableReader::open(store, table.object)?.collect::<Result<_, _>>()?)
+}
+
+impl Comparison {
+    pub(super) fn of(runner: &Runner<'_>, sides: [Side; 2]) -> Result<Self, Failure> {
+        let store = runner.store;
+        let names = sides.each_ref().map(Side::name);
+        let mut comparison = Self {
+            names,
+            judge: None,
+            prompts: 0,
+            equal: 0,
+            lines: Vec::new(),
+            flipped: Vec::new(),
+            settings: settings(store, &sides)?,
+        };
+        comparison.play(runner, &sides)?;
+        let session = Session::open(store)?;
+        comparison.lines.extend(side_by_side(&session, &sides)?);
+        comparison.lines.extend(costs(&session, &sides)?);
+        Ok(comparison)
+    }
+
+    /// The share of games that the second wins.
+    pub(super) fn win_rate(&self) -> Option<f64> {
+        let line = self.lines.iter().find(|line| line.part == "games" && line.name == "win_rate");
+        line.and_then(|line| line.second)
+    }
+
+    /// Lets the second model play the first, where their experiments say who decides.
+    fn play(&mut self, runner: &Runner<'_>, sides: &[Side; 2]) -> Result<(), Failure> {
+        let store = runner.store;
+        let evaluated = |side: &Side| side.plan.nodes.iter().any(|n| n.node == "prompts.eval");
+        if !sides.iter().all(evaluated) {
+            return Ok(());
+        }
+        let asked = sides.each_ref().map(|side| side.table(store, "prompts.eval", "prompts"));
+        let [asked, other] = asked;
+        let (asked, other) = (asked?, other?);
+        if asked.object != other.object {
+            let text = format!("{} and {} answered other prompts", self.names[0], self.names[1]);
+            return Err(Failure::new(Kind::Data, text).hint(
+                "their `[evaluate]` has to give the same prompts, in the same seeded order",
+            ));
+        }
+        let answers = sides
+            .each_ref()
+            .map(|side| side.table(store, &format!("respond.{}.eval", side.model), "responses"));
+        let [first, second] = answers;
+        let (first, second) = (first?, second?);
+        let decider = match sides[1].decider(store)? {
+            Some(decider) => Some(decider),
+            None => sides[0].decider(store)?,
+        };
+        let Some(decider) = decider else { return Ok(()) };
+        let stored = |name, table| Input { name, source: Source::Stored(table) };
+        let mut inputs =
+            vec![stored("prompts", asked), stored("responses", second), stored("baseline", first)];
+        inputs.push(what_decides(store, &decider)?);
+        let config = decider.key.get("config").cloned().unwrap_or_default();
+        let judge = config.get("judge").and_then(Value::as_str).unwrap_or("the oracle");
+        self.judge = Some(judge.to_owned());
+        let names = self.names.clone();
+        let plan = Versus { names, decided_by: config, inputs, seed: 0 }.plan();
+        let made = runner.run_aside(&plan.map_err(Failure::of)?).map_err(Failure::of)?;
+        let table = |name: &str| made.iter().find_map(|made| made.tables.get(name).copied());
+        if let (Some(verdicts), Some(estimates)) = (table("verdicts"), table("estimates")) {
+            let estimates: Vec<Estimate> = rows(store, estimates)?;
+            self.lines.extend(estimates.into_iter().filter_map(|e| of_game(e, &self.names[0])));
+            self.flips(store, [asked, first, second], rows(store, verdicts)?)?;
+        }
+        Ok(())
+    }
+
+    /// Lists the prompts on which one is better, the worst loss first.
+    fn flips(
+        &mut self,
+        store: &Store,
+        [asked, first, second]: [StoredTable; 3],
+        verdicts: Vec<Verdict>,
+    ) -> Result<(), Failure> {
+        let mut of_prompt: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for Verdict { prompt_id, preference, .. } in verdicts {
+            of_prompt.entry(prompt_id).or_default().extend(preference);
+        }
+        let first_of = |table| -> Result<BTreeMap<String, String>, Failure> {
+            let mut texts = BTreeMap::new();
+            for Response { prompt_id, text, .. } in rows::<Response>(store, table)? {
+                texts.entry(prompt_id).or_insert(text);
+            }
+            Ok(texts)
+        };
+        let (mut firsts, mut seconds) = (first_of(first)?, first_of(second)?);
+        for Prompt { prompt_id, prompt, reference, .. } in rows::<Prompt>(store, asked)? {
+            let Some(all) = of_prompt.get(&prompt_id).filter(|all| !all.is_empty()) else {
+                continue;
+            };
+            self.prompts += 1;
+            #[expect(clippy::cast_precision_loss, reason = "a prompt has few games")]
+            let preference = all.iter().sum::<f64>() / all.len() as f64;
+            if (preference - 0.5).abs() < 1e-9 {
+                self.equal += 1;
+                continue;
+            }
+            let (first, second) = (firsts.remove(&prompt_id), seconds.remove(&prompt_id));
+            let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
+            self.flipped.push(Flipped { prompt_id, preference, prompt, reference, first, second });
+        }
+        self.flipped.sort_by(|a, b| a.preference.total_cmp(&b.preference));
+        Ok(())
+    }
+}
+
+/// The model or the files that decided, as they were.
+fn what_decides(store: &Store, decider: &Manifest) -> Result<Input, Failure> {
+    let inputs = decider.key.get("inputs").cloned().unwrap_or_default();
+    let of_files = |name: &str| inputs.get(name).and_then(Value::as_object).map(|f| f.is_empty());
+    if of_files("files") == Some(true) {
+        return Ok(Input { name: "files", source: Source::Files(BTreeMap::new()) });
+    }
+    if let Some(checkpoint) = inputs.get("model").and_then(Value::as_str) {
+        let made = store.manifests()?.into_iter().find_map(|manifest| {
+            manifest.tables.get("checkpoints").copied().filter(|t| t.object.to_hex() == checkpoint)
+        });
+        if let Some(table) = made {
+            return Ok(Input { name: "model", source: Source::Stored(table) });
+        }
+    }
+    let text = "games of this experiment are decided by files outside the store";
+    let hint = "compare it with its baseline: `mrx sql \"FROM estimates WHERE name = 'win_rate'\"`";
+    Err(Failure::new(Kind::Data, text).hint(hint))
+}
+
+/// The estimates of the games that people read; the rest is for `--format json`'s other lines.
+fn of_game(estimate: Estimate, first: &str) -> Option<Line> {
+    let Estimate { name, group, value, low, high, n, method, .. } = estimate;
+    let shown = ["win_rate", "length_controlled_win_rate", "gain_of_second/p_better", "chars"];
+    let name = shown.contains(&name.as_str()).then_some(name)?;
+    let name = if name.ends_with("p_better") { "p_better".to_owned() } else { name };
+    let of_first = name == "chars" && group == first;
+    let side = |value: Option<f64>| if of_first { (value, None) } else { (None, value) };
+    let ((first, second), (first_low, second_low), (first_high, second_high)) =
+        (side(value), side(low), side(high));
+    Some(Line {
+        part: "games".to_owned(),
+        name,
+        group: "all".to_owned(),
+        first,
+        first_low,
+        first_high,
+        second,
+        second_low,
+        second_high,
+        n: Some(n),
+        method: Some(method),
+    })
+}
+
+/// The numbers of both models' own nodes, those that both have first.
+fn side_by_side(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failure> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (side, is_second) in sides.iter().zip([false, true]) {
+        let sql =
+            OF_MODEL.replace("{experiment}", &side.experiment).replace("{model}", &side.model);
+        for number in session.rows::<Number>(&sql)? {
+            let Number { part, name, of, value, low, high, n, method } = number;
+            let part = if part == "answers" { "answers" } else { "judge" };
+            let known =
+                lines.iter().position(|l| l.part == part && l.name == name && l.group == of);
+            let at = known.unwrap_or(lines.len());
+            if known.is_none() {
+                lines.push(Line {
+                    part: part.to_owned(),
+                    name,
+                    group: of,
+                    first: None,
+                    first_low: None,
+                    first_high: None,
+                    second: None,
+                    second_low: None,
+                    second_high: None,
+                    n: Some(n),
+                    method: Some(method),
+                });
+            }
+            let line = &mut lines[at];
+            if is_second {
+                (line.second, line.second_low, line.second_high) = (value, low, high);
+            } else {
+                (line.first, line.first_low, line.first_high) = (value, low, high);
+            }
+        }
+    }
+    lines.sort_by(|a, b| (&a.part, &a.name, &a.group).cmp(&(&b.part, &b.name, &b.group)));
+    Ok(lines)
+}
+
+fn costs(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failure> {
+    let mut costs = Vec::new();
+    for side in sides {
+        let of = format!("experiment = '{}' AND model = '{}'", side.experiment, side.model);
+        costs.extend(session.rows::<Cost>(&COST.replace("{of}", &of))?);
+    }
+    let [first, second] = costs.as_slice() else { return Ok(Vec::new()) };
+    let line = |name: &str, of: fn(&Cost) -> f64| Line {
+        part: "cost".to_owned(),
+        name: name.to_owned(),
+        group: "all".to_owned(),
+        first: Some(of(first)),
+        first_low: None,
+        first_high: None,
+        second: Some(of(second)),
+        second_low: None,
+        second_high: None,
+        n: None,
+        method: None,
+    };
+    Ok(vec![
+        line("seconds", |cost| cost.seconds),
+        line("calls", |cost| cost.calls),
+        line("prompt_tokens", |cost| cost.prompt_tokens),
+        line("completion_tokens", |cost| cost.completion_tokens),
+    ])
+}
+
+/// What differs between the nodes that made both models, and those that worked with them.
+fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>, Failure> {
+    let [first, second] = sides;
+    let same_experiment = first.experiment == second.experiment;
+    let until = |side: &Side| side.model[1..].parse::<usize>().unwrap_or(0);
+    let of_side = |side: &Side| -> Vec<PlannedNode> {
+        let counts = |node: &&PlannedNode| {
+            let number = node.model.strip_prefix('m').and_then(|t| t.parse::<usize>().ok());
+            node.run.is_some()
+                && match number {
+                    Some(_) if same_experiment => node.model == side.model,
+                    Some(number) => number <= until(side),
+                    None => !same_experiment,
+                }
+        };
+        side.plan.nodes.iter().filter(counts).cloned().collect()
+    };
+    let (before, after) = (of_side(first), of_side(second));
+    let counterpart = |node: &PlannedNode, model: &str| {
+        if same_experiment { node.node.replacen(&node.model, model, 1) } else { node.node.clone() }
+    };
+    let mut found = Vec::new();
+    for node in &after {
+        let wanted = counterpart(node, &first.model);
+        let Some(other) = before.iter().find(|other| other.node == wanted) else {
+            found.extend((!same_experiment).then(|| only(&node.node, second)));
+            continue;
+        };
+        let keys = [other, node].map(|n| n.run.map(|run| store.manifest(run)).transpose());
+        let [Ok(Some(Some(before))), Ok(Some(Some(after)))] = keys else { continue };
+        let all = Difference::all(&own(&before.key), &own(&after.key));
+        let change = |difference: Difference| Setting {
+            node: node.node.clone(),
+            change: difference.to_string(),
+        };
+        found.extend(all.into_iter().map(change));
+    }
+    for node in &before {
+        let wanted = counterpart(node, &second.model);
+        if !same_experiment && !after.iter().any(|other| other.node == wanted) {
+            found.push(only(&node.node, first));
+        }
+    }
+    Ok(found)
+}
+
+fn only(node: &str, side: &Side) -> Setting {
+    Setting { node: node.to_owned(), change: format!("only of {}", side.name()) }
+}
+
+/// A key without the tables that other nodes made: those differ because something before them does.
+fn own(key: &Value) -> Value {
+    let mut own = key.clone();
+    if let Some(inputs) = own.get_mut("inputs").and_then(Value::as_object_mut) {
+        inputs.retain(|_, input| input.is_object());
+    }
+    // Estimates are compared as numbers.
+    if own.get("stage") == Some(&json!("estimate")) {
+        return json!({});
+    }
+    own
+}

@@ -1,0 +1,80 @@
+//! `mrx diff`: what one model does better or worse than another, and what differed in making them.
+
+mod gather;
+mod print;
+
+use std::time::SystemTime;
+
+use super::Place;
+use super::display::Display;
+use super::failure::{Failure, Kind};
+use super::tables::format;
+use super::ui::Ui;
+use crate::query::Format;
+use crate::runner::{Interrupt, Runner};
+use gather::{Comparison, Side};
+
+/// Say what one model does better or worse than another
+///
+/// The second model plays the first on the prompts that both were evaluated on, by the judge or the
+/// oracle of their experiment. Games that were not played yet are played now, and kept.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A model of an experiment, as `quickstart/m0`
+    first: String,
+
+    /// Another, as `quickstart/m3`
+    second: String,
+
+    /// Prompts that flipped to show side by side, 0 for all
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
+
+    /// Fail with exit code 1 where the second wins less than this share of its games (0 to 1)
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    fail_under: Option<f64>,
+
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
+    format: Format,
+
+    /// Compute on this device where a model has to judge
+    #[arg(long, env = "MRX_DEVICE", default_value = "cpu", value_parser = super::run::device)]
+    device: String,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+    rate.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
+pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+    if !matches!(args.format, Format::Table | Format::Markdown | Format::Json | Format::Csv) {
+        let text = "`mrx diff` prints as table, markdown, json or csv";
+        return Err(Failure::new(Kind::Usage, text));
+    }
+    let store = place.open()?;
+    let sides = [Side::find(&store, &args.first)?, Side::find(&store, &args.second)?];
+    let (interrupt, display) = (Interrupt::default(), Display::new(ui));
+    let runner = Runner {
+        store: &store,
+        listener: &display,
+        interrupt: &interrupt,
+        clock: SystemTime::now,
+        device: &args.device,
+    };
+    let comparison = Comparison::of(&runner, sides)?;
+    print::print(&comparison, args.rows, args.format, ui)?;
+    match (args.fail_under, comparison.win_rate()) {
+        (Some(least), Some(rate)) if rate < least => {
+            let second = &comparison.names[1];
+            let text = format!("{second} wins {rate:.3} of its games, less than {least}");
+            Err(Failure::new(Kind::Data, text))
+        }
+        (Some(_), None) => {
+            let text = "there is no win rate to hold against --fail-under";
+            Err(Failure::new(Kind::Data, text))
+        }
+        _ => Ok(()),
+    }
+}
