@@ -19,7 +19,10 @@ use crate::stages::{
 pub(super) const PROMPTS: &str = "prompts.eval";
 
 /// The node of ready-made answers.
-const ANSWERS: &str = "answers.baseline";
+const ANSWERS: &str = "answers.baseline.eval";
+
+/// The node of the panel.
+const PANEL: &str = "answers.m0.panel";
 
 /// Probes where the file names none; see [`Panel`].
 const PROBES: [(&str, &str); 4] = [
@@ -130,7 +133,7 @@ impl<'l> Evaluation<'l> {
         if t == 0 {
             let stage = Box::new(Panel { probes: self.probes.clone() });
             let inputs = vec![self.held_out()?, Input::table(answers.clone(), "responses")];
-            nodes.push(Node { name: self.all.name("panel", 0, "")?, stage, inputs });
+            nodes.push(Node { name: self.all.node(PANEL)?, stage, inputs });
         }
         self.judge_panel(t, nodes)?;
         let answers = Input::table(answers, "responses");
@@ -140,7 +143,7 @@ impl<'l> Evaluation<'l> {
 
     /// The panel that every judge is shown.
     fn panel(&self) -> Result<Input, Error> {
-        Ok(Input::table(self.all.name("panel", 0, "")?, "responses"))
+        Ok(Input::table(self.all.node(PANEL)?, "responses"))
     }
 
     fn judge_panel(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {

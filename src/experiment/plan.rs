@@ -48,7 +48,8 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     }
     estimates::add(file, None, &mut nodes)?;
     estimates::check(file, &nodes)?;
-    Ok(Plan { experiment: file.root.name.as_ref().clone(), nodes })
+    let path = std::path::absolute(&file.text.path).ok();
+    Ok(Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes })
 }
 
 /// Without a model there is no loop, and what is said of one is a mistake.

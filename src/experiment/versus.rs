@@ -37,6 +37,6 @@ impl Versus {
                 inputs: vec![Input { name: "verdicts", source: verdicts }],
             },
         ];
-        Ok(Plan { experiment: format!("{first} and {second}"), nodes })
+        Ok(Plan { experiment: format!("{first} and {second}"), file: None, nodes })
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use arrow::array::RecordBatch;
 use duckdb::Connection;
@@ -91,7 +92,7 @@ pub struct TableFiles {
 /// An experiment's query, bound to its declared files.
 #[derive(Debug)]
 pub struct Inputs {
-    connection: Connection,
+    connection: Rc<Connection>,
     query: String,
 }
 
@@ -107,11 +108,28 @@ impl Inputs {
         tables: &[TableFiles],
         views: &[(&str, &str)],
     ) -> Result<Self, InputsError> {
-        let connection = Connection::open_in_memory_with_flags(closed()?)?;
-        let tree = one_query(&connection, sql)?;
+        let mut only = Self::open_each(&[sql], files, tables, views)?;
+        only.pop().ok_or(InputsError::NotOneQuery)
+    }
+
+    /// The same for several queries over the same files and tables.
+    ///
+    /// # Errors
+    /// As [`Inputs::open`], for the first that cannot be used.
+    pub fn open_each(
+        queries: &[&str],
+        files: &BTreeMap<String, PathBuf>,
+        tables: &[TableFiles],
+        views: &[(&str, &str)],
+    ) -> Result<Vec<Self>, InputsError> {
+        let connection = Rc::new(Connection::open_in_memory_with_flags(closed()?)?);
         let unstable = unstable_functions(&connection)?;
-        refuse_unstable(&tree, &unstable)?;
-        let query = bind(sql, &tree, files)?;
+        let mut bound = Vec::with_capacity(queries.len());
+        for sql in queries {
+            let tree = one_query(&connection, sql)?;
+            refuse_unstable(&tree, &unstable)?;
+            bound.push(bind(sql, &tree, files)?);
+        }
         let of_tables =
             tables.iter().flat_map(|table| [Some(&table.rows), table.readings.as_ref()]);
         let paths = files.values().chain(of_tables.flatten());
@@ -128,11 +146,15 @@ impl Inputs {
         for (view, sql) in views {
             connection.execute_batch(&format!("CREATE VIEW {view} AS {sql};"))?;
         }
-        let query = statement(&connection, &query)?;
+        let mut inputs = Vec::with_capacity(bound.len());
+        for query in bound {
+            let query = statement(&connection, &query)?;
+            inputs.push(Self { connection: Rc::clone(&connection), query });
+        }
         // One thread: without ORDER BY, rows then still come in the order of the file.
         connection.execute_batch("SET threads = 1;")?;
         connection.execute_batch(&lock_down("allowed_paths", &paths))?;
-        Ok(Self { connection, query })
+        Ok(inputs)
     }
 
     /// Lists the columns that come out.

@@ -117,6 +117,8 @@ pub struct Node {
 pub struct Plan {
     /// The experiment's name.
     pub experiment: String,
+    /// The file that it was read from, where there is one.
+    pub file: Option<PathBuf>,
     /// Its nodes, in the order in which they run.
     pub nodes: Vec<Node>,
 }

@@ -401,7 +401,8 @@ impl Record {
         }
         let experiment = plan.experiment.clone();
         let stored = store.plan(&experiment)?;
-        let plan = RecordedPlan { format: FORMAT, experiment, recorded: String::new(), nodes };
+        let (file, recorded) = (plan.file.clone(), String::new());
+        let plan = RecordedPlan { format: FORMAT, experiment, file, recorded, nodes };
         Ok(Self { plan, stored })
     }
 

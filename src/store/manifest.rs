@@ -60,6 +60,9 @@ pub struct RecordedPlan {
     pub format: u32,
     /// The experiment's name.
     pub experiment: String,
+    /// The file that it was read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// When it was recorded, RFC 3339, UTC.
     pub recorded: String,
     /// Its nodes, in the order in which they run.

@@ -316,8 +316,8 @@ fn a_closed_pipe_ends_in_peace() {
 #[test]
 fn the_store_can_be_asked_about_itself() {
     let lab = finished();
-    assert_eq!(lab.ask("SELECT count(*) FROM runs"), "30");
-    assert_eq!(lab.ask("SELECT count(*) FROM nodes WHERE finished"), "30");
+    assert_eq!(lab.ask("SELECT count(*) FROM runs"), "38");
+    assert_eq!(lab.ask("SELECT count(*) FROM nodes WHERE finished"), "38");
     let maker =
         lab.ask("SELECT from_node FROM lineage WHERE node = 'rate.m1' AND input = 'readings'");
     assert_eq!(maker, "read.m1.meta");

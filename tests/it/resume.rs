@@ -85,7 +85,7 @@ fn four_processes_at_once_make_each_node_once() {
         finished
             .extend(events.lines().filter(|l| l.contains("\"finished\"")).map(ToOwned::to_owned));
     }
-    assert_eq!(finished.len(), 9, "{finished:#?}");
+    assert_eq!(finished.len(), 11, "{finished:#?}");
     lab.mrx(&["store", "verify"]).success().says("all is well");
 }
 

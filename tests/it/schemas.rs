@@ -211,6 +211,7 @@ fn shared_work_appears_under_both_experiments() {
         let plan = RecordedPlan {
             format: 1,
             experiment: experiment.to_owned(),
+            file: None,
             recorded,
             nodes: vec![node],
         };

@@ -5,7 +5,7 @@ use crate::lab::Lab;
 #[test]
 fn four_iterations_make_every_table() {
     let lab = Lab::with_loop();
-    lab.mrx(&["run", "loop"]).success().says("30 made");
+    lab.mrx(&["run", "loop"]).success().says("38 made");
     let count = |query: &str| lab.ask(query).parse::<i64>().unwrap();
     assert_eq!(count("SELECT count(DISTINCT prompt_id) FROM prompts"), 40, "shares are disjoint");
     assert_eq!(count("SELECT count(*) FROM responses WHERE model = 'm0'"), 70);
@@ -107,7 +107,7 @@ fn judge_pairs_take_the_strongest_and_the_weakest() {
 #[test]
 fn without_a_meta_judge_it_is_self_rewarding() {
     let lab = Lab::with_loop();
-    lab.mrx(&["run", "loop", "--set", "meta_judge.enabled=false"]).success().says("24 made");
+    lab.mrx(&["run", "loop", "--set", "meta_judge.enabled=false"]).success().says("32 made");
     assert_eq!(lab.ask("SELECT count(*) FROM meta_judgements"), "0");
     assert_eq!(lab.ask("SELECT count(*) FROM pairs WHERE role = 'judge'"), "0");
 }

@@ -227,15 +227,15 @@ impl Comparison {
             .map(|side| side.table(store, &format!("respond.{}.eval", side.model), "responses"));
         let [first, second] = answers;
         let (first, second) = (first?, second?);
-        let decider = match sides[1].decider(store)? {
-            Some(decider) => Some(decider),
-            None => sides[0].decider(store)?,
+        let deciders = [sides[1].decider(store)?, sides[0].decider(store)?];
+        let mut deciders = deciders.into_iter().zip([&sides[1], &sides[0]]);
+        let Some((decider, side)) = deciders.find_map(|(found, side)| Some((found?, side))) else {
+            return Ok(());
         };
-        let Some(decider) = decider else { return Ok(()) };
         let stored = |name, table| Input { name, source: Source::Stored(table) };
         let mut inputs =
             vec![stored("prompts", asked), stored("responses", second), stored("baseline", first)];
-        inputs.push(what_decides(store, &decider)?);
+        inputs.push(what_decides(store, &decider, side)?);
         let config = decider.key.get("config").cloned().unwrap_or_default();
         let judge = config.get("judge").and_then(Value::as_str).unwrap_or("the oracle");
         self.judge = Some(judge.to_owned());
@@ -291,7 +291,7 @@ impl Comparison {
 }
 
 /// The model or the files that decided, as they were.
-fn what_decides(store: &Store, decider: &Manifest) -> Result<Input, Failure> {
+fn what_decides(store: &Store, decider: &Manifest, side: &Side) -> Result<Input, Failure> {
     let inputs = decider.key.get("inputs").cloned().unwrap_or_default();
     let of_files = |name: &str| inputs.get(name).and_then(Value::as_object).map(|f| f.is_empty());
     if of_files("files") == Some(true) {
@@ -305,9 +305,18 @@ fn what_decides(store: &Store, decider: &Manifest) -> Result<Input, Failure> {
             return Ok(Input { name: "model", source: Source::Stored(table) });
         }
     }
-    let text = "games of this experiment are decided by files outside the store";
-    let hint = "compare it with its baseline: `mrx sql \"FROM estimates WHERE name = 'win_rate'\"`";
-    Err(Failure::new(Kind::Data, text).hint(hint))
+    // A judge's folder and declared files are not in the store: the experiment's file knows them.
+    let experiment = side.plan.file.as_ref().map(|file| Experiment::load(file, &[])).transpose()?;
+    let mut nodes = experiment.iter().flat_map(|experiment| &experiment.plan().nodes);
+    let node = nodes.find(|node| node.name.stage() == "evaluate");
+    let outside = |input: &&Input| {
+        ["model", "files"].contains(&input.name) && matches!(input.source, Source::Files(_))
+    };
+    let input = node.and_then(|node| node.inputs.iter().find(outside)).cloned();
+    input.ok_or_else(|| {
+        let text = "games of this experiment are decided by files outside the store";
+        Failure::new(Kind::Data, text).hint("run it again, so that the store knows where they are")
+    })
 }
 
 /// The estimates of the games that people read; the rest is for `--format json`'s other lines.

@@ -66,7 +66,7 @@ impl Standard {
             all.push(asked!(LengthControlledWinRate, "length_controlled_win_rate"));
         }
         if *has_verdicts && *has_orders {
-            all.push(asked!(PositionBias, "win_rate_by_order"));
+            all.push(asked!(PositionBias, "position_bias"));
         }
         if let Some([before, after]) = models {
             let (name, measure, sql) = asked!(Difference, "gain");
@@ -193,8 +193,9 @@ impl Stage for Standard {
             if has_files { io.files("files")?.unwrap_or_default() } else { BTreeMap::new() };
         let tables = tables_of(io, &self.tables)?;
         let mut estimates = Vec::new();
-        for estimate in &self.estimates {
-            let inputs = Inputs::open(&estimate.sql, &files, &tables, &[])?;
+        let queries: Vec<&str> = self.estimates.iter().map(|e| e.sql.as_str()).collect();
+        let inputs = Inputs::open_each(&queries, &files, &tables, &[])?;
+        for (estimate, inputs) in self.estimates.iter().zip(inputs) {
             let found = estimate.estimates(&inputs)?;
             estimates.extend(found.unwrap_or_else(|| vec![nothing(&estimate.name)]));
         }
