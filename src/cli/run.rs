@@ -61,8 +61,8 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);
-        if summary.made > 0 && args.nodes.is_empty() && summary.failed.is_empty() {
-            summary::tell(&store, &experiment.plan().experiment, ui)?;
+        if args.nodes.is_empty() && summary.failed.is_empty() {
+            summary::tell(&store, &experiment.plan().experiment, summary.made > 0, ui)?;
         }
     }
     failures(summary, ui)

@@ -52,15 +52,13 @@ struct Line {
     model: String,
     #[serde(rename = "win rate")]
     win_rate: Option<String>,
-    #[serde(rename = "length-controlled")]
+    #[serde(rename = "at equal length")]
     length_controlled: Option<String>,
     #[serde(rename = "judge agrees")]
     agreement: Option<String>,
     chars: Option<String>,
-    #[serde(rename = "actor pairs")]
-    actor_pairs: Option<String>,
-    #[serde(rename = "judge pairs")]
-    judge_pairs: Option<String>,
+    /// Of actor and judge.
+    pairs: Option<String>,
     time: String,
 }
 
@@ -73,22 +71,21 @@ impl Model {
             }
             _ => percent(rate),
         });
-        let count = |count: Option<f64>| count.map(|count| format!("{count:.0}"));
+        let pairs = self.actor_pairs.zip(self.judge_pairs);
         Line {
             model: self.model,
             win_rate,
             length_controlled: self.length_controlled.map(percent),
             agreement: self.agreement.map(percent),
             chars: self.chars.map(|chars| format!("{chars:.1}")),
-            actor_pairs: count(self.actor_pairs),
-            judge_pairs: count(self.judge_pairs),
+            pairs: pairs.map(|(actor, judge)| format!("{actor:.0} + {judge:.0}")),
             time: seconds(self.seconds),
         }
     }
 }
 
-/// Prints the table and three commands that go on from it.
-pub(super) fn tell(store: &Store, experiment: &str, ui: &Ui) -> Result<(), Failure> {
+/// Prints the table and, where something was made, three commands that go on from it.
+pub(super) fn tell(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), Failure> {
     let session = Session::open(store)?;
     let models: Vec<Model> = session.rows(&MODELS.replace("{experiment}", experiment))?;
     if models.is_empty() {
@@ -99,6 +96,9 @@ pub(super) fn tell(store: &Store, experiment: &str, ui: &Ui) -> Result<(), Failu
     let lines: Vec<Line> = models.into_iter().map(Model::line).collect();
     ui.say("");
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)?;
+    if !made {
+        return Ok(());
+    }
     ui.say("");
     for (command, what) in next {
         ui.say(&format!("{}  {command}", ui.paint(Label::Dim, &format!("{what:>16}"))));

@@ -1,7 +1,7 @@
 //! `[evaluate]`: what is done with every model, M0 and the last among them, beside the loop.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
@@ -46,7 +46,7 @@ enum Baseline {
 /// Who decides.
 enum Decides {
     Oracle(String),
-    Judge(Compare, Input),
+    Judge(Box<Compare>, Input),
 }
 
 /// The evaluation of an experiment's models.
@@ -75,7 +75,7 @@ impl<'l> Evaluation<'l> {
         let decides = match (&table.judge, &oracle) {
             (Some(judge), _) => {
                 let (compare, model) = compare(all, judge, baseline.name())?;
-                Some(Decides::Judge(compare, model))
+                Some(Decides::Judge(Box::new(compare), model))
             }
             (None, Some(oracle)) => Some(Decides::Oracle(oracle.clone())),
             (None, None) => None,
@@ -183,7 +183,7 @@ impl<'l> Evaluation<'l> {
         };
         let baseline = Input { name: "baseline", ..Input::table(maker, "responses") };
         let (stage, more): (Box<dyn Stage>, _) = match decides {
-            Decides::Judge(compare, model) => (Box::new(compare.clone()), model.clone()),
+            Decides::Judge(compare, model) => (compare.clone(), model.clone()),
             Decides::Oracle(sql) => {
                 let (baseline, sql) = (self.baseline.name(), sql.clone());
                 (Box::new(Oracle { baseline, sql }), self.files())
@@ -242,7 +242,8 @@ fn baseline(all: &Loop<'_>, table: &file::Evaluate) -> Result<Baseline, Error> {
         );
         return Err(all.file.text.error(&named.span(), message));
     };
-    let sql = all.file.text.read(&all.file.find(std::path::Path::new(text)), &named.span())?;
+    let sql = all.file.text.read(&all.file.find(Path::new(text)), &named.span())?;
+    let name = name.rsplit('/').next().unwrap_or(name);
     Ok(Baseline::Ready(name.to_owned(), sql))
 }
 

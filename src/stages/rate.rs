@@ -291,6 +291,8 @@ mod tests {
             stage.tournament(rows, Omega::of(1, 9)).omega.first
         };
         let found = [OmegaScope::Iteration, OmegaScope::Prompt, OmegaScope::Off].map(omega);
-        assert_eq!(found, [0.9, 1.0 / 3.0, 0.5]);
+        let off =
+            found.iter().zip([0.9, 1.0 / 3.0, 0.5]).map(|(found, right)| (found - right).abs());
+        assert!(off.into_iter().all(|off| off < 1e-12), "{found:?}");
     }
 }

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use super::settings::{Setting, settings};
 
 use crate::cli::failure::{Failure, Kind};
 use crate::experiment::{Experiment, Versus};
 use crate::query::Session;
 use crate::records::{Estimate, Prompt, Response, Verdict};
-use crate::runner::{Difference, Input, Runner, Source};
-use crate::store::{Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableReader};
+use crate::runner::{Input, Runner, Source};
+use crate::store::{Manifest, Record, RecordedPlan, Store, StoredTable, TableReader};
 
 /// A model of a recorded experiment.
 pub(super) struct Side {
     pub(super) experiment: String,
     pub(super) model: String,
-    plan: RecordedPlan,
+    pub(super) plan: RecordedPlan,
 }
 
 impl Side {
@@ -119,13 +121,6 @@ pub(super) struct Flipped {
     pub(super) reference: Option<String>,
     pub(super) first: String,
     pub(super) second: String,
-}
-
-/// A setting or a file that is not the same.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Setting {
-    pub(super) node: String,
-    pub(super) change: String,
 }
 
 /// All that is compared.
@@ -293,7 +288,8 @@ impl Comparison {
 /// The model or the files that decided, as they were.
 fn what_decides(store: &Store, decider: &Manifest, side: &Side) -> Result<Input, Failure> {
     let inputs = decider.key.get("inputs").cloned().unwrap_or_default();
-    let of_files = |name: &str| inputs.get(name).and_then(Value::as_object).map(|f| f.is_empty());
+    let of_files =
+        |name: &str| inputs.get(name).and_then(Value::as_object).map(serde_json::Map::is_empty);
     if of_files("files") == Some(true) {
         return Ok(Input { name: "files", source: Source::Files(BTreeMap::new()) });
     }
@@ -409,67 +405,4 @@ fn costs(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failure> {
         line("prompt_tokens", |cost| cost.prompt_tokens),
         line("completion_tokens", |cost| cost.completion_tokens),
     ])
-}
-
-/// What differs between the nodes that made both models, and those that worked with them.
-fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>, Failure> {
-    let [first, second] = sides;
-    let same_experiment = first.experiment == second.experiment;
-    let until = |side: &Side| side.model[1..].parse::<usize>().unwrap_or(0);
-    let of_side = |side: &Side| -> Vec<PlannedNode> {
-        let counts = |node: &&PlannedNode| {
-            let number = node.model.strip_prefix('m').and_then(|t| t.parse::<usize>().ok());
-            node.run.is_some()
-                && match number {
-                    Some(_) if same_experiment => node.model == side.model,
-                    Some(number) => number <= until(side),
-                    None => !same_experiment,
-                }
-        };
-        side.plan.nodes.iter().filter(counts).cloned().collect()
-    };
-    let (before, after) = (of_side(first), of_side(second));
-    let counterpart = |node: &PlannedNode, model: &str| {
-        if same_experiment { node.node.replacen(&node.model, model, 1) } else { node.node.clone() }
-    };
-    let mut found = Vec::new();
-    for node in &after {
-        let wanted = counterpart(node, &first.model);
-        let Some(other) = before.iter().find(|other| other.node == wanted) else {
-            found.extend((!same_experiment).then(|| only(&node.node, second)));
-            continue;
-        };
-        let keys = [other, node].map(|n| n.run.map(|run| store.manifest(run)).transpose());
-        let [Ok(Some(Some(before))), Ok(Some(Some(after)))] = keys else { continue };
-        let all = Difference::all(&own(&before.key), &own(&after.key));
-        let change = |difference: Difference| Setting {
-            node: node.node.clone(),
-            change: difference.to_string(),
-        };
-        found.extend(all.into_iter().map(change));
-    }
-    for node in &before {
-        let wanted = counterpart(node, &second.model);
-        if !same_experiment && !after.iter().any(|other| other.node == wanted) {
-            found.push(only(&node.node, first));
-        }
-    }
-    Ok(found)
-}
-
-fn only(node: &str, side: &Side) -> Setting {
-    Setting { node: node.to_owned(), change: format!("only of {}", side.name()) }
-}
-
-/// A key without the tables that other nodes made: those differ because something before them does.
-fn own(key: &Value) -> Value {
-    let mut own = key.clone();
-    if let Some(inputs) = own.get_mut("inputs").and_then(Value::as_object_mut) {
-        inputs.retain(|_, input| input.is_object());
-    }
-    // Estimates are compared as numbers.
-    if own.get("stage") == Some(&json!("estimate")) {
-        return json!({});
-    }
-    own
 }

@@ -2,6 +2,7 @@
 
 mod gather;
 mod print;
+mod settings;
 
 use std::time::SystemTime;
 

@@ -1,5 +1,7 @@
 //! A comparison as a person, a pull request or a program reads it.
 
+use std::fmt::Write as _;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +71,7 @@ impl Text<'_> {
             self.section(&format!("{title}, first {first} and second {second}"), &both)?;
         }
         let settings = &self.comparison.settings;
-        let change = |setting: &super::gather::Setting| Changed {
+        let change = |setting: &super::settings::Setting| Changed {
             node: setting.node.clone(),
             what: setting.change.clone(),
         };
@@ -125,16 +127,19 @@ impl Text<'_> {
             [("win_rate", "win rate"), ("length_controlled_win_rate", "length-controlled")]
         {
             if let Some(line) = find(name) {
-                text += &format!("  {title:<18} {}\n", said(line));
+                let _ = writeln!(text, "  {title:<18} {}", said(line));
             }
         }
         if let Some(probability) = find("p_better").and_then(|line| line.second) {
-            text += &format!("  {:<18} {probability:.3}\n", "P(better)");
+            let _ = writeln!(text, "  {:<18} {probability:.3}", "P(better)");
         }
         let better = flipped.iter().filter(|flipped| flipped.preference > 0.5).count();
         let worse = flipped.len() - better;
-        text +=
-            &format!("  {:<18} better on {better}, worse on {worse}, equal on {equal}", "prompts");
+        let _ = write!(
+            text,
+            "  {:<18} better on {better}, worse on {worse}, equal on {equal}",
+            "prompts"
+        );
         self.ui.print(&text)
     }
 

@@ -15,7 +15,7 @@ use crate::stages::columns::find;
 pub struct Oracle {
     /// Who is played against: `m0`, or the name of ready-made answers.
     pub baseline: String,
-    /// The query. It reads `answers` (answer_id, prompt, reference, category, response) and gives
+    /// The query. It reads `answers` (`answer_id`, prompt, reference, category, response) and gives
     /// `answer_id` and `score`, a row for each; see [`Inputs`] for what it may do.
     pub sql: String,
 }

@@ -1,0 +1,85 @@
+//! What was not the same in the making of two models.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::gather::Side;
+use crate::cli::failure::Failure;
+use crate::runner::Difference;
+use crate::store::{PlannedNode, Store};
+
+/// A setting or a file that is not the same.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Setting {
+    pub(super) node: String,
+    pub(super) change: String,
+}
+
+/// What differs between the nodes that made both models, and those that worked with them.
+pub(super) fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>, Failure> {
+    let [first, second] = sides;
+    let same_experiment = first.experiment == second.experiment;
+    let until = |side: &Side| side.model[1..].parse::<usize>().unwrap_or(0);
+    let of_side = |side: &Side| -> Vec<PlannedNode> {
+        let counts = |node: &&PlannedNode| {
+            let number = node.model.strip_prefix('m').and_then(|t| t.parse::<usize>().ok());
+            node.run.is_some()
+                && match number {
+                    Some(_) if same_experiment => node.model == side.model,
+                    Some(number) => number <= until(side),
+                    None => !same_experiment,
+                }
+        };
+        side.plan.nodes.iter().filter(counts).cloned().collect()
+    };
+    let (before, after) = (of_side(first), of_side(second));
+    let counterpart = |node: &PlannedNode, model: &str| {
+        if same_experiment { node.node.replacen(&node.model, model, 1) } else { node.node.clone() }
+    };
+    let mut found = Vec::new();
+    for node in &after {
+        let wanted = counterpart(node, &first.model);
+        let Some(other) = before.iter().find(|other| other.node == wanted) else {
+            found.extend((!same_experiment).then(|| only(&node.node, second)));
+            continue;
+        };
+        let (Some(before), Some(after)) = (key_of(store, other)?, key_of(store, node)?) else {
+            continue;
+        };
+        let all = Difference::all(&own(&before), &own(&after));
+        let change = |difference: Difference| Setting {
+            node: node.node.clone(),
+            change: difference.to_string(),
+        };
+        found.extend(all.into_iter().map(change));
+    }
+    for node in &before {
+        let wanted = counterpart(node, &second.model);
+        if !same_experiment && !after.iter().any(|other| other.node == wanted) {
+            found.push(only(&node.node, first));
+        }
+    }
+    Ok(found)
+}
+
+fn key_of(store: &Store, node: &PlannedNode) -> Result<Option<Value>, Failure> {
+    let manifest = node.run.map(|run| store.manifest(run)).transpose()?.flatten();
+    Ok(manifest.map(|manifest| manifest.key))
+}
+
+fn only(node: &str, side: &Side) -> Setting {
+    Setting { node: node.to_owned(), change: format!("only of {}", side.name()) }
+}
+
+/// A key without the tables that other nodes made: those differ because something before them does.
+fn own(key: &Value) -> Value {
+    let mut own = key.clone();
+    if let Some(inputs) = own.get_mut("inputs").and_then(Value::as_object_mut) {
+        inputs.retain(|_, input| input.is_object());
+    }
+    // Estimates are compared as numbers.
+    if own.get("stage") == Some(&json!("estimate")) {
+        return json!({});
+    }
+    own
+}
