@@ -14,6 +14,7 @@ mod experiment;
 mod folders;
 mod help;
 mod lab;
+mod llama3_8b;
 mod local;
 mod model;
 mod numbers;
