@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
 use super::Place;
 use super::failure::Failure;
 use super::tables::{format, print_rows};
-use super::ui::{Ui, seconds};
-use crate::experiment::Experiment;
+use super::ui::{Ui, seconds, thousands};
+use crate::experiment::{Experiment, Scale};
 use crate::query::Format;
 use crate::runner::{Outlook, State, Why, survey};
 
@@ -65,7 +66,41 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         0 => format!("\nnothing to do: all {nodes} nodes are in the store"),
         n => format!("\n{n} of {nodes} nodes would be made"),
     });
+    if args.format == Format::Table && to_make > 0 && !experiment.scales().is_empty() {
+        ui.print("\nAt most, an iteration takes:")?;
+        let lines: Vec<Size> = experiment.scales().iter().enumerate().map(size).collect();
+        print_rows(ui, args.format, &lines)?;
+    }
     Ok(())
+}
+
+/// What an iteration takes at most, for a person.
+#[derive(Serialize, Deserialize)]
+struct Size {
+    model: String,
+    answers: String,
+    judgements: String,
+    #[serde(rename = "meta-judgements")]
+    meta_judgements: String,
+    #[serde(rename = "tokens drawn")]
+    tokens: String,
+    texts: String,
+    checkpoint: Option<String>,
+}
+
+fn size((t, scale): (usize, &Scale)) -> Size {
+    /// A token is about so many bytes of text.
+    const BYTES_PER_TOKEN: u64 = 4;
+    let bytes = |bytes: u64| HumanBytes(bytes).to_string();
+    Size {
+        model: format!("m{t}"),
+        answers: thousands(scale.responses),
+        judgements: thousands(scale.judgements),
+        meta_judgements: thousands(scale.meta_judgements),
+        tokens: thousands(scale.tokens),
+        texts: bytes(scale.tokens.saturating_mul(BYTES_PER_TOKEN)),
+        checkpoint: scale.checkpoint.map(bytes),
+    }
 }
 
 fn row(outlook: &Outlook) -> Row {

@@ -5,6 +5,7 @@ mod evaluation;
 mod locate;
 mod per_iteration;
 mod plan;
+mod scale;
 mod toml_file;
 mod training;
 mod versus;
@@ -12,6 +13,7 @@ mod versus;
 use std::path::{Path, PathBuf};
 
 pub use locate::{Error, Position};
+pub use scale::Scale;
 use toml_file::File;
 pub use versus::Versus;
 
@@ -20,6 +22,7 @@ use crate::runner::Plan;
 /// An experiment, read and checked, with its SQL and its templates.
 pub struct Experiment {
     plan: Plan,
+    scales: Vec<Scale>,
     path: PathBuf,
 }
 
@@ -33,14 +36,20 @@ impl Experiment {
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, Error> {
         let path = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
         let file = File::read(&path, overrides)?;
-        let plan = plan::expand(&file)?;
-        Ok(Self { plan, path })
+        let (plan, scales) = plan::expand(&file)?;
+        Ok(Self { plan, scales, path })
     }
 
     /// Returns the nodes it expands to.
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Returns what each iteration takes at most; none where the file does not say how many prompts.
+    #[must_use]
+    pub fn scales(&self) -> &[Scale] {
+        &self.scales
     }
 
     /// Returns the TOML file it was read from.

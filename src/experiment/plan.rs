@@ -9,6 +9,7 @@ use super::evaluation::{self, Evaluation};
 use super::per_iteration::{
     Cap, Count, Limit, PerIteration, Positive, Share, Switch, Temperature, TopP,
 };
+use super::scale::Scale;
 use super::toml_file::{self as file, Draws, File};
 use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
@@ -18,9 +19,9 @@ use crate::stages::{
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
-pub(super) fn expand(file: &File) -> Result<Plan, Error> {
+pub(super) fn expand(file: &File) -> Result<(Plan, Vec<Scale>), Error> {
     check_name(file)?;
-    let mut nodes = Vec::new();
+    let (mut nodes, mut scales) = (Vec::new(), Vec::new());
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
             let loop_ = Loop::new(file, model, prompts)?;
@@ -31,6 +32,7 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
             }
             for t in 0..loop_.iterations {
                 loop_.iteration(t, &mut nodes)?;
+                scales.extend(loop_.scale(t)?);
                 if let Some(evaluation) = &evaluation {
                     evaluation.of_model(t, &mut nodes)?;
                 }
@@ -49,7 +51,7 @@ pub(super) fn expand(file: &File) -> Result<Plan, Error> {
     estimates::add(file, None, &mut nodes)?;
     estimates::check(file, &nodes)?;
     let path = std::path::absolute(&file.text.path).ok();
-    Ok(Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes })
+    Ok((Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes }, scales))
 }
 
 /// Without a model there is no loop, and what is said of one is a mistake.
@@ -275,6 +277,16 @@ impl<'f> Loop<'f> {
         Ok(usize::try_from(samples).unwrap_or(usize::MAX))
     }
 
+    /// The files of the folder that the experiment names.
+    pub(super) const fn model_files(&self) -> &BTreeMap<String, PathBuf> {
+        &self.model_files
+    }
+
+    /// Prompts of a share, where the file says.
+    pub(super) fn prompts_per_iteration(&self) -> Option<u64> {
+        self.per_share.map(|count| count.0)
+    }
+
     /// `M_t`: the model's folder, what fine-tuning made of it, or what the iteration before made.
     pub(super) fn model(&self, t: usize) -> Result<Input, Error> {
         let maker = match t {
@@ -364,7 +376,7 @@ impl<'f> Loop<'f> {
         }
     }
 
-    fn respond(&self, t: usize) -> Result<Respond, Error> {
+    pub(super) fn respond(&self, t: usize) -> Result<Respond, Error> {
         let Draws { samples, temperature, top_p, max_tokens } = &self.file.root.respond;
         Ok(Respond {
             samples: self.samples(samples.as_ref(), t, 7)?,

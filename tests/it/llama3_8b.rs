@@ -152,3 +152,27 @@ fn the_papers_experiments_run_end_to_end_on_a_small_model() {
     let diff = ["diff", "meta-rewarding-llama3-8b/m4", "self-rewarding-llama3-8b/m4"];
     lab.mrx(&diff).success().prints("decided by models/judge");
 }
+
+#[test]
+fn the_plan_says_what_an_iteration_of_the_paper_takes() {
+    let Some(data) = data() else { return };
+    let lab = paper(&data);
+    let meta = lab.mrx(&["plan", "e/meta_rewarding_llama3_8b.toml"]).success().stdout;
+    let sizes: Vec<String> = meta
+        .lines()
+        .skip_while(|line| !line.starts_with("At most"))
+        .filter(|line| line.starts_with('m'))
+        .map(|line| line.split_whitespace().take(5).collect::<Vec<_>>().join(" "))
+        .collect();
+    let (both, actor) = ("1,029,120,000", "465,920,000");
+    assert_eq!(
+        sizes[1..],
+        [
+            format!("m0 35,000 385,000 550,000 {both}"),
+            format!("m1 35,000 385,000 550,000 {both}"),
+            format!("m2 35,000 385,000 0 {actor}"),
+            format!("m3 35,000 385,000 0 {actor}"),
+        ],
+        "{meta}"
+    );
+}
