@@ -138,3 +138,80 @@ fn one_answer_and_one_judgement_are_too_few_for_pairs() {
     let outcome = lab.mrx(&[&["run", "loop"][..], &set[..]].concat()).fails_with(3);
     outcome.says("10 no_variance");
 }
+
+#[test]
+fn a_judge_that_never_gives_a_score_leaves_its_words_and_no_pairs() {
+    let lab = Lab::with_loop();
+    lab.write("loop/model/judge.jinja", "Splendid, in every way.");
+    let outcome = lab.mrx(&["run", "loop"]).fails_with(3);
+    outcome.says("train.m1: no pairs to train on; dropped: 10 no_valid_score, 10 no_variance");
+    assert_eq!(
+        lab.ask("SELECT share(status = 'missing' AND score IS NULL) FROM judgements"),
+        "1.0"
+    );
+    let unread =
+        "SELECT value FROM estimates e WHERE name = 'judge_status' AND e.group = 'missing'";
+    assert_eq!(lab.ask(unread), "1.0");
+    // A number that does not exist is a row that says so.
+    assert_eq!(
+        lab.ask("SELECT value, method FROM estimates WHERE name = 'judge_score'"),
+        ",none: there are no rows"
+    );
+}
+
+#[test]
+fn one_prompt_is_enough() {
+    let lab = Lab::with_loop();
+    lab.mrx(&["run", "loop", "--set", "prompts.per_iteration=1"]).success();
+    assert_eq!(lab.ask("SELECT count(*), count(DISTINCT model) FROM prompts"), "4,4");
+    assert_eq!(
+        lab.ask("SELECT count(*) FROM estimates WHERE name = 'judge_score' AND value IS NOT NULL"),
+        "4"
+    );
+}
+
+/// Judge pairs are capped by a seeded draw; the candidates stay, with the reason.
+#[test]
+fn judge_pairs_may_be_capped() {
+    let lab = Lab::with_loop();
+    let cap = |name: &str, share: &str| {
+        let set = format!("pairs.judge.{name}={share}");
+        lab.mrx(&["run", "loop", "pair.m0", "--set", &set]).success();
+        lab.ask("SELECT count(*) FILTER (role = 'actor' AND kept), count(*) FILTER (role = 'judge' AND kept), count(*) FILTER (role = 'judge'), string_agg(DISTINCT reason, ' ') FROM pairs")
+    };
+    // 10 actor pairs: 2 of 12 are at most a fifth, 3 of 13 are more.
+    assert_eq!(cap("max_share", "0.2"), "10,2,10,too_many_judge_pairs");
+    assert_eq!(cap("max_share", "0"), "10,0,10,too_many_judge_pairs");
+    assert_eq!(cap("max_share", "false"), "10,10,10,");
+    cap("max_share_per_score", "0.3");
+    let most = "SELECT max(n) FROM (SELECT count(*) AS n FROM pairs p JOIN judgements j ON j.judgement_id = p.chosen_judgement_id WHERE role = 'judge' AND kept GROUP BY score)";
+    assert_eq!(lab.ask(most), "3", "no score is preferred by more than 3 of 10");
+    assert_ne!(lab.ask("SELECT count(*) FROM pairs WHERE reason = 'too_many_of_score'"), "0");
+    lab.mrx(&["run", "loop", "--set", "pairs.judge.max_share=2"])
+        .fails_with(1)
+        .says("expected a number from 0 to 1, or false for no limit");
+}
+
+#[test]
+fn scores_may_be_hidden_from_the_meta_judge_and_decimals_refused() {
+    let lab = Lab::with_loop();
+    lab.mrx(&["run", "loop", "meta_judge.m0"]).success();
+    // The scripted meta-judge copies what it is shown.
+    lab.edit(
+        "loop/model/meta_judge.jinja",
+        "Judgement {{ pick",
+        "{% if 'Score: ' in prompt %}Seen. {% endif %}Judgement {{ pick",
+    );
+    let seen = "SELECT share(text LIKE 'Seen.%') FROM meta_judgements";
+    lab.mrx(&["run", "loop", "meta_judge.m0"]).success();
+    assert_eq!(lab.ask(seen), "1.0");
+    lab.mrx(&["run", "loop", "meta_judge.m0", "--set", "meta_judge.strip_scores=true"]).success();
+    assert_eq!(lab.ask(seen), "0.0");
+    lab.edit("loop/model/judge.jinja", "Score: {{ score }}", "Score: {{ score }}.5");
+    lab.mrx(&["run", "loop", "read.m0", "--set", "judge.decimals=false"]).success();
+    assert_eq!(lab.ask("SELECT count(*) FROM judgements WHERE status = 'ok'"), "0");
+    assert_eq!(lab.ask("SELECT any_value(rule) FROM judgements"), "whole-score-1");
+    lab.mrx(&["run", "loop", "--set", "judge.decimals=false", "--set", "judge.marker=rating"])
+        .fails_with(1)
+        .says("`decimals` is of the marker `score`");
+}
