@@ -15,7 +15,8 @@ WITH claims(claim, number, "loop", model, other_loop, other_model) AS (VALUES
 measured AS (
     SELECT regexp_replace(experiment, '-\d+$', '') AS "loop",
         regexp_extract(experiment, '-(\d+)$', 1) AS seed, model, name, value
-    FROM estimates WHERE starts_with(experiment, 'quickstart')
+    FROM estimates
+    WHERE starts_with(experiment, 'quickstart') AND part IN ('answers', 'panel') AND "group" = 'all'
 ),
 differences AS (
     SELECT claim, a.value - b.value AS difference

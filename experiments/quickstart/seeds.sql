@@ -5,6 +5,7 @@ WITH named AS (
     SELECT regexp_replace(experiment, '-\d+$', '') AS "loop", experiment, model, name, value
     FROM estimates
     WHERE starts_with(experiment, 'quickstart')
+        AND part IN ('answers', 'panel') AND "group" = 'all'
         AND name IN ('win_rate', 'judge_agreement', 'response_chars')
 ),
 measured AS (

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         n => format!("\n{n} of {nodes} nodes would be made"),
     });
     if args.format == Format::Table && to_make > 0 && !experiment.scales().is_empty() {
-        ui.print("\nAt most, an iteration takes:")?;
+        ui.print("\nAt most, beside evaluation and fine-tuning, an iteration takes:")?;
         let lines: Vec<Size> = experiment.scales().iter().enumerate().map(size).collect();
         print_rows(ui, args.format, &lines)?;
     }

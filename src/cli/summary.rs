@@ -26,7 +26,7 @@ struct Model {
 const MODELS: &str = "\
 WITH known AS (
     SELECT model, name, e.\"group\" AS \"of\", value, low, high FROM estimates e
-    WHERE experiment = '{experiment}'
+    WHERE experiment = '{experiment}' AND part IN ('answers', 'panel') AND e.\"group\" = 'all'
 ), kept AS (
     SELECT model, count(*) FILTER (role = 'actor' AND kept)::DOUBLE AS actor_pairs,
         count(*) FILTER (role = 'judge' AND kept)::DOUBLE AS judge_pairs
@@ -115,8 +115,8 @@ fn suggestions(experiment: &str, last: Option<&str>) -> Vec<(String, &'static st
     }
     next.push((
         format!(
-            "mrx sql \"SELECT model, avg(score), share(score >= 4.5) AS top, share(status != 'ok') \
-             AS unread FROM judgements {of} AND part IS NULL GROUP BY model ORDER BY model\""
+            "mrx sql \"SELECT model, avg(score) AS mean, stddev(score) AS spread, share(status != \
+             'ok') AS unread FROM judgements {of} AND part IS NULL GROUP BY model ORDER BY model\""
         ),
         "does it drift?",
     ));

@@ -14,6 +14,9 @@ use crate::stages::{Estimate, Measure, Options};
 /// The model in the name of a node that belongs to no iteration.
 const ALL: &str = "all";
 
+/// The nodes of the estimates that every iteration gets.
+pub(super) const STANDARD: [&str; 3] = ["answers", "judging", "panel"];
+
 /// Adds the estimates that work with `M_t`, or those over files alone.
 pub(super) fn add(
     file: &File,
@@ -21,6 +24,10 @@ pub(super) fn add(
     nodes: &mut Vec<Node>,
 ) -> Result<(), Error> {
     for (name, table) in &file.root.estimate {
+        if STANDARD.contains(&name.as_str()) {
+            let message = format!("`{name}` is the name of a standard estimate; expected another");
+            return Err(file.text.error(&table.measure.span(), message));
+        }
         let path = file.find(table.sql.as_ref());
         let sql = file.text.read(&path, &table.sql.span())?;
         let tables = Estimate::tables_in(&sql);

@@ -244,6 +244,11 @@ fn baseline(all: &Loop<'_>, table: &file::Evaluate) -> Result<Baseline, Error> {
     };
     let sql = all.file.text.read(&all.file.find(Path::new(text)), &named.span())?;
     let name = name.rsplit('/').next().unwrap_or(name);
+    if name.strip_prefix('m').is_some_and(|t| t.parse::<u64>().is_ok()) {
+        let message =
+            format!("ready-made answers by the name of a model: `{name}`; expected another");
+        return Err(all.file.text.error(&named.span(), message));
+    }
     Ok(Baseline::Ready(name.to_owned(), sql))
 }
 

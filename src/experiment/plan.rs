@@ -430,6 +430,7 @@ impl<'f> Loop<'f> {
 
     fn pair(&self, t: usize, trains_judge: bool) -> Result<Pair, Error> {
         let file::Pairs { actor, judge } = &self.file.root.pairs;
+        let rho = self.at(actor.rho.as_ref(), t, Share(0.0))?.0;
         let judge = JudgePairs {
             template: self.judge.clone(),
             max_chosen_chars: self.at(judge.max_chosen_chars.as_ref(), t, Limit(None))?.0,
@@ -438,7 +439,7 @@ impl<'f> Loop<'f> {
         };
         Ok(Pair {
             actor: ActorPairs {
-                rho: self.at(actor.rho.as_ref(), t, Share(0.0))?.0,
+                rho,
                 max_chosen_chars: self.at(actor.max_chosen_chars.as_ref(), t, Limit(None))?.0,
                 ties: actor.ties,
                 equal_scores: actor.equal_scores,

@@ -152,9 +152,11 @@ impl Catalogue {
 
     fn branch(&self, table: &str, part: &Part) -> String {
         let Part { experiment, model, node, run, object, .. } = part;
+        let of_loop = model.strip_prefix('m').is_some_and(|t| t.parse::<u32>().is_ok());
         let part = match node.split('.').nth(2) {
             Some(part) => quote(part),
-            None => "NULL::VARCHAR".to_owned(),
+            None if of_loop => "NULL::VARCHAR".to_owned(),
+            None => quote(model),
         };
         let place = format!(
             "'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, {part} AS part, \

@@ -47,7 +47,8 @@ impl Caps {
         let mut left: Vec<(Digest, String)> = Vec::new();
         for mut of_score in std::mem::take(&mut self.by_score).into_values() {
             of_score.sort_unstable();
-            let most = judge.max_share_per_score.map_or(pairs, |share| share_of(pairs, share));
+            let most =
+                judge.max_share_per_score.map_or(pairs, |share| share_of(pairs, share).max(1));
             let too_many = of_score.split_off(most.min(of_score.len()));
             self.drop(too_many, Reason::TooManyOfScore);
             left.append(&mut of_score);

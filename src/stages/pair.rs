@@ -70,7 +70,8 @@ pub struct JudgePairs {
     pub max_chosen_chars: Option<u64>,
     /// The share of all kept pairs that may be of judgements, 0 to 1: a seeded draw drops the rest.
     pub max_share: Option<f64>,
-    /// The share of judge pairs whose chosen judgement may give one and the same score, 0 to 1.
+    /// The share of the judge pairs there would be that may prefer one and the same score, 0 to 1; one
+    /// pair of each score is always left.
     pub max_share_per_score: Option<f64>,
 }
 

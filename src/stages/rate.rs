@@ -45,7 +45,7 @@ pub enum Swap {
     /// Each keeps its weighted win.
     #[default]
     Weighted,
-    /// A tie: neither counts.
+    /// A tie: neither counts. What is left has a win from either position, so both weigh a half.
     Tie,
 }
 
@@ -101,7 +101,7 @@ impl Stage for Rate {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let mut values = Vec::new();
-        if self.omega == OmegaScope::Iteration {
+        if self.omega == OmegaScope::Iteration && self.swap == Swap::Weighted {
             for winner in io.rows::<Winner>("readings")? {
                 values.extend(winner?.value);
             }

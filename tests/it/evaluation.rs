@@ -246,3 +246,75 @@ fn without_evaluation_there_are_no_games_and_judges_are_compared_all_the_same() 
     assert_eq!(text.code, 0);
     lab.mrx(&["diff", "m0", "m1", "--fail-under", "0.5"]).fails_with(1).says("no win rate");
 }
+
+#[test]
+fn a_users_own_estimates_do_not_stand_in_for_the_standard_ones() {
+    let lab = evaluated(WITH_ORACLE);
+    lab.write("loop/own.sql", "SELECT prompt_id AS prompt, 1 AS preference, if(len(prompt_id) % 2 = 0, 'all', 'some') AS \"group\" FROM verdicts");
+    let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
+    let own = |name: &str| {
+        let table =
+            format!("{toml}\n[estimate.{name}]\nmeasure = \"win_rate\"\nsql = \"own.sql\"\n");
+        lab.write("loop/experiment.toml", &table);
+        lab.mrx(&["run", "loop"])
+    };
+    for name in ["answers", "judging", "panel"] {
+        own(name).fails_with(1).says(&format!("`{name}` is the name of a standard estimate"));
+    }
+    // Every preference is 1 there: the table at the end has the games' own rates.
+    let table = own("win_rate").success().stdout;
+    assert!(!table.contains("100.0 %"), "{table}");
+}
+
+#[test]
+fn an_oracle_may_end_as_a_file_does_and_must_give_numbers() {
+    let lab = evaluated(WITH_ORACLE);
+    let ending = "SELECT answer_id, (5 - len(response) % 5)::VARCHAR AS score FROM answers; -- done\n-- and over\n";
+    lab.write("loop/oracle.sql", ending);
+    lab.mrx(&["run", "loop", "estimate.m1.panel", "estimate.m1.answers"]).success();
+    lab.write("loop/oracle.sql", "SELECT answer_id, 'nan'::DOUBLE AS score FROM answers");
+    lab.mrx(&["run", "loop", "evaluate.m1"])
+        .fails_with(3)
+        .says("has the score NaN; expected a finite number");
+    lab.write("loop/m0.sql", "SELECT 'a' AS prompt, 'b' AS response");
+    let named = ["run", "loop", "--set", "evaluate.baseline=m0.sql"];
+    lab.mrx(&named).fails_with(1).says("ready-made answers by the name of a model");
+}
+
+#[test]
+fn what_is_beside_the_loop_says_so() {
+    let lab = evaluated(WITH_ORACLE);
+    lab.mrx(&["run", "loop"]).success();
+    assert_eq!(lab.ask("SELECT count(*) FROM prompts WHERE part IS NULL"), "40");
+    assert_eq!(lab.ask("SELECT count(*) FROM prompts WHERE part = 'eval'"), "10");
+    assert_eq!(
+        lab.ask("SELECT string_agg(DISTINCT part, ' ' ORDER BY part) FROM responses"),
+        "eval panel"
+    );
+    // What a model was asked is counted once, though the panel shows it again.
+    let calls = lab.mrx(&["diff", "m0", "m1", "--format", "csv"]).success().stdout;
+    let calls = calls.lines().find(|line| line.starts_with("cost,calls")).unwrap().to_owned();
+    let drawn = lab.ask("SELECT (SELECT count(*) FROM responses WHERE model = 'm0' AND part IS DISTINCT FROM 'panel') + (SELECT count(*) FROM judgements WHERE model = 'm0') + (SELECT count(*) FROM meta_judgements WHERE model = 'm0')");
+    assert!(calls.contains(&format!(",{drawn}.0,")), "{calls}: {drawn}");
+}
+
+#[test]
+fn a_comparison_does_not_change_its_judge() {
+    let lab = evaluated("oracle = \"oracle.sql\"\ntemperature = 0.8\nfiles = [\"k.csv\"]\n");
+    lab.write("loop/k.csv", "k\n1\n");
+    lab.write(
+        "loop/oracle.sql",
+        "SELECT answer_id, k * len(response) AS score FROM answers, 'k.csv'",
+    );
+    lab.mrx(&["run", "loop"]).success();
+    lab.mrx(&["diff", "m0", "m2"]).success();
+    lab.write("loop/k.csv", "k\n-1\n");
+    lab.mrx(&["diff", "m0", "m2"])
+        .fails_with(1)
+        .says("`k.csv` is not what decided the games of `scripted`");
+    lab.mrx(&["run", "loop"]).success();
+    lab.mrx(&["diff", "m0", "m2"]).success();
+    lab.mrx(&["diff", "m2", "m2"])
+        .fails_with(2)
+        .says("expected two models, found `scripted/m2` twice");
+}

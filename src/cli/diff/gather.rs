@@ -12,7 +12,9 @@ use crate::experiment::{Experiment, Versus};
 use crate::query::Session;
 use crate::records::{Estimate, Prompt, Response, Verdict};
 use crate::runner::{Input, Runner, Source};
-use crate::store::{Manifest, Record, RecordedPlan, Store, StoredTable, TableReader};
+use crate::store::{
+    Digest, Manifest, Record, RecordedPlan, Sources, Store, StoredTable, TableReader,
+};
 
 /// A model of a recorded experiment.
 pub(super) struct Side {
@@ -53,7 +55,7 @@ impl Side {
             .map(|node| node.model.as_str())
             .filter(|name| is_model(name))
             .collect();
-        models.sort_unstable();
+        models.sort_by_key(|name| (name.len(), *name));
         models.dedup();
         if !models.contains(&model) {
             let text = format!("`{}` has no model `{model}`", plan.experiment);
@@ -143,9 +145,11 @@ WHERE experiment = '{experiment}' AND model = '{model}' AND part IN ('answers', 
 
 const COST: &str = "\
 WITH drawn AS (
-    SELECT prompt_tokens, completion_tokens FROM responses WHERE {of} AND prompt_tokens > 0
+    SELECT prompt_tokens, completion_tokens FROM responses
+    WHERE {of} AND part IS DISTINCT FROM 'panel' AND prompt_tokens > 0
     UNION ALL SELECT prompt_tokens, completion_tokens FROM judgements WHERE {of}
     UNION ALL SELECT prompt_tokens, completion_tokens FROM meta_judgements WHERE {of}
+    UNION ALL SELECT NULL, NULL FROM verdicts WHERE {of} AND text IS NOT NULL
 )
 SELECT coalesce((SELECT sum(seconds) FROM nodes WHERE {of} AND finished), 0)::DOUBLE AS seconds,
     count(*)::DOUBLE AS calls, coalesce(sum(prompt_tokens), 0)::DOUBLE AS prompt_tokens,
@@ -179,6 +183,10 @@ impl Comparison {
     pub(super) fn of(runner: &Runner<'_>, sides: [Side; 2]) -> Result<Self, Failure> {
         let store = runner.store;
         let names = sides.each_ref().map(Side::name);
+        if names[0] == names[1] {
+            let text = format!("expected two models, found `{}` twice", names[0]);
+            return Err(Failure::new(Kind::Usage, text));
+        }
         let mut comparison = Self {
             names,
             judge: None,
@@ -233,7 +241,12 @@ impl Comparison {
         inputs.push(what_decides(store, &decider, side)?);
         let config = decider.key.get("config").cloned().unwrap_or_default();
         let judge = config.get("judge").and_then(Value::as_str).unwrap_or("the oracle");
-        self.judge = Some(judge.to_owned());
+        let other = if side.experiment == sides[0].experiment { &sides[1] } else { &sides[0] };
+        self.judge = Some(if other.experiment == side.experiment {
+            judge.to_owned()
+        } else {
+            format!("{judge} of {}", side.experiment)
+        });
         let names = self.names.clone();
         let plan = Versus { names, decided_by: config, inputs, seed: 0 }.plan();
         let made = runner.run_aside(&plan.map_err(Failure::of)?).map_err(Failure::of)?;
@@ -309,10 +322,32 @@ fn what_decides(store: &Store, decider: &Manifest, side: &Side) -> Result<Input,
         ["model", "files"].contains(&input.name) && matches!(input.source, Source::Files(_))
     };
     let input = node.and_then(|node| node.inputs.iter().find(outside)).cloned();
-    input.ok_or_else(|| {
+    let input = input.ok_or_else(|| {
         let text = "games of this experiment are decided by files outside the store";
         Failure::new(Kind::Data, text).hint("run it again, so that the store knows where they are")
-    })
+    })?;
+    as_they_were(store, &input, inputs.get(input.name).unwrap_or(&Value::Null), side)?;
+    Ok(input)
+}
+
+/// Refuses files that are not those that decided the recorded games.
+fn as_they_were(store: &Store, now: &Input, then: &Value, side: &Side) -> Result<(), Failure> {
+    let Source::Files(files) = &now.source else { return Ok(()) };
+    let mut sources = Sources::open(store)?;
+    let names = then.as_object().into_iter().flatten().map(|(name, _)| name);
+    for name in names.chain(files.keys()) {
+        let digest = files.get(name).map(|path| sources.digest(path)).transpose()?;
+        let before = then.get(name).and_then(Value::as_str);
+        if digest.map(Digest::to_hex).as_deref() != before {
+            let text = format!(
+                "`{name}` is not what decided the games of `{}`: the experiment's file has changed, or it \
+                 was run with --set",
+                side.experiment
+            );
+            return Err(Failure::new(Kind::Data, text).hint("run the experiment again"));
+        }
+    }
+    Ok(())
 }
 
 /// The estimates of the games that people read; the rest is for `--format json`'s other lines.

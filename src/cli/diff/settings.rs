@@ -46,12 +46,16 @@ pub(super) fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>,
         let (Some(before), Some(after)) = (key_of(store, other)?, key_of(store, node)?) else {
             continue;
         };
-        let all = Difference::all(&own(&before), &own(&after));
+        let made =
+            [&before, &after].map(|key| key.pointer("/inputs/model").is_some_and(Value::is_string));
+        let all = Difference::all(&own(&before), &own(&after)).into_iter();
+        // One model is a folder, the other was made by a node: that is no difference of settings.
+        let all = all.filter(|found| made[0] == made[1] || !found.field.starts_with("model"));
         let change = |difference: Difference| Setting {
             node: node.node.clone(),
             change: difference.to_string(),
         };
-        found.extend(all.into_iter().map(change));
+        found.extend(all.map(change));
     }
     for node in &before {
         let wanted = counterpart(node, &second.model);

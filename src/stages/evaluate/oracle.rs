@@ -1,7 +1,9 @@
 //! Verdicts by a query: it scores answers beside their references, and the better score wins.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::{Game, games};
@@ -34,6 +36,10 @@ enum BadScores {
     NoAnswer,
     #[error("the answer {0} has two scores; expected a row for each row of `answers`")]
     Twice(String),
+    #[error(
+        "the answer {answer} has the score {score}; expected a finite number, or NULL for none"
+    )]
+    NotFinite { answer: String, score: f64 },
     #[error("the answer {0} has no row; expected one for each row of `answers`")]
     Lost(String),
 }
@@ -58,9 +64,14 @@ fn answers_of(responses: &[&str]) -> String {
 /// Says in SQL, as the beginning of a query, what `scored` is: the answers in a table of responses with
 /// the scores that an oracle's query gives them.
 pub(in crate::stages) fn scored_by(oracle: &str, responses: &str) -> String {
-    let oracle = oracle.trim_end().trim_end_matches(';');
+    let oracle = END.replace(oracle, "");
     format!("WITH answers AS ({}),\nscored AS (\n{oracle}\n)\n", answers_of(&[responses]))
 }
+
+/// A semicolon that ends a query, and the comments after it.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static END: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?s);\s*(?:--[^\n]*(?:\n\s*|$)|/\*.*?\*/\s*|;\s*)*$").unwrap());
 
 impl Stage for Oracle {
     fn signature(&self) -> Signature {
@@ -98,6 +109,9 @@ fn by_answer(rows: Vec<Scored>) -> Result<HashMap<String, Option<f64>>, BadScore
     let mut scores = HashMap::with_capacity(rows.len());
     for Scored { answer_id, score } in rows {
         let answer = answer_id.ok_or(BadScores::NoAnswer)?;
+        if let Some(score) = score.filter(|score| !score.is_finite()) {
+            return Err(BadScores::NotFinite { answer, score });
+        }
         if scores.insert(answer.clone(), score).is_some() {
             return Err(BadScores::Twice(answer));
         }

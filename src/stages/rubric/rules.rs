@@ -158,7 +158,7 @@ pub(in crate::stages) fn without_score(text: &str) -> Cow<'_, str> {
 /// A marker and the rest of its line (of the next one, where it ends its own), or a bracketed rating.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static SCORED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?i)[*_"'`(\[]*\bscore[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[\[\d+(?:\.\d*)?\]\]"#)
+    Regex::new(r#"(?i)[*_"'`(\[]*\bscore[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[?\[\d+(?:\.\d*)?\]\]?"#)
         .unwrap()
 });
 
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(without_score("Score: 2. No, better.\nScore:\n4"), "");
         assert_eq!(without_score("a [[7]] b"), "a  b");
         assert_eq!(without_score("nothing to hide"), "nothing to hide");
-        for text in ["Score: 3", "**Score**: 4", "x score : 2\nScore: 5", "[[3]]"] {
+        for text in ["Score: 3", "**Score**: 4", "x score : 2\nScore: 5", "[[3]]", "[7]"] {
             let left = without_score(text);
             for rule in [Rule::Score, Rule::Rating] {
                 assert_eq!(rule.read(&left, FinishReason::Stop).value, None, "{text}");
