@@ -65,7 +65,7 @@ fn small_llama(lab: &Lab, folder: &str, texts: &[String], seed: u64) {
         "<|start_header_id|>",
         "<|end_header_id|>",
     ];
-    let tokenizer = train_tokenizer(texts.to_vec().into_iter(), 1500, &special).unwrap();
+    let tokenizer = train_tokenizer(texts.iter().cloned(), 1500, &special).unwrap();
     let config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32,
         "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
