@@ -48,6 +48,20 @@ type Asked = (&'static str, Measure, String);
 /// The comparisons that a meta-judge decided, with which of both judgements scores higher.
 const COMPARED: &str = include_str!("compared.sql");
 
+/// What a prompt takes: texts, and tokens read and drawn for them.
+const COSTS: [(&str, &str); 3] = [
+    ("calls", "count(*)"),
+    ("prompt_tokens", "sum(prompt_tokens)"),
+    ("completion_tokens", "sum(completion_tokens)"),
+];
+
+/// Asks what a prompt takes in each of some tables.
+fn cost_of(tables: &[&str], cost: &str) -> String {
+    let of =
+        |table: &&str| include_str!("cost.sql").replace("{table}", table).replace("{cost}", cost);
+    tables.iter().map(of).collect::<Vec<_>>().join("UNION ALL\n") + "ORDER BY ALL"
+}
+
 /// How many texts could be read, and why the others could not.
 const STATUS: &str = include_str!("status.sql");
 
@@ -150,11 +164,15 @@ impl Standard {
             all.extend(
                 compared.map(|(name, measure, sql)| (name, measure, format!("{COMPARED}{sql}"))),
             );
+            all.push(asked!(Mean, "omega_first"));
             all.push(asked!(Mean, "rating_standard_error"));
             tables.extend(["meta_judgements", "ratings"]);
         }
         all.push(asked!(Share, "pairs"));
         all.push(asked!(Mean, "pair_chars"));
+        let drawn = ["responses", "judgements", "meta_judgements"];
+        let drawn = &drawn[..if has_meta_judge { 3 } else { 2 }];
+        all.extend(COSTS.map(|(name, cost)| (name, Measure::Mean, cost_of(drawn, cost))));
         Self::new(all, tables, seed)
     }
 
