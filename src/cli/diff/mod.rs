@@ -18,7 +18,7 @@ use gather::{Comparison, Side};
 /// Say what one model does better or worse than another
 ///
 /// The second model plays the first on the prompts that both were evaluated on, by the judge or the
-/// oracle of their experiment. Games that were not played yet are played now, and kept.
+/// oracle of their experiment. Games that were not played yet are played now, and kept until `mrx store gc`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A model of an experiment, as `quickstart/m0`
