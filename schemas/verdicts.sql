@@ -16,13 +16,13 @@ CREATE TABLE verdicts (
 COMMENT ON TABLE verdicts IS 'One row per game of a model against the baseline: one prompt, one order';
 COMMENT ON COLUMN verdicts.verdict_id IS 'v_ and 40 hexadecimal digits, from both answers, their order and the judge';
 COMMENT ON COLUMN verdicts.prompt_id IS 'The prompt that both answer';
-COMMENT ON COLUMN verdicts.response_id IS 'The model''s answer; NULL where it was read from a file made elsewhere';
-COMMENT ON COLUMN verdicts.baseline_response_id IS 'The baseline''s answer; NULL where it is ready-made';
+COMMENT ON COLUMN verdicts.response_id IS 'The model''s answer';
+COMMENT ON COLUMN verdicts.baseline_response_id IS 'The baseline''s answer, its own or ready-made';
 COMMENT ON COLUMN verdicts.baseline IS 'The baseline: a model of the experiment, as m0, or the name of ready-made answers';
 COMMENT ON COLUMN verdicts.judge IS 'Who decided: a model, or sql';
 COMMENT ON COLUMN verdicts.first_shown IS 'model or baseline: whose answer the judge saw first; none where no order was shown';
 COMMENT ON COLUMN verdicts.preference IS 'How far the model is preferred: 1 it wins, 0 the baseline wins, 0.5 a tie, between where weighted; NULL unless status is ok';
-COMMENT ON COLUMN verdicts.status IS 'ok; missing: no marker; truncated: cut by the token limit; ambiguous: the marker names no one';
+COMMENT ON COLUMN verdicts.status IS 'ok; missing: no marker, or no score from SQL; truncated: cut by the token limit; ambiguous: the marker names no one';
 COMMENT ON COLUMN verdicts.text IS 'The verdict, as decoded; NULL where it came from SQL';
 COMMENT ON COLUMN verdicts.response_chars IS 'Length of the model''s answer, in characters';
 COMMENT ON COLUMN verdicts.baseline_chars IS 'Length of the baseline''s answer, in characters';

@@ -25,7 +25,7 @@ struct Model {
 /// Everything that the table says, of one experiment.
 const MODELS: &str = "\
 WITH known AS (
-    SELECT model, name, e.\"group\" AS \"of\", value, low, high FROM estimates e
+    SELECT model, name, value, low, high FROM estimates e
     WHERE experiment = '{experiment}' AND part IN ('answers', 'panel') AND e.\"group\" = 'all'
 ), kept AS (
     SELECT model, count(*) FILTER (role = 'actor' AND kept)::DOUBLE AS actor_pairs,

@@ -10,8 +10,13 @@ use crate::query::{Format, Sink, emit, sink};
 
 /// How `--format` is read.
 pub(super) fn format() -> impl TypedValueParser<Value = Format> {
-    let names = Format::NAMES.map(|(name, _)| name);
-    PossibleValuesParser::new(names).map(|name| Format::named(&name).unwrap_or(Format::Table))
+    format_of(&Format::NAMES.map(|(name, _)| name))
+}
+
+/// How `--format` is read where only some formats are printed.
+pub(super) fn format_of(names: &[&'static str]) -> impl TypedValueParser<Value = Format> + use<> {
+    PossibleValuesParser::new(names.iter().copied())
+        .map(|name| Format::named(&name).unwrap_or(Format::Table))
 }
 
 /// Opens the way out for rows in a format.

@@ -15,7 +15,7 @@ use crate::stages::{Estimate, Measure, Options};
 const ALL: &str = "all";
 
 /// The nodes of the estimates that every iteration gets.
-pub(super) const STANDARD: [&str; 3] = ["answers", "judging", "panel"];
+const STANDARD: [&str; 3] = ["answers", "judging", "panel"];
 
 /// Adds the estimates that work with `M_t`, or those over files alone.
 pub(super) fn add(
@@ -74,7 +74,7 @@ pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
 
 /// Where a table that a query names comes from: of the iteration's nodes, those that make it and what
 /// was read out of it.
-pub(super) fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
+fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
     let maker = |stage: &str, part: &str| {
         let name = format!("{stage}.{model}{part}");
         nodes.iter().find(|node| node.name.as_str() == name).map(|node| node.name.clone())

@@ -1,6 +1,7 @@
 //! `[evaluate]`: what is done with every model, M0 and the last among them, beside the loop.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -81,15 +82,13 @@ impl<'l> Evaluation<'l> {
             (None, None) => None,
         };
         let sql = read(&table.prompts)?;
-        let count = |count: Option<Count>, default: u64| count.map_or(default, |count| count.0);
-        let max_tokens = count(table.max_tokens, 2048);
         let sampling = Sampling {
             temperature: table.temperature.map_or(0.0, |temperature| temperature.0),
             top_p: table.top_p.map_or(1.0, |top_p| top_p.0),
-            max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
+            max_tokens: table.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
         };
-        let whole = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        let size = |count: Option<Count>| count.map_or(1, Count::size);
         Ok(Some(Self {
             all,
             asked: Prompts { sql, share: 0, shares: 1, per_share: None, seed: all.seed },
@@ -98,8 +97,8 @@ impl<'l> Evaluation<'l> {
             decides,
             oracle,
             probes: probes(all, &table.panel)?,
-            respond: Respond { samples: whole(count(table.samples, 1)), sampling },
-            panel_samples: whole(count(table.panel.samples, 1)),
+            respond: Respond { samples: size(table.samples), sampling },
+            panel_samples: size(table.panel.samples),
         }))
     }
 
@@ -265,7 +264,6 @@ fn compare(
         let files = files_of_model(all.file, &judge.model)?;
         Input { name: "model", source: Source::Files(files) }
     };
-    let max_tokens = judge.max_tokens.map_or(2048, |count| count.0);
     let compare = Compare {
         baseline,
         judge: name,
@@ -277,7 +275,7 @@ fn compare(
         sampling: Sampling {
             temperature: judge.temperature.map_or(0.0, |temperature| temperature.0),
             top_p: judge.top_p.map_or(1.0, |top_p| top_p.0),
-            max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
+            max_tokens: judge.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
         },
     };
@@ -286,18 +284,13 @@ fn compare(
 
 /// Reads the probes, or takes those that need no file to name them.
 fn probes(all: &Loop<'_>, panel: &file::Panel) -> Result<BTreeMap<String, Template>, Error> {
-    if panel.probes.is_empty() {
-        let known = PROBES.iter().map(|(name, text)| match Template::for_probe(text) {
-            Ok(template) => Ok(((*name).to_owned(), template)),
-            Err(error) => Err(all.file.text.error(&(0..0), format!("the probe `{name}`: {error}"))),
-        });
-        return known.collect();
-    }
-    let given = panel.probes.iter().map(|(name, text)| match Template::for_probe(text.as_ref()) {
-        Ok(template) => Ok((name.clone(), template)),
-        Err(error) => {
-            Err(all.file.text.error(&text.span(), format!("the probe `{name}`: {error}")))
-        }
-    });
-    given.collect()
+    let known = PROBES.iter().filter(|_| panel.probes.is_empty());
+    let known = known.map(|(name, text)| ((*name).to_owned(), *text, 0..0));
+    let given = panel.probes.iter();
+    let given = given.map(|(name, text)| (name.clone(), text.as_ref().as_str(), text.span()));
+    let read = |(name, text, span): (String, &str, Range<usize>)| match Template::for_probe(text) {
+        Ok(template) => Ok((name, template)),
+        Err(error) => Err(all.file.text.error(&span, format!("the probe `{name}`: {error}"))),
+    };
+    known.chain(given).map(read).collect()
 }

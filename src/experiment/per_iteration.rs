@@ -138,6 +138,25 @@ scalar!(
     Switch(bool), "true or false", |_| None, Some
 );
 
+impl Steps {
+    /// As a size.
+    pub(super) fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl Count {
+    /// As a size: the file's counts end at a billion.
+    pub(super) fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// As a limit of tokens.
+    pub(super) fn tokens(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+}
+
 struct ScalarVisitor<T>(PhantomData<T>);
 
 impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {

@@ -258,11 +258,10 @@ impl<'f> Loop<'f> {
         top_p: Option<&Spanned<PerIteration<TopP>>>,
         max_tokens: Option<&Spanned<PerIteration<Count>>>,
     ) -> Result<Sampling, Error> {
-        let max_tokens = self.at(max_tokens, t, Count(2048))?.0;
         Ok(Sampling {
             temperature: self.at(temperature, t, Temperature(0.8))?.0,
             top_p: self.at(top_p, t, TopP(0.95))?.0,
-            max_tokens: u32::try_from(max_tokens).unwrap_or(u32::MAX),
+            max_tokens: self.at(max_tokens, t, Count(2048))?.tokens(),
             seed: self.seed,
         })
     }
@@ -273,8 +272,7 @@ impl<'f> Loop<'f> {
         t: usize,
         default: u64,
     ) -> Result<usize, Error> {
-        let samples = self.at(value, t, Count(default))?.0;
-        Ok(usize::try_from(samples).unwrap_or(usize::MAX))
+        Ok(self.at(value, t, Count(default))?.size())
     }
 
     /// The files of the folder that the experiment names.
@@ -336,7 +334,8 @@ impl<'f> Loop<'f> {
         add(name("judge")?, Box::new(self.judge(t)?), inputs);
         add(name("read")?, Box::new(self.read()), vec![judgements.clone()]);
         let mut scored = vec![prompts, responses, judgements, readings];
-        let mut about = scored.clone();
+        let no_files = Input { name: "files", source: Source::Files(BTreeMap::new()) };
+        let mut about = [scored.clone(), vec![no_files]].concat();
         let meta_judge = self.meta_judge(t)?;
         let trains_judge = meta_judge.is_some();
         if let Some(meta_judge) = meta_judge {
@@ -371,7 +370,7 @@ impl<'f> Loop<'f> {
             sql: self.sql.clone(),
             share: t,
             shares: self.iterations,
-            per_share: self.per_share.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
+            per_share: self.per_share.map(Count::size),
             seed: self.seed,
         }
     }

@@ -7,11 +7,6 @@ use super::toml_file::{self as file, ReferenceModel, StartModel};
 use crate::runner::{Input, Node, Source};
 use crate::stages::{AdamW, Dpo, DpoLoss, Examples, OnNoPairs, Settings, Sft, Train};
 
-/// What fits no `usize` is more than there is.
-fn whole(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
-}
-
 impl Loop<'_> {
     /// Adds the nodes that make M0, where the experiment fine-tunes.
     pub(super) fn fine_tuning(&self, nodes: &mut Vec<Node>) -> Result<(), Error> {
@@ -34,10 +29,10 @@ impl Loop<'_> {
 
     fn sft(&self, sft: &file::Sft) -> Result<Sft, Error> {
         let default = Settings::default();
-        let epochs = sft.epochs.map_or(1, |count| count.0);
+        let epochs = sft.epochs.unwrap_or(Count(1));
         let schedule_epochs = sft.schedule_epochs.as_ref();
-        if let Some(named) = schedule_epochs.filter(|named| named.as_ref().0 < epochs) {
-            return Err(self.too_few_epochs(&named.span(), epochs, named.as_ref().0));
+        if let Some(named) = schedule_epochs.filter(|named| named.as_ref().0 < epochs.0) {
+            return Err(self.too_few_epochs(&named.span(), epochs, *named.as_ref()));
         }
         let model = self.file.root.model.as_ref();
         let init = model.and_then(|model| model.as_ref().init.as_ref());
@@ -45,7 +40,7 @@ impl Loop<'_> {
             settings: Settings {
                 learning_rate: sft.learning_rate.map_or(default.learning_rate, |rate| rate.0),
                 schedule: sft.schedule.unwrap_or(default.schedule),
-                warmup_steps: sft.warmup_steps.map_or(0, |steps| whole(steps.0)),
+                warmup_steps: sft.warmup_steps.map_or(0, Steps::size),
                 adamw: AdamW {
                     beta1: sft.adam_beta1.map_or(default.adamw.beta1, |beta| beta.0),
                     beta2: sft.adam_beta2.map_or(default.adamw.beta2, |beta| beta.0),
@@ -53,10 +48,10 @@ impl Loop<'_> {
                     weight_decay: sft.weight_decay.map_or(0.0, |decay| decay.0),
                 },
                 max_grad_norm: sft.max_grad_norm.map_or(default.max_grad_norm, |norm| norm.0),
-                batch: sft.batch.map_or(default.batch, |count| whole(count.0)),
-                epochs: whole(epochs),
-                schedule_epochs: schedule_epochs.map(|named| whole(named.as_ref().0)),
-                max_steps: sft.max_steps.map(|count| whole(count.0)),
+                batch: sft.batch.map_or(default.batch, Count::size),
+                epochs: epochs.size(),
+                schedule_epochs: schedule_epochs.map(|named| named.as_ref().size()),
+                max_steps: sft.max_steps.map(Count::size),
                 seed: self.seed,
                 group_by_length: sft.group_by_length.is_some_and(|on| on.0),
                 ..default
@@ -114,20 +109,21 @@ impl Loop<'_> {
 
     fn settings(&self, train: &file::Train, t: usize) -> Result<Settings, Error> {
         let default = Settings::default();
-        let epochs = self.at(train.epochs.as_ref(), t, Count(1))?.0;
-        let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, Count(epochs))?.0;
-        if let Some(named) = train.schedule_epochs.as_ref().filter(|_| schedule_epochs < epochs) {
+        let epochs = self.at(train.epochs.as_ref(), t, Count(1))?;
+        let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, epochs)?;
+        let named = train.schedule_epochs.as_ref();
+        if let Some(named) = named.filter(|_| schedule_epochs.0 < epochs.0) {
             return Err(self.too_few_epochs(&named.span(), epochs, schedule_epochs));
         }
         let max_steps = match &train.max_steps {
-            Some(_) => Some(whole(self.at(train.max_steps.as_ref(), t, Count(1))?.0)),
+            Some(_) => Some(self.at(train.max_steps.as_ref(), t, Count(1))?.size()),
             None => None,
         };
         let AdamW { beta1, beta2, eps, .. } = default.adamw;
         Ok(Settings {
             learning_rate: self.at(train.learning_rate.as_ref(), t, Rate(5e-6))?.0,
             schedule: train.schedule.unwrap_or(default.schedule),
-            warmup_steps: whole(self.at(train.warmup_steps.as_ref(), t, Steps(0))?.0),
+            warmup_steps: self.at(train.warmup_steps.as_ref(), t, Steps(0))?.size(),
             adamw: AdamW {
                 beta1: self.at(train.adam_beta1.as_ref(), t, Decay(beta1))?.0,
                 beta2: self.at(train.adam_beta2.as_ref(), t, Decay(beta2))?.0,
@@ -135,9 +131,9 @@ impl Loop<'_> {
                 weight_decay: self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0,
             },
             max_grad_norm: self.at(train.max_grad_norm.as_ref(), t, Norm(default.max_grad_norm))?.0,
-            batch: whole(self.at(train.batch.as_ref(), t, Count(32))?.0),
-            epochs: whole(epochs),
-            schedule_epochs: Some(whole(schedule_epochs)),
+            batch: self.at(train.batch.as_ref(), t, Count(32))?.size(),
+            epochs: epochs.size(),
+            schedule_epochs: Some(schedule_epochs.size()),
             max_steps,
             seed: self.seed,
             group_by_length: self.at(train.group_by_length.as_ref(), t, Switch(false))?.0,
@@ -145,8 +141,8 @@ impl Loop<'_> {
         })
     }
 
-    fn too_few_epochs(&self, span: &std::ops::Range<usize>, epochs: u64, found: u64) -> Error {
-        let message = format!("expected at least the {epochs} epochs, found {found}");
+    fn too_few_epochs(&self, span: &std::ops::Range<usize>, epochs: Count, found: Count) -> Error {
+        let message = format!("expected at least the {} epochs, found {}", epochs.0, found.0);
         self.file.text.error(span, message)
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::schema::{TABLES, without_comments};
-use crate::store::{Digest, Error, Manifest, Store, StoredTable};
+use crate::store::{Digest, Error, Manifest, PlannedNode, Store, StoredTable};
 
 /// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
 pub(super) const MACROS: &str = "\
@@ -26,6 +26,8 @@ struct Part {
     experiment: String,
     model: String,
     node: String,
+    /// What it is of besides the loop.
+    part: Option<String>,
     run: Digest,
     object: Digest,
     /// The table that this one was made from row by row, if it was.
@@ -69,6 +71,7 @@ impl Catalogue {
                         experiment: plan.experiment.clone(),
                         model: node.model.clone(),
                         node: node.node.clone(),
+                        part: part_of(node),
                         run: manifest.run,
                         object: stored.object,
                         of: source_of_readings(table, &manifest),
@@ -151,13 +154,8 @@ impl Catalogue {
     }
 
     fn branch(&self, table: &str, part: &Part) -> String {
-        let Part { experiment, model, node, run, object, .. } = part;
-        let of_loop = model.strip_prefix('m').is_some_and(|t| t.parse::<u32>().is_ok());
-        let part = match node.split('.').nth(2) {
-            Some(part) => quote(part),
-            None if of_loop => "NULL::VARCHAR".to_owned(),
-            None => quote(model),
-        };
+        let Part { experiment, model, node, part, run, object, .. } = part;
+        let part = part.as_deref().map_or_else(|| "NULL::VARCHAR".to_owned(), quote);
         let place = format!(
             "'{experiment}' AS experiment, '{model}' AS model, '{node}' AS node, {part} AS part, \
              '{run}' AS run"
@@ -224,6 +222,13 @@ impl Catalogue {
              FROM (SELECT * FROM {source}) p LEFT JOIN runs r ON p.n.run = r.run;\n"
         )
     }
+}
+
+/// The last word of a node's name: `panel` of `judge.m1.panel`, and of `prompts.eval`, which is of no
+/// model, `eval`.
+fn part_of(node: &PlannedNode) -> Option<String> {
+    let part = node.node.split('.').nth(2);
+    part.or_else(|| node.iteration().is_none().then_some(&*node.model)).map(ToOwned::to_owned)
 }
 
 const NOT_READ: &str = "NULL::VARCHAR AS status, NULL::VARCHAR AS rule";

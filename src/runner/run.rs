@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::claim::{finished, missing_table};
 use super::io::{Io, Resolved};
 use super::{
-    Claim, Event, Interrupt, Interrupted, Listener, Lookup, Node, NodeName, Plan, RunKey, Source,
-    StageError,
+    Claim, Event, Input, Interrupt, Interrupted, Listener, Lookup, Node, NodeName, Plan, RunKey,
+    Source, StageError,
 };
 use crate::store::{
     self, Cost, Digest, FORMAT, Manifest, Partial, PlannedNode, RecordedPlan, Sources, Store,
@@ -258,8 +258,12 @@ impl Runner<'_> {
         let (mut summary, mut made) = (Summary::default(), Vec::new());
         for node in &plan.nodes {
             let inputs = progress.resolve(node)?.map_err(|maker| {
-                let (node, table) = (node.name.clone(), "of it");
-                Error::NoSuchTable { node, table, maker }
+                let from = |input: &Input| match &input.source {
+                    Source::Table { node, table } if *node == maker => Some(*table),
+                    _ => None,
+                };
+                let table = node.inputs.iter().find_map(from).unwrap_or_default();
+                Error::NoSuchTable { node: node.name.clone(), table, maker }
             })?;
             let key = key_of(node, &inputs);
             let manifest = self.look_up_or_make(plan, node, key, &inputs, &mut summary)?;

@@ -1,6 +1,7 @@
 //! The verbs of the loop, one file each, in the order in which data flows:
-//! [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] → [`Pair`] → [`Train`], and
-//! [`Estimate`] over any of their tables.
+//! [`Examples`] → [`Sft`], then [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] →
+//! [`Pair`] → [`Reference`] → [`Train`]. Beside the loop: [`Answers`], [`Panel`], [`Oracle`] and [`Compare`],
+//! and [`Estimate`] and [`Standard`] over any of their tables.
 //!
 //! The only room where the engine and the craft meet. A stage's fields are its configuration and
 //! its key: what is not a field cannot matter.

@@ -80,6 +80,14 @@ pub struct PlannedNode {
     pub run: Option<Digest>,
 }
 
+impl PlannedNode {
+    /// The number of its model: 1 for `m1`; `None` where it belongs to no model.
+    #[must_use]
+    pub fn iteration(&self) -> Option<usize> {
+        self.model.strip_prefix('m').and_then(|number| number.parse().ok())
+    }
+}
+
 impl Store {
     fn run_path(&self, run: Digest) -> PathBuf {
         self.runs_folder().join(format!("{run}.json"))

@@ -1,19 +1,19 @@
 //! Everything that is compared, out of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::settings::{Setting, settings};
-
 use crate::cli::failure::{Failure, Kind};
 use crate::experiment::{Experiment, Versus};
 use crate::query::Session;
 use crate::records::{Estimate, Prompt, Response, Verdict};
 use crate::runner::{Input, Runner, Source};
 use crate::store::{
-    Digest, Manifest, Record, RecordedPlan, Sources, Store, StoredTable, TableReader,
+    Digest, Manifest, PlannedNode, Record, RecordedPlan, Sources, Store, StoredTable, TableReader,
 };
 
 /// A model of a recorded experiment.
@@ -28,18 +28,15 @@ impl Side {
     pub(super) fn find(store: &Store, text: &str) -> Result<Self, Failure> {
         let plans = store.plans()?;
         let (named, model) = text.rsplit_once('/').unwrap_or(("", text));
-        let only = || (plans.len() == 1).then(|| plans[0].experiment.clone());
-        let by_path = || {
-            let experiment = Experiment::load(named.as_ref(), &[]).ok()?;
-            Some(experiment.plan().experiment.clone())
+        let by_name = |name: &str| plans.iter().find(|plan| plan.experiment == name).cloned();
+        let plan = match by_name(named) {
+            Some(plan) => Some(plan),
+            None if named.is_empty() => plans.first().filter(|_| plans.len() == 1).cloned(),
+            None if Path::new(named).exists() => {
+                by_name(&Experiment::load(Path::new(named), &[])?.plan().experiment)
+            }
+            None => None,
         };
-        let known = plans.iter().find(|plan| plan.experiment == named);
-        let name = match known {
-            Some(plan) => Some(plan.experiment.clone()),
-            None if named.is_empty() => only(),
-            None => by_path(),
-        };
-        let plan = plans.iter().find(|plan| Some(&plan.experiment) == name.as_ref()).cloned();
         let Some(plan) = plan else {
             let names: Vec<String> =
                 plans.iter().map(|plan| format!("{}/{model}", plan.experiment)).collect();
@@ -48,16 +45,10 @@ impl Side {
                 Failure::new(Kind::Usage, text).hint(format!("one of {}", names.join(", ")))
             );
         };
-        let is_model = |name: &str| name.starts_with('m') && name[1..].parse::<usize>().is_ok();
-        let mut models: Vec<&str> = plan
-            .nodes
-            .iter()
-            .map(|node| node.model.as_str())
-            .filter(|name| is_model(name))
-            .collect();
-        models.sort_by_key(|name| (name.len(), *name));
-        models.dedup();
-        if !models.contains(&model) {
+        let models: BTreeSet<usize> =
+            plan.nodes.iter().filter_map(PlannedNode::iteration).collect();
+        let models: Vec<String> = models.iter().map(|number| format!("m{number}")).collect();
+        if !models.iter().any(|known| known == model) {
             let text = format!("`{}` has no model `{model}`", plan.experiment);
             let hint = format!("it has {}", models.join(", "));
             return Err(Failure::new(Kind::Usage, text).hint(hint));
@@ -97,7 +88,7 @@ impl Side {
 }
 
 /// A number of one model beside that of the other.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Line {
     /// `games`, `answers`, `judge` or `cost`.
     pub(super) part: String,
@@ -248,7 +239,7 @@ impl Comparison {
             format!("{judge} of {}", side.experiment)
         });
         let names = self.names.clone();
-        let plan = Versus { names, decided_by: config, inputs, seed: 0 }.plan();
+        let plan = Versus { names, decided_by: config, inputs }.plan();
         let made = runner.run_aside(&plan.map_err(Failure::of)?).map_err(Failure::of)?;
         let table = |name: &str| made.iter().find_map(|made| made.tables.get(name).copied());
         if let (Some(verdicts), Some(estimates)) = (table("verdicts"), table("estimates")) {
@@ -356,29 +347,38 @@ fn of_game(estimate: Estimate, first: &str) -> Option<Line> {
     let shown = ["win_rate", "length_controlled_win_rate", "gain_of_second/p_better", "chars"];
     let name = shown.contains(&name.as_str()).then_some(name)?;
     let name = if name.ends_with("p_better") { "p_better".to_owned() } else { name };
-    let of_first = name == "chars" && group == first;
-    let side = |value: Option<f64>| if of_first { (value, None) } else { (None, value) };
-    let ((first, second), (first_low, second_low), (first_high, second_high)) =
-        (side(value), side(low), side(high));
-    Some(Line {
+    let mut line = Line {
         part: "games".to_owned(),
-        name,
         group: "all".to_owned(),
-        first,
-        first_low,
-        first_high,
-        second,
-        second_low,
-        second_high,
         n: Some(n),
         method: Some(method),
-    })
+        ..Line::default()
+    };
+    line.set(name == "chars" && group == first, value, low, high);
+    Some(Line { name, ..line })
+}
+
+impl Line {
+    /// Sets the number of one of the models.
+    const fn set(
+        &mut self,
+        of_first: bool,
+        value: Option<f64>,
+        low: Option<f64>,
+        high: Option<f64>,
+    ) {
+        if of_first {
+            (self.first, self.first_low, self.first_high) = (value, low, high);
+        } else {
+            (self.second, self.second_low, self.second_high) = (value, low, high);
+        }
+    }
 }
 
 /// The numbers of both models' own nodes, those that both have first.
 fn side_by_side(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failure> {
     let mut lines: Vec<Line> = Vec::new();
-    for (side, is_second) in sides.iter().zip([false, true]) {
+    for (side, of_first) in sides.iter().zip([true, false]) {
         let sql =
             OF_MODEL.replace("{experiment}", &side.experiment).replace("{model}", &side.model);
         for number in session.rows::<Number>(&sql)? {
@@ -392,22 +392,12 @@ fn side_by_side(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failu
                     part: part.to_owned(),
                     name,
                     group: of,
-                    first: None,
-                    first_low: None,
-                    first_high: None,
-                    second: None,
-                    second_low: None,
-                    second_high: None,
                     n: Some(n),
                     method: Some(method),
+                    ..Line::default()
                 });
             }
-            let line = &mut lines[at];
-            if is_second {
-                (line.second, line.second_low, line.second_high) = (value, low, high);
-            } else {
-                (line.first, line.first_low, line.first_high) = (value, low, high);
-            }
+            lines[at].set(of_first, value, low, high);
         }
     }
     lines.sort_by(|a, b| (&a.part, &a.name, &a.group).cmp(&(&b.part, &b.name, &b.group)));
@@ -426,13 +416,8 @@ fn costs(session: &Session, sides: &[Side; 2]) -> Result<Vec<Line>, Failure> {
         name: name.to_owned(),
         group: "all".to_owned(),
         first: Some(of(first)),
-        first_low: None,
-        first_high: None,
         second: Some(of(second)),
-        second_low: None,
-        second_high: None,
-        n: None,
-        method: None,
+        ..Line::default()
     };
     Ok(vec![
         line("seconds", |cost| cost.seconds),

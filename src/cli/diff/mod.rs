@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::Place;
 use super::display::Display;
 use super::failure::{Failure, Kind};
-use super::tables::format;
+use super::tables::format_of;
 use super::ui::Ui;
 use crate::query::Format;
 use crate::runner::{Interrupt, Runner};
@@ -36,7 +36,7 @@ pub(super) struct Args {
     fail_under: Option<f64>,
 
     /// How to print
-    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format_of(&["table", "markdown", "json", "csv"]))]
     format: Format,
 
     /// Compute on this device where a model has to judge
@@ -50,10 +50,6 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
-    if !matches!(args.format, Format::Table | Format::Markdown | Format::Json | Format::Csv) {
-        let text = "`mrx diff` prints as table, markdown, json or csv";
-        return Err(Failure::new(Kind::Usage, text));
-    }
     let store = place.open()?;
     let sides = [Side::find(&store, &args.first)?, Side::find(&store, &args.second)?];
     let (interrupt, display) = (Interrupt::default(), Display::new(ui));

@@ -22,9 +22,8 @@ pub(super) fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>,
     let until = |side: &Side| side.model[1..].parse::<usize>().unwrap_or(0);
     let of_side = |side: &Side| -> Vec<PlannedNode> {
         let counts = |node: &&PlannedNode| {
-            let number = node.model.strip_prefix('m').and_then(|t| t.parse::<usize>().ok());
             node.run.is_some()
-                && match number {
+                && match node.iteration() {
                     Some(_) if same_experiment => node.model == side.model,
                     Some(number) => number <= until(side),
                     None => !same_experiment,

@@ -4,8 +4,6 @@
 //! Rows are counted together by prompt before they leave SQL, so that hundreds of thousands of
 //! judgements come as some thousands of rows.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::{Estimate, Measure, Options, tables_of};
@@ -206,9 +204,7 @@ impl Stage for Standard {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let has_files = io.has("files");
-        let files =
-            if has_files { io.files("files")?.unwrap_or_default() } else { BTreeMap::new() };
+        let files = io.files("files")?.unwrap_or_default();
         let tables = tables_of(io, &self.tables)?;
         let mut estimates = Vec::new();
         let queries: Vec<&str> = self.estimates.iter().map(|e| e.sql.as_str()).collect();
@@ -217,9 +213,7 @@ impl Stage for Standard {
             let found = estimate.estimates(&inputs)?;
             estimates.extend(found.unwrap_or_else(|| vec![nothing(&estimate.name)]));
         }
-        if has_files {
-            io.check_unchanged("files")?;
-        }
+        io.check_unchanged("files")?;
         warn_of_probes(io, &estimates);
         io.write(estimates.into_iter().map(Ok))
     }
