@@ -1,0 +1,1 @@
+SELECT answer_id, len(response) AS score FROM answers
