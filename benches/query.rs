@@ -187,7 +187,12 @@ fn record(
     std::fs::create_dir_all(store.runs_folder())?;
     let path = store.runs_folder().join(format!("{run}.json"));
     std::fs::write(path, serde_json::to_vec_pretty(&manifest)?)?;
-    Ok(PlannedNode { node: node.to_owned(), model: model.to_owned(), run: Some(run) })
+    Ok(PlannedNode {
+        node: node.to_owned(),
+        model: model.to_owned(),
+        run: Some(run),
+        finished: true,
+    })
 }
 
 /// Times `select 1` in the full and in an empty store.

@@ -233,7 +233,10 @@ impl Runner<'_> {
             }
             record.save(self)?;
             match self.look_up_or_make(plan, node, key, &inputs, &mut summary)? {
-                Ok(manifest) => progress.finish(&node.name, manifest),
+                Ok(manifest) => {
+                    record.finish(&node.name);
+                    progress.finish(&node.name, manifest);
+                }
                 Err(failed) => {
                     blocked.insert(node.name.clone(), node.name.clone());
                     summary.failed.push(failed);
@@ -397,11 +400,12 @@ impl Record {
         let mut nodes = Vec::with_capacity(plan.nodes.len());
         for node in &plan.nodes {
             let run = progress.resolve(node)?.ok().map(|inputs| key_of(node, &inputs).digest());
-            if let Some(manifest) = run.map(|run| finished(store, run)).transpose()?.flatten() {
+            let manifest = run.map(|run| finished(store, run)).transpose()?.flatten();
+            let (model, finished) = (node.name.model().to_owned(), manifest.is_some());
+            nodes.push(PlannedNode { node: node.name.to_string(), model, run, finished });
+            if let Some(manifest) = manifest {
                 progress.finish(&node.name, manifest);
             }
-            let model = node.name.model().to_owned();
-            nodes.push(PlannedNode { node: node.name.to_string(), model, run });
         }
         let experiment = plan.experiment.clone();
         let stored = store.plan(&experiment)?;
@@ -423,7 +427,13 @@ impl Record {
 
     fn set(&mut self, name: &NodeName, run: Digest) {
         for node in self.plan.nodes.iter_mut().filter(|node| node.node == name.as_str()) {
-            node.run = Some(run);
+            (node.run, node.finished) = (Some(run), node.finished && node.run == Some(run));
+        }
+    }
+
+    fn finish(&mut self, name: &NodeName) {
+        for node in self.plan.nodes.iter_mut().filter(|node| node.node == name.as_str()) {
+            node.finished = true;
         }
     }
 

@@ -78,6 +78,10 @@ pub struct PlannedNode {
     pub model: String,
     /// Its run, once there is one.
     pub run: Option<Digest>,
+    /// Whether that run was finished when the plan was recorded: a manifest that is not there now was
+    /// lost. Plans of version 0.1.0 do not say.
+    #[serde(default)]
+    pub finished: bool,
 }
 
 impl PlannedNode {

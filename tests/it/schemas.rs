@@ -205,8 +205,12 @@ fn shared_work_appears_under_both_experiments() {
     fs::create_dir_all(store.runs_folder()).unwrap();
     fs::write(store.runs_folder().join(format!("{run}.json")), json).unwrap();
     for experiment in ["one", "two"] {
-        let node =
-            PlannedNode { node: "respond.m0".to_owned(), model: "m0".to_owned(), run: Some(run) };
+        let node = PlannedNode {
+            node: "respond.m0".to_owned(),
+            model: "m0".to_owned(),
+            run: Some(run),
+            finished: true,
+        };
         let recorded = "2026-01-01T00:00:00Z".to_owned();
         let plan = RecordedPlan {
             format: 1,
