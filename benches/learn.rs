@@ -16,8 +16,8 @@ use std::time::Instant;
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use duckdb::Connection;
 use mrx::model::{
-    Chat, Config, Decoding, Device, LanguageModel, Local, Message, Network, Prompt, Request,
-    Tokenizer, weights,
+    Ask, Chat, Config, Decoding, Device, LanguageModel, Local, Message, Network, Prompt, Tokenizer,
+    draw_all, weights,
 };
 use mrx::train::adamw::AdamW;
 use mrx::train::{Example, Schedule, Settings, Sft, Trainer};
@@ -131,16 +131,15 @@ fn learn(texts: &[(String, String)], seed: u64) -> Outcome<(Local, f64)> {
 fn draw(model: &Local, prompts: &[String]) -> Outcome<Vec<String>> {
     let decoding =
         Decoding { temperature: 0.8, top_p: 0.95, max_tokens: 40, ..Decoding::default() };
-    let request = |(seed, prompt): (u64, &String)| Request {
+    let ask = |(seed, prompt): (u64, &String)| Ask {
         prompt: Prompt::Messages(vec![Message::user(prompt)]),
         decoding,
         stop: Vec::new(),
-        seed,
+        seeds: vec![seed],
     };
-    let requests: Vec<Request> = (0..).zip(prompts).map(request).collect();
-    let mut texts = vec![String::new(); prompts.len()];
-    model.generate(&requests, &mut |at, reply| texts[at] = reply.text)?;
-    Ok(texts)
+    let asks: Vec<Ask> = (0..).zip(prompts).map(ask).collect();
+    let replies = draw_all(model, &asks)?.into_iter().flatten();
+    Ok(replies.map(|reply| reply.text).collect())
 }
 
 /// Exact answers, careful judgements, judge's score equal to the oracle's, their correlation.

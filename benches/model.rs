@@ -21,8 +21,8 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::model::{
-    Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Request, Tokenizer, Weights,
-    train_tokenizer, weights,
+    Ask, Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Tokenizer, Weights,
+    draw_all, train_tokenizer, weights,
 };
 use mrx::train::{Dpo, Example, Objective, Pair, Schedule, Settings, Sft, Trainer};
 use process::stdout_of;
@@ -243,19 +243,18 @@ fn generate(
 ) -> Outcome<(f64, f64)> {
     let decoding =
         Decoding { temperature: 0.8, top_p: 0.95, max_tokens: 40, ..Decoding::default() };
-    let request = |(prompt, seed): (&Vec<u32>, u64)| Request {
+    let ask = |prompt: &Vec<u32>| Ask {
         prompt: Prompt::Tokens(prompt.clone()),
         decoding,
         stop: Vec::new(),
-        seed,
+        seeds: (0..samples).collect(),
     };
-    let each = prompts.iter().flat_map(|prompt| (0..samples).map(move |seed| (prompt, seed)));
-    let requests: Vec<Request> = each.map(request).collect();
-    let mut drawn = 0;
+    let asks: Vec<Ask> = prompts.iter().map(ask).collect();
     let began = Instant::now();
-    local.generate(&requests, &mut |_, reply| drawn += reply.tokens.len())?;
+    let replies = draw_all(local, &asks)?;
+    let drawn: usize = replies.iter().flatten().map(|reply| reply.tokens.len()).sum();
     let seconds = began.elapsed().as_secs_f64();
-    if drawn != requests.len() * 40 {
+    if drawn != asks.len() * samples as usize * 40 {
         return Err("a text ended early".into());
     }
     Ok((seconds, drawn as f64 * flops_per_token))

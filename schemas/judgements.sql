@@ -10,7 +10,8 @@ CREATE TABLE judgements (
     prompt_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     finish_reason     VARCHAR NOT NULL,
-    logprob           DOUBLE
+    logprob           DOUBLE,
+    refusal           VARCHAR
 );
 COMMENT ON TABLE judgements IS 'One row per judgement drawn: N rows for each distinct response of a prompt; the text as it came, nothing parsed';
 COMMENT ON COLUMN judgements.judgement_id IS 'j_ and 40 hexadecimal digits, from response, model, template, decoding parameters and sample: known before the text is';
@@ -22,5 +23,6 @@ COMMENT ON COLUMN judgements.text IS 'The judgement, as decoded';
 COMMENT ON COLUMN judgements.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits';
 COMMENT ON COLUMN judgements.prompt_tokens IS 'Tokens read';
 COMMENT ON COLUMN judgements.completion_tokens IS 'Tokens drawn, the end token not counted';
-COMMENT ON COLUMN judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it';
+COMMENT ON COLUMN judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';
 COMMENT ON COLUMN judgements.logprob IS 'Sum of the log-probabilities of the drawn tokens, in nats, at most 0; NULL where the engine does not know it';
+COMMENT ON COLUMN judgements.refusal IS 'Why the model did not take the prompt; NULL unless finish_reason is refused';

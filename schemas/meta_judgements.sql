@@ -11,7 +11,8 @@ CREATE TABLE meta_judgements (
     prompt_tokens       INTEGER NOT NULL,
     completion_tokens   INTEGER NOT NULL,
     finish_reason       VARCHAR NOT NULL,
-    logprob             DOUBLE
+    logprob             DOUBLE,
+    refusal             VARCHAR
 );
 COMMENT ON TABLE meta_judgements IS 'One row per comparison of two judgements of one response; each pair of judgements is shown in both orders';
 COMMENT ON COLUMN meta_judgements.meta_judgement_id IS 'm_ and 40 hexadecimal digits, from both judgements in their order, model, template and decoding parameters';
@@ -24,5 +25,6 @@ COMMENT ON COLUMN meta_judgements.text IS 'The comparison, as decoded';
 COMMENT ON COLUMN meta_judgements.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits';
 COMMENT ON COLUMN meta_judgements.prompt_tokens IS 'Tokens read';
 COMMENT ON COLUMN meta_judgements.completion_tokens IS 'Tokens drawn, the end token not counted';
-COMMENT ON COLUMN meta_judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it';
+COMMENT ON COLUMN meta_judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';
 COMMENT ON COLUMN meta_judgements.logprob IS 'Sum of the log-probabilities of the drawn tokens, in nats, at most 0; NULL where the engine does not know it';
+COMMENT ON COLUMN meta_judgements.refusal IS 'Why the model did not take the prompt; NULL unless finish_reason is refused';

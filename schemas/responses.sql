@@ -9,7 +9,8 @@ CREATE TABLE responses (
     prompt_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     finish_reason     VARCHAR NOT NULL,
-    logprob           DOUBLE
+    logprob           DOUBLE,
+    refusal           VARCHAR
 );
 COMMENT ON TABLE responses IS 'One row per answer drawn from the actor: K rows for each prompt; and ready-made answers and probes, which were not drawn here';
 COMMENT ON COLUMN responses.response_id IS 'r_ and 40 hexadecimal digits, from prompt, model, decoding parameters and sample: known before the text is; of a text that was not drawn here, from what it is made of';
@@ -20,5 +21,6 @@ COMMENT ON COLUMN responses.text IS 'The answer, as decoded';
 COMMENT ON COLUMN responses.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits: equal answers have equal digests';
 COMMENT ON COLUMN responses.prompt_tokens IS 'Tokens read; 0 where it was not drawn here';
 COMMENT ON COLUMN responses.completion_tokens IS 'Tokens drawn, the end token not counted; 0 where it was not drawn here';
-COMMENT ON COLUMN responses.finish_reason IS 'stop: the model ended it; length: the token limit cut it';
+COMMENT ON COLUMN responses.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';
 COMMENT ON COLUMN responses.logprob IS 'Sum of the log-probabilities of the drawn tokens, in nats, at most 0; NULL where the engine does not know it';
+COMMENT ON COLUMN responses.refusal IS 'Why the model did not take the prompt; NULL unless finish_reason is refused';

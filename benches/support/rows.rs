@@ -100,6 +100,7 @@ impl Iterator for Rows {
             completion_tokens: i32::try_from(text.len() / 4).unwrap_or(i32::MAX),
             finish_reason: if cut { FinishReason::Length } else { FinishReason::Stop },
             logprob: Some(-self.random.random::<f64>() * 100.0),
+            refusal: None,
             text,
         };
         Some((judgement, (!cut).then(|| f64::from(score))))

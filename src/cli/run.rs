@@ -8,7 +8,9 @@ use super::failure::{Failure, Kind};
 use super::ui::{Label, Ui, seconds};
 use super::{Place, summary};
 use crate::experiment::Experiment;
-use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, StageError, Summary};
+use crate::runner::{
+    FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
+};
 
 /// Make an experiment's tables, all that are not made yet
 ///
@@ -57,7 +59,14 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let events = JsonEvents(ui);
     let listener: &dyn Listener = if args.json { &events } else { &display };
     let (interrupt, device) = (&interrupt, args.device.as_str());
-    let runner = Runner { store: &store, listener, interrupt, clock: SystemTime::now, device };
+    let runner = Runner {
+        store: &store,
+        listener,
+        interrupt,
+        clock: SystemTime::now,
+        device,
+        open: Shelf::default(),
+    };
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);
@@ -142,7 +151,8 @@ pub(super) fn named_nodes(plan: &Plan, names: &[String]) -> Result<Vec<NodeName>
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// The first Ctrl-C asks for a stop after the shard in hand; the second leaves at once.
+/// The first Ctrl-C hands out nothing new and waits a while for what is under way; the second leaves at
+/// once.
 fn on_ctrl_c(interrupt: &Interrupt) -> Result<(), Failure> {
     let interrupt = interrupt.clone();
     ctrlc::set_handler(move || {
@@ -150,7 +160,7 @@ fn on_ctrl_c(interrupt: &Interrupt) -> Result<(), Failure> {
             exit_now();
         }
         interrupt.request();
-        super::ui::talk("\nfinishing the shard in hand; Ctrl-C again leaves at once");
+        super::ui::talk("\nending what is under way; Ctrl-C again leaves at once");
     })
     .map_err(|e| Failure::new(Kind::Bug, e))
 }

@@ -12,8 +12,8 @@ use super::plan::{Loop, declared_files, files_of_model, template};
 use super::toml_file::{self as file, Comparison};
 use crate::runner::{Input, Node, Source, Stage};
 use crate::stages::{
-    Answers, COMPARE, Compare, Evaluated, Judge, Oracle, Panel, Prompts, Respond, Rule, Sampling,
-    Standard, Template,
+    Answers, COMPARE, Compare, Evaluated, Judge, MAX_REFUSED, Oracle, Panel, Prompts, Respond,
+    Rule, Sampling, Standard, Template,
 };
 
 /// The node of the held-out prompts.
@@ -87,6 +87,7 @@ impl<'l> Evaluation<'l> {
             top_p: table.top_p.map_or(1.0, |top_p| top_p.0),
             max_tokens: table.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
+            max_refused: MAX_REFUSED,
         };
         let size = |count: Option<Count>| count.map_or(1, Count::size);
         Ok(Some(Self {
@@ -97,7 +98,7 @@ impl<'l> Evaluation<'l> {
             decides,
             oracle,
             probes: probes(all, &table.panel)?,
-            respond: Respond { samples: size(table.samples), sampling },
+            respond: Respond { samples: size(table.samples), engine: all.engine.clone(), sampling },
             panel_samples: size(table.panel.samples),
         }))
     }
@@ -267,6 +268,7 @@ fn compare(
     let compare = Compare {
         baseline,
         judge: name,
+        engine: all.engine.clone(),
         template: template(all.file, judge.template.as_ref(), COMPARE, Template::for_comparison)?,
         rule: match judge.marker.unwrap_or_default() {
             Comparison::Winner => Rule::Response,
@@ -277,6 +279,7 @@ fn compare(
             top_p: judge.top_p.map_or(1.0, |top_p| top_p.0),
             max_tokens: judge.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
+            max_refused: MAX_REFUSED,
         },
     };
     Ok((compare, model))

@@ -14,8 +14,8 @@ use super::toml_file::{self as file, Draws, File};
 use super::{Error, estimates};
 use crate::runner::{Input, Node, NodeName, Plan, Source, Stage};
 use crate::stages::{
-    self, ActorPairs, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair, Prompts, Read,
-    Reference, Respond, Rule, Sampling, Standard, Template, TemplateError,
+    self, ActorPairs, Engine, JUDGE, Judge, JudgePairs, MAX_REFUSED, META_JUDGE, MetaJudge, Pair,
+    Prompts, Read, Reference, Respond, Rule, Sampling, Standard, Template, TemplateError,
 };
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -200,6 +200,8 @@ pub(super) struct Loop<'f> {
     per_share: Option<Count>,
     pub(super) iterations: usize,
     pub(super) seed: u64,
+    /// What draws and trains.
+    pub(super) engine: Engine,
     sql: String,
     prompt_files: BTreeMap<String, PathBuf>,
     model_files: BTreeMap<String, PathBuf>,
@@ -219,6 +221,7 @@ impl<'f> Loop<'f> {
             per_share: prompts.per_iteration,
             iterations: iterations(file)?,
             seed: file.root.seed.map_or(0, |seed| seed.0),
+            engine: Engine::default(),
             sql: file.text.read(&file.find(prompts.sql.as_ref()), &prompts.sql.span())?,
             prompt_files: declared_files(file, &prompts.files)?,
             model_files: model_files(file, model)?,
@@ -263,6 +266,7 @@ impl<'f> Loop<'f> {
             top_p: self.at(top_p, t, TopP(0.95))?.0,
             max_tokens: self.at(max_tokens, t, Count(2048))?.tokens(),
             seed: self.seed,
+            max_refused: MAX_REFUSED,
         })
     }
 
@@ -359,7 +363,7 @@ impl<'f> Loop<'f> {
         let stage = Standard::of_judging(trains_judge, top_score, self.seed);
         add(self.name("estimate", t, ".judging")?, Box::new(stage), about);
         let inputs = vec![pairs.clone(), self.reference_model(t)?];
-        add(name("reference")?, Box::new(Reference {}), inputs);
+        add(name("reference")?, Box::new(Reference { engine: self.engine.clone() }), inputs);
         let inputs = vec![pairs, table("reference", "reference_logps")?, self.start_model(t)?];
         add(self.name("train", t + 1, "")?, Box::new(self.train(t)?), inputs);
         Ok(())
@@ -378,6 +382,7 @@ impl<'f> Loop<'f> {
     pub(super) fn respond(&self, t: usize) -> Result<Respond, Error> {
         let Draws { samples, temperature, top_p, max_tokens } = &self.file.root.respond;
         Ok(Respond {
+            engine: self.engine.clone(),
             samples: self.samples(samples.as_ref(), t, 7)?,
             sampling: self.sampling(
                 t,
@@ -391,6 +396,7 @@ impl<'f> Loop<'f> {
     pub(super) fn judge(&self, t: usize) -> Result<Judge, Error> {
         let file::Judge { samples, temperature, top_p, max_tokens, .. } = &self.file.root.judge;
         Ok(Judge {
+            engine: self.engine.clone(),
             template: self.judge.clone(),
             samples: self.samples(samples.as_ref(), t, 11)?,
             sampling: self.sampling(
@@ -418,7 +424,12 @@ impl<'f> Loop<'f> {
             self.sampling(t, temperature.as_ref(), top_p.as_ref(), max_tokens.as_ref())?;
         let strip_scores = self.at(strip_scores.as_ref(), t, Switch(false))?.0;
         let template = self.meta_judge.clone();
-        Ok((trains && compares).then_some(MetaJudge { template, strip_scores, sampling }))
+        Ok((trains && compares).then_some(MetaJudge {
+            template,
+            strip_scores,
+            engine: self.engine.clone(),
+            sampling,
+        }))
     }
 
     fn rate(&self, t: usize) -> Result<stages::Rate, Error> {

@@ -37,6 +37,7 @@ impl Loop<'_> {
         let model = self.file.root.model.as_ref();
         let init = model.and_then(|model| model.as_ref().init.as_ref());
         Ok(Sft {
+            engine: self.engine.clone(),
             settings: Settings {
                 learning_rate: sft.learning_rate.map_or(default.learning_rate, |rate| rate.0),
                 schedule: sft.schedule.unwrap_or(default.schedule),
@@ -79,6 +80,7 @@ impl Loop<'_> {
     pub(super) fn train(&self, t: usize) -> Result<Train, Error> {
         let train = &self.file.root.train;
         Ok(Train {
+            engine: self.engine.clone(),
             dpo: self.dpo(train, t)?,
             settings: self.settings(train, t)?,
             on_no_pairs: train.on_no_pairs.unwrap_or(OnNoPairs::Stop),

@@ -12,11 +12,15 @@
 mod chat;
 mod config;
 mod device;
+mod engine;
+mod feed;
 mod generate;
+mod language;
 mod local;
 mod network;
 pub(crate) mod ops;
 mod places;
+mod queue;
 mod sample;
 mod score;
 mod scripted;
@@ -27,6 +31,7 @@ pub mod weights;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -35,6 +40,7 @@ pub use candle_core::{DType, Device};
 pub use chat::{CHATML, Chat};
 pub use config::Config;
 pub use device::open_device;
+pub use engine::Engine;
 pub use local::Local;
 pub use network::{Batch, Network};
 pub use scripted::Scripted;
@@ -99,17 +105,32 @@ pub enum Prompt {
     Tokens(Vec<u32>),
 }
 
-/// One text to draw.
+/// A prompt, and the texts that are to be drawn after it.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// What comes before it.
+pub struct Ask {
+    /// What comes before them. It is rendered and tokenised once for all of them.
     pub prompt: Prompt,
     /// How to draw.
     pub decoding: Decoding,
-    /// Texts that end it; they are cut off.
+    /// Texts that end a draw; they are cut off.
     pub stop: Vec<String>,
-    /// Decides the draw alone: neighbours, batches and threads do not.
-    pub seed: u64,
+    /// A seed for each draw. It decides the draw alone: neighbours, batches and threads do not.
+    pub seeds: Vec<u64>,
+}
+
+/// Who asks a model. Asks are taken as there is room for them, and replies come in any order.
+pub trait Asker {
+    /// Gives the next ask. `None` says that there is none, nor will be: what is under way is ended.
+    fn next(&mut self) -> Option<Ask>;
+
+    /// Takes the reply to one draw: the ask by its place in the order of [`Asker::next`], the draw by
+    /// the place of its seed. A break gives up everything that is under way.
+    fn take(&mut self, ask: usize, draw: usize, reply: Reply) -> ControlFlow<()>;
+
+    /// Tells whether to go on; asked now and then while no reply comes.
+    fn go_on(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// A text whose probability is asked.
@@ -131,12 +152,33 @@ pub struct Scored {
 }
 
 /// Why a draw ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finish {
     /// The model ended it.
     Stop,
     /// The token limit cut it.
     Length,
+    /// It never began: the model does not take the prompt. There is no text.
+    Refused(Refusal),
+}
+
+/// Why a model does not take a prompt. Others go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It has no token.
+    #[error("the prompt is empty")]
+    Empty,
+    /// It leaves no room for a text.
+    #[error("{tokens} tokens do not fit a context of {context}")]
+    TooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that the model takes.
+        context: usize,
+    },
+    /// The chat template raises an error, or the tokenizer does.
+    #[error("{0}")]
+    Unwritten(String),
 }
 
 /// One text drawn.
@@ -155,6 +197,24 @@ pub struct Reply {
     /// Summed log-probability of the drawn tokens, the one that ended the text among them, under the
     /// model itself, before temperature and cuts, in nats; `None` where it is not known.
     pub logprob: Option<f64>,
+}
+
+impl Reply {
+    /// The reply to a prompt that the model refuses.
+    fn refused(refusal: Refusal) -> Self {
+        let prompt_tokens = match refusal {
+            Refusal::TooLong { tokens, .. } => u32::try_from(tokens).unwrap_or(u32::MAX),
+            Refusal::Empty | Refusal::Unwritten(_) => 0,
+        };
+        Self {
+            text: String::new(),
+            tokens: Vec::new(),
+            prompt_tokens,
+            completion_tokens: 0,
+            finish: Finish::Refused(refusal),
+            logprob: None,
+        }
+    }
 }
 
 /// What can go wrong with a model.
@@ -272,21 +332,13 @@ pub enum Error {
     /// The machine has no thread left.
     #[error("cannot start a thread: {0}")]
     Threads(String),
-    /// A prompt without a token.
-    #[error("request {request}: its prompt is empty")]
-    EmptyPrompt {
+    /// A prompt that the model does not take.
+    #[error("request {request}: {refusal}")]
+    Refused {
         /// Its place in the list.
         request: usize,
-    },
-    /// A prompt that leaves no room.
-    #[error("request {request}: {tokens} tokens do not fit a context of {context}")]
-    TooLong {
-        /// Its place in the list.
-        request: usize,
-        /// Tokens of the prompt.
-        tokens: usize,
-        /// Tokens that the model takes.
-        context: usize,
+        /// Why.
+        refusal: Refusal,
     },
     /// Logits that are no numbers: the weights are not, or grow so.
     #[error("request {request}: the model gives logits that are no numbers; are its weights?")]
@@ -344,8 +396,7 @@ impl Error {
     #[must_use]
     pub const fn request(&self) -> Option<usize> {
         match self {
-            Self::EmptyPrompt { request }
-            | Self::TooLong { request, .. }
+            Self::Refused { request, .. }
             | Self::NotFinite { request }
             | Self::NoSuchToken { request, .. } => Some(*request),
             _ => None,
@@ -355,21 +406,50 @@ impl Error {
 
 /// Draws texts.
 pub trait LanguageModel: Send + Sync {
-    /// Draws a text for each request and hands it over, with the request's place, as it finishes.
+    /// Draws every text that is asked for, and hands each over as it ends.
     ///
     /// # Errors
-    /// At the first request that cannot be answered.
-    fn generate(
-        &self,
-        requests: &[Request],
-        reply: &mut dyn FnMut(usize, Reply),
-    ) -> Result<(), Error>;
+    /// Where the model fails; a prompt that it does not take is a reply.
+    fn generate(&self, asker: &mut dyn Asker) -> Result<(), Error>;
 
     /// Tells the summed log-probability of each continuation of each request, in nats.
     ///
     /// # Errors
     /// At the first request that cannot be answered.
     fn score(&self, requests: &[Scored]) -> Result<Vec<Vec<f64>>, Error>;
+
+    /// The model's parts, where it runs in this process.
+    fn local(&self) -> Option<&Local> {
+        None
+    }
+}
+
+/// Asks that are known from the start, and their replies.
+struct Listed<'a> {
+    asks: std::slice::Iter<'a, Ask>,
+    replies: Vec<Vec<Option<Reply>>>,
+}
+
+impl Asker for Listed<'_> {
+    fn next(&mut self) -> Option<Ask> {
+        self.asks.next().cloned()
+    }
+
+    fn take(&mut self, ask: usize, draw: usize, reply: Reply) -> ControlFlow<()> {
+        self.replies[ask][draw] = Some(reply);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Draws every text of a list: of each ask its replies, in the order of its seeds.
+///
+/// # Errors
+/// As [`LanguageModel::generate`].
+pub fn draw_all(model: &dyn LanguageModel, asks: &[Ask]) -> Result<Vec<Vec<Reply>>, Error> {
+    let replies = asks.iter().map(|ask| vec![None; ask.seeds.len()]).collect();
+    let mut listed = Listed { asks: asks.iter(), replies };
+    model.generate(&mut listed)?;
+    Ok(listed.replies.into_iter().map(|draws| draws.into_iter().flatten().collect()).collect())
 }
 
 /// What every configuration says first.

@@ -1,7 +1,8 @@
 //! The scripted model: it answers by rule. A test double that is data, not wiring.
 //!
 //! Its folder holds a `config.json` with `"architecture": "scripted"` and an ordered list of rules;
-//! the first rule whose `contains` stands in the last message answers, by rendering its template.
+//! the first rule whose `contains` stands in the last message answers, by rendering its template, or
+//! refuses. With `"replies": "shuffled"` they come in another order than they were asked for.
 //! Templates draw with the request's seed: `pick(list)`, `integer(low, high)`, `uniform()`.
 //! Tokens are words.
 
@@ -16,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Deserialize;
 
-use super::{Error, Finish, LanguageModel, Prompt, Reply, Request, Scored};
+use super::{Ask, Asker, Error, Finish, LanguageModel, Prompt, Refusal, Reply, Scored};
 use super::{file_of, parse, read};
 
 #[derive(Debug, Deserialize)]
@@ -25,20 +26,36 @@ struct Config {
     #[serde(rename = "architecture")]
     _architecture: String,
     rules: Vec<Rule>,
+    #[serde(default)]
+    replies: Order,
 }
 
-/// One rule: where `contains` stands in the last message, `template` is the answer.
+/// One rule: where `contains` stands in the last message, `template` is the answer, or the prompt is
+/// refused.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
     #[serde(default)]
     contains: String,
-    template: String,
+    template: Option<String>,
+    refuses: Option<String>,
+}
+
+/// In which order replies come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    /// As they are asked for.
+    #[default]
+    InOrder,
+    /// In one that the seeds decide.
+    Shuffled,
 }
 
 /// A model that answers by rule.
 pub struct Scripted {
     rules: Vec<Rule>,
+    replies: Order,
     templates: Environment<'static>,
 }
 
@@ -55,27 +72,36 @@ impl Scripted {
         templates.add_function("pick", pick);
         templates.add_function("integer", integer);
         templates.add_function("uniform", uniform);
+        let fail = |reason: String| Error::Config { path: path.to_owned(), reason };
         for rule in &config.rules {
-            let text = read(file_of(files, &rule.template)?)?;
-            templates
-                .add_template_owned(rule.template.clone(), text)
-                .map_err(|e| template_error(&rule.template, &e))?;
+            match (&rule.template, &rule.refuses) {
+                (Some(name), None) => {
+                    let text = read(file_of(files, name)?)?;
+                    let added = templates.add_template_owned(name.clone(), text);
+                    added.map_err(|e| template_error(name, &e))?;
+                }
+                (None, Some(_)) => {}
+                _ => return Err(fail("expected one of `template` and `refuses` in a rule".into())),
+            }
         }
         if !config.rules.last().is_some_and(|rule| rule.contains.is_empty()) {
-            let reason = "the last rule must answer everything: it has no `contains`".to_owned();
-            return Err(Error::Config { path: path.to_owned(), reason });
+            return Err(fail("the last rule must answer everything: it has no `contains`".into()));
         }
-        Ok(Self { rules: config.rules, templates })
+        Ok(Self { rules: config.rules, replies: config.replies, templates })
     }
 
-    fn answer(&self, request: &Request) -> Result<Reply, Error> {
-        let Prompt::Messages(messages) = &request.prompt else {
+    /// Answers one draw of an ask.
+    fn answer(&self, ask: &Ask, seed: u64) -> Result<Reply, Error> {
+        let Prompt::Messages(messages) = &ask.prompt else {
             return Err(Error::Scripted("read token ids"));
         };
         let prompt = messages.last().map_or("", |message| message.content.as_str());
         let rule = self.rules.iter().find(|rule| prompt.contains(&rule.contains));
-        let name = rule.map_or("", |rule| rule.template.as_str());
-        let seed = if request.decoding.temperature > 0.0 { request.seed } else { 0 };
+        if let Some(reason) = rule.and_then(|rule| rule.refuses.as_ref()) {
+            return Ok(Reply::refused(Refusal::Unwritten(reason.clone())));
+        }
+        let name = rule.and_then(|rule| rule.template.as_deref()).unwrap_or_default();
+        let seed = if ask.decoding.temperature > 0.0 { seed } else { 0 };
         let draws = Value::from_object(Draws(Mutex::new(ChaCha8Rng::seed_from_u64(seed))));
         let text = self
             .templates
@@ -83,7 +109,7 @@ impl Scripted {
             .and_then(|template| template.render(context! { prompt, draws }))
             .map_err(|e| template_error(name, &e))?;
         let read: usize = messages.iter().map(|m| words(&m.content)).sum();
-        let (text, drawn, finish) = cut(text, request.decoding.max_tokens);
+        let (text, drawn, finish) = cut(text, ask.decoding.max_tokens);
         Ok(Reply {
             text,
             tokens: Vec::new(),
@@ -96,20 +122,35 @@ impl Scripted {
 }
 
 impl LanguageModel for Scripted {
-    fn generate(
-        &self,
-        requests: &[Request],
-        reply: &mut dyn FnMut(usize, Reply),
-    ) -> Result<(), Error> {
+    fn generate(&self, asker: &mut dyn Asker) -> Result<(), Error> {
         const AT_ONCE: usize = 1024;
-        for (start, some) in (0..).step_by(AT_ONCE).zip(requests.chunks(AT_ONCE)) {
-            let replies: Vec<Reply> =
-                some.par_iter().map(|request| self.answer(request)).collect::<Result<_, _>>()?;
-            for (at, text) in replies.into_iter().enumerate() {
-                reply(start + at, text);
+        let mut asked = 0;
+        loop {
+            let (mut asks, mut draws) = (Vec::new(), Vec::new());
+            while draws.len() < AT_ONCE
+                && let Some(ask) = asker.next()
+            {
+                draws.extend((0..ask.seeds.len()).map(|draw| (asks.len(), draw)));
+                asks.push(ask);
             }
+            if asks.is_empty() || asker.go_on().is_break() {
+                return Ok(());
+            }
+            if self.replies == Order::Shuffled {
+                draws.sort_by_key(|(ask, draw)| asks[*ask].seeds[*draw]);
+            }
+            let answer = |&(ask, draw): &(usize, usize)| {
+                let request: &Ask = &asks[ask];
+                self.answer(request, request.seeds[draw])
+            };
+            let replies: Vec<Reply> = draws.par_iter().map(answer).collect::<Result<_, _>>()?;
+            for ((ask, draw), reply) in draws.into_iter().zip(replies) {
+                if asker.take(asked + ask, draw, reply).is_break() {
+                    return Ok(());
+                }
+            }
+            asked += asks.len();
         }
-        Ok(())
     }
 
     fn score(&self, _: &[Scored]) -> Result<Vec<Vec<f64>>, Error> {
@@ -177,7 +218,7 @@ fn uniform(state: &State<'_, '_>) -> Result<f64, minijinja::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Decoding, Message};
+    use crate::model::{Decoding, Message, draw_all};
 
     fn model(template: &str) -> Scripted {
         let folder = tempfile::tempdir().unwrap();
@@ -191,11 +232,8 @@ mod tests {
     fn ask(model: &Scripted, seeds: &[u64], temperature: f64) -> Vec<Reply> {
         let decoding = Decoding { temperature, max_tokens: 3, ..Decoding::default() };
         let prompt = Prompt::Messages(vec![Message::user("hello")]);
-        let request = |&seed| Request { prompt: prompt.clone(), decoding, stop: Vec::new(), seed };
-        let requests: Vec<Request> = seeds.iter().map(request).collect();
-        let mut replies = vec![None; seeds.len()];
-        model.generate(&requests, &mut |at, reply| replies[at] = Some(reply)).unwrap();
-        replies.into_iter().flatten().collect()
+        let ask = Ask { prompt, decoding, stop: Vec::new(), seeds: seeds.to_vec() };
+        draw_all(model, &[ask]).unwrap().remove(0)
     }
 
     #[test]

@@ -1,34 +1,30 @@
-//! Rows: one file per table, one struct per row, one field per column.
+//! Rows: one struct per table, one field per column; a file per table, but for those of drawn texts.
 //!
 //! What a column means, its unit and its range stand in `schemas/<table>.sql`, which a test holds
 //! against these structs and against stored files.
 
 mod checkpoint;
+mod drawn;
 mod estimate;
 mod example;
 mod id;
-mod judgement;
-mod meta_judgement;
 mod metric;
 mod pair;
 mod prompt;
 mod rating;
 mod reading;
 mod reference_logps;
-mod response;
 mod verdict;
 
 pub use checkpoint::CheckpointPart;
+pub use drawn::{Drawn, DrawnRow, FinishReason, Judgement, MetaJudgement, Response};
 pub use estimate::Estimate;
 pub use example::Example;
 pub use id::{RowId, seed_of};
-pub use judgement::Judgement;
-pub use meta_judgement::MetaJudgement;
 pub use metric::Metric;
 pub use pair::{Pair, Reason, Role};
 pub use prompt::{Message, Prompt};
 pub use rating::Rating;
 pub use reading::{Reading, Status};
 pub use reference_logps::ReferenceLogps;
-pub use response::{FinishReason, Response};
 pub use verdict::{Shown, Verdict};

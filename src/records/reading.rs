@@ -38,4 +38,6 @@ pub enum Status {
     Truncated,
     /// Its marker names no one.
     Ambiguous,
+    /// There is no text: the model did not take the prompt.
+    Refused,
 }

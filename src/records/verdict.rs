@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Status;
+use super::{DrawnRow, Status};
 use crate::store::Record;
 
 /// A row of `verdicts`; the columns' meanings stand in `schemas/verdicts.sql`.
@@ -32,6 +32,18 @@ pub struct Verdict {
     pub response_chars: i32,
     /// Characters of the baseline's answer.
     pub baseline_chars: i32,
+    /// Why nobody decided.
+    pub refusal: Option<String>,
+}
+
+impl DrawnRow for Verdict {
+    fn id(&self) -> &str {
+        &self.verdict_id
+    }
+
+    fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
 }
 
 impl Record for Verdict {

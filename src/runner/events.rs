@@ -103,7 +103,7 @@ pub trait Listener {
     fn hear(&self, event: &Event);
 }
 
-/// A request to stop after the shard in hand.
+/// A request to hand out nothing new, and to stop once what is under way is safe.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
@@ -124,3 +124,6 @@ impl Interrupt {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
+
+/// What a stage fails with: the runner only records it and shows it.
+pub type StageError = Box<dyn std::error::Error + Send + Sync>;

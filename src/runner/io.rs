@@ -8,13 +8,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::attempt::Attempt;
 use super::claim::Made;
-use super::run::Attempt;
-use super::{Event, Interrupted, StageError};
+use super::meter::Meter;
+use super::window::Window;
+use super::{Interrupted, StageError};
 use crate::store::{
     Digest, Record, Shards, Sources, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
 };
@@ -183,8 +186,7 @@ impl<'a> Io<'a> {
 
     /// Tells a person something that stops nothing.
     pub fn warn(&self, text: impl Into<String>) {
-        let node = self.attempt.node.clone();
-        self.attempt.listener.hear(&Event::Warned { node, text: text.into() });
+        self.attempt.warn(text.into());
     }
 
     /// Writes a whole table of rows that are quick to make.
@@ -241,13 +243,57 @@ impl<'a> Io<'a> {
             if self.attempt.interrupt.requested() {
                 return Err(Interrupted.into());
             }
-            let after = meter.done + shard.len() as u64;
+            let after = meter.done() + shard.len() as u64;
             let rows = work(shard, &mut meter)?;
             shards.push(&to_batch(&columns, &rows)?)?;
             meter.reach(after);
             self.attempt.note()?;
         }
         self.assemble::<R>(&shards)
+    }
+
+    /// Makes a table of rows that are drawn one by one, in whatever order they come: `per_unit` for each
+    /// of `count` units.
+    ///
+    /// `draw` is given the window: it takes units out, and lands rows. What an earlier attempt landed is
+    /// not handed out again. The table is assembled in the order of the units, so neither the order of
+    /// landing nor an interruption changes its bytes.
+    ///
+    /// # Errors
+    /// Where `draw` fails; and [`Interrupted`] once a stop was asked for and rows are missing.
+    pub fn each_draw<U, R: Record>(
+        &mut self,
+        count: u64,
+        per_unit: usize,
+        mut units: impl Iterator<Item = Result<U, StageError>>,
+        draw: impl FnOnce(&mut Window<'_, U, R>) -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
+        let rows = count * per_unit as u64;
+        let mut window = Window::open(self.attempt, rows, per_unit, &mut units)?;
+        let drawn = draw(&mut window);
+        // What has landed is kept, whatever became of the rest.
+        window.sync()?;
+        drawn?;
+        let journal = window.into_journal()?;
+        self.write(journal.rows().map(|row| row.map_err(Into::into)))
+    }
+
+    /// Returns what is open under this name, or opens it: a model that the last node used, say. What was
+    /// open before is let go of first.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open<T: std::any::Any>(
+        &self,
+        name: &str,
+        open: impl FnOnce() -> Result<T, StageError>,
+    ) -> Result<Rc<T>, StageError> {
+        self.attempt.open.take_or_open(name, open)
+    }
+
+    /// Lets go of what is open: a stage asks before it needs the memory itself.
+    pub fn let_go(&self) {
+        self.attempt.open.clear();
     }
 
     fn assemble<R: Record>(&mut self, shards: &Shards) -> Result<(), StageError> {
@@ -257,46 +303,5 @@ impl<'a> Io<'a> {
         }
         self.made.tables.insert(R::TABLE.to_owned(), writer.finish()?);
         Ok(())
-    }
-}
-
-/// Counts finished units of work and tells the listener.
-pub struct Meter<'a> {
-    attempt: &'a Attempt<'a>,
-    done: u64,
-    total: u64,
-    resumed: u64,
-    note: String,
-}
-
-impl<'a> Meter<'a> {
-    fn new(attempt: &'a Attempt<'a>, total: u64, resumed: u64) -> Self {
-        let meter = Self { attempt, done: resumed, total, resumed, note: String::new() };
-        meter.tell();
-        meter
-    }
-
-    /// Says that `units` more are done.
-    pub fn add(&mut self, units: u64) {
-        self.reach(self.done + units);
-    }
-
-    /// Says what matters of the rows so far; heard with the next unit.
-    pub fn note(&mut self, note: String) {
-        self.note = note;
-    }
-
-    fn reach(&mut self, done: u64) {
-        if done != self.done {
-            self.done = done;
-            self.tell();
-        }
-    }
-
-    fn tell(&self) {
-        let node = self.attempt.node.clone();
-        let Self { done, total, resumed, .. } = *self;
-        let note = self.note.clone();
-        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed, note });
     }
 }

@@ -4,24 +4,27 @@
 //! node's *run key* spells out everything that decides its result; a finished run of that key is
 //! never made twice. The room has never heard of a prompt: it moves rows whose type it is told.
 
+mod attempt;
 mod claim;
 mod events;
 mod io;
 mod key;
+mod meter;
 mod node;
 mod run;
 mod survey;
+mod window;
 
+pub use attempt::{Runner, Shelf};
 pub use claim::{Claim, Lookup};
-pub use events::{Event, Interrupt, Interrupted, Listener};
-pub use io::{Io, Meter};
+pub use events::{Event, Interrupt, Interrupted, Listener, StageError};
+pub use io::Io;
 pub use key::{Difference, RunKey, Signature};
+pub use meter::Meter;
 pub use node::{BadName, Input, Node, NodeName, Plan, Source};
-pub use run::{Error, FailedNode, Runner, Summary};
+pub use run::{Error, FailedNode, Summary};
 pub use survey::{Outlook, State, Why, survey};
-
-/// What a stage fails with: the runner only records it and shows it.
-pub type StageError = Box<dyn std::error::Error + Send + Sync>;
+pub use window::{Handed, Window};
 
 /// Turns input tables into output tables.
 ///

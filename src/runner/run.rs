@@ -1,22 +1,17 @@
 //! Running a plan: node by node, each looked up before it is made.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
+use super::attempt::{Attempt, Runner, rfc3339};
 use super::claim::{finished, missing_table};
 use super::io::{Io, Resolved};
 use super::{
-    Claim, Event, Input, Interrupt, Interrupted, Listener, Lookup, Node, NodeName, Plan, RunKey,
-    Source, StageError,
+    Claim, Event, Input, Interrupted, Lookup, Node, NodeName, Plan, RunKey, Source, StageError,
 };
-use crate::store::{
-    self, Cost, Digest, FORMAT, Manifest, Partial, PlannedNode, RecordedPlan, Sources, Store,
-};
+use crate::store::{self, Digest, FORMAT, Manifest, PlannedNode, RecordedPlan, Sources, Store};
 
 /// What keeps a plan from running at all.
 #[derive(Debug, thiserror::Error)]
@@ -69,20 +64,6 @@ pub struct Summary {
     pub failed: Vec<FailedNode>,
     /// Nodes that could not run because one of those failed.
     pub skipped: usize,
-}
-
-/// Runs plans in a store.
-pub struct Runner<'a> {
-    /// Where tables are kept.
-    pub store: &'a Store,
-    /// Who hears what happens.
-    pub listener: &'a dyn Listener,
-    /// Asked between shards whether to stop.
-    pub interrupt: &'a Interrupt,
-    /// Tells the time; costs are measured with it, results never.
-    pub clock: fn() -> SystemTime,
-    /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
-    pub device: &'a str,
 }
 
 /// The keys and manifests of a plan, as far as they are known.
@@ -148,46 +129,6 @@ pub(super) fn key_of(node: &Node, inputs: &BTreeMap<String, Resolved>) -> RunKey
     let inputs: BTreeMap<String, Value> =
         inputs.iter().map(|(name, input)| (name.clone(), input.key())).collect();
     RunKey::new(&node.stage.signature(), &inputs)
-}
-
-/// One process's work on one run.
-pub(super) struct Attempt<'a> {
-    pub(super) node: &'a NodeName,
-    pub(super) partial: &'a Partial,
-    pub(super) listener: &'a dyn Listener,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) device: &'a str,
-    clock: fn() -> SystemTime,
-    started: SystemTime,
-    earlier_seconds: f64,
-    attempts: u32,
-    noted: Cell<f64>,
-}
-
-impl Attempt<'_> {
-    fn seconds(&self) -> f64 {
-        let elapsed = (self.clock)().duration_since(self.started).unwrap_or_default();
-        self.earlier_seconds + elapsed.as_secs_f64()
-    }
-
-    /// Keeps the cost so far, at most once a second: a kill then loses little of the account.
-    pub(super) fn note(&self) -> Result<(), store::Error> {
-        let seconds = self.seconds();
-        if seconds - self.noted.get() >= 1.0 {
-            self.partial.note(seconds, self.attempts)?;
-            self.noted.set(seconds);
-        }
-        Ok(())
-    }
-
-    fn cost(&self) -> Cost {
-        let started = rfc3339(self.started);
-        Cost { started, seconds: self.seconds(), attempts: self.attempts }
-    }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 impl Runner<'_> {
@@ -359,27 +300,15 @@ impl Runner<'_> {
         claim: Claim,
         inputs: &BTreeMap<String, Resolved>,
     ) -> Result<Manifest, StageError> {
-        let (earlier_seconds, attempts) = claim.partial().begin()?;
-        let attempt = Attempt {
-            node: &node.name,
-            partial: claim.partial(),
-            listener: self.listener,
-            interrupt: self.interrupt,
-            device: self.device,
-            clock: self.clock,
-            started: (self.clock)(),
-            earlier_seconds,
-            attempts,
-            noted: Cell::new(earlier_seconds),
-        };
+        let attempt = Attempt::begin(self, &node.name, claim.partial())?;
         let mut io = Io::new(self.store, inputs, &attempt);
         let result = node.stage.run(&mut io);
         let made = io.into_made();
-        let cost = attempt.cost();
         if let Err(error) = result {
-            claim.partial().note(cost.seconds, attempts)?;
+            attempt.end()?;
             return Err(error);
         }
+        let cost = attempt.cost();
         Ok(claim.commit(self.store, &node.name, &plan.experiment, made, cost)?)
     }
 

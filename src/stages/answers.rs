@@ -108,6 +108,7 @@ pub(super) fn ready_made(prompt_id: String, id: RowId, sample: i32, text: String
         completion_tokens: 0,
         finish_reason: FinishReason::Stop,
         logprob: None,
+        refusal: None,
     }
 }
 

@@ -1,16 +1,19 @@
-//! Drawing texts from a model, for the three stages that do: `respond`, `judge`, `meta_judge`.
+//! Drawing texts from a model, for the stages that do: `respond`, `judge`, `meta_judge` and `evaluate`.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::model::{self, Decoding, Finish, LanguageModel, Message, Prompt, Request};
-use crate::records::{self, CheckpointPart, FinishReason, RowId, seed_of};
-use crate::runner::{Io, Meter, StageError};
-use crate::store::Digest;
+use super::live::Live;
+use crate::model::{self, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply};
+use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, RowId, seed_of};
+use crate::runner::{Handed, Io, StageError, Window};
+use crate::store::{Digest, Record};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,17 @@ pub struct Sampling {
     pub max_tokens: u32,
     /// The experiment's seed.
     pub seed: u64,
+    /// The share of rows, 0 to 1, that the model may refuse before the node fails; where it is not 0, one
+    /// row always may. It decides whether a table is made and not what is in it: it is in no key.
+    #[serde(skip, default = "default_max_refused")]
+    pub max_refused: f64,
+}
+
+/// One row in a hundred.
+pub const MAX_REFUSED: f64 = 0.01;
+
+const fn default_max_refused() -> f64 {
+    MAX_REFUSED
 }
 
 impl Sampling {
@@ -36,37 +50,58 @@ impl Sampling {
     }
 }
 
+/// What a stage asks about one unit of its work.
+pub(super) enum Draft {
+    /// A conversation, and the ids of the rows that answer it.
+    Asked(Vec<Message>, Vec<String>),
+    /// Nothing, for this reason; the ids of the rows that say so.
+    Unasked(String, Vec<String>),
+}
+
+/// A stage that draws: every unit of its work is one conversation and so many rows.
+pub(super) trait Drawing {
+    /// A unit of its work.
+    type Unit;
+    /// What is drawn.
+    type Row: Record + DrawnRow;
+
+    /// What is asked about a unit.
+    fn draft(&self, drawer: &Drawer, unit: &Self::Unit) -> Result<Draft, StageError>;
+
+    /// The row that the `nth` text drawn for a unit makes.
+    fn row(
+        &self,
+        unit: &Self::Unit,
+        nth: usize,
+        id: String,
+        drawn: Drawn,
+    ) -> Result<Self::Row, StageError>;
+
+    /// Takes note of a text, and says what matters of those so far.
+    fn note(&self, live: &mut Live, drawn: &Drawn) -> String;
+}
+
 /// A model that is open, and what stands for it in ids.
 pub(super) struct Drawer {
-    model: Box<dyn LanguageModel>,
+    model: Rc<Box<dyn LanguageModel>>,
     digest: Digest,
     sampling: Sampling,
 }
 
-/// A text to draw, and the id of the row that it will be.
-pub(super) struct Draft {
-    pub(super) id: String,
-    pub(super) messages: Vec<Message>,
-}
-
-/// A text that was drawn.
-pub(super) struct Drawn {
-    pub(super) id: String,
-    pub(super) seed: u64,
-    pub(super) text: String,
-    pub(super) text_digest: String,
-    pub(super) prompt_tokens: i32,
-    pub(super) completion_tokens: i32,
-    pub(super) finish_reason: FinishReason,
-    pub(super) logprob: Option<f64>,
+/// Opens the input `model`, a folder or a checkpoint that an earlier node made, or returns it where it
+/// is open still.
+pub(super) fn open_model(io: &Io<'_>) -> Result<Rc<Box<dyn LanguageModel>>, StageError> {
+    let name = format!("{} on {}", io.digest("model")?, io.device());
+    io.open(&name, || {
+        let model = model::open(&model_files(io)?, &model::open_device(io.device())?)?;
+        io.check_unchanged("model")?;
+        Ok(model)
+    })
 }
 
 impl Drawer {
-    /// Opens the input `model`: a folder, or a checkpoint that an earlier node made.
     pub(super) fn open(io: &Io<'_>, sampling: Sampling) -> Result<Self, StageError> {
-        let model = model::open(&model_files(io)?, &model::open_device(io.device())?)?;
-        io.check_unchanged("model")?;
-        Ok(Self { model, digest: io.digest("model")?, sampling })
+        Ok(Self { model: open_model(io)?, digest: io.digest("model")?, sampling })
     }
 
     /// Starts the id of a row: what it is about, the model, the decoding. The stage adds the rest.
@@ -74,81 +109,255 @@ impl Drawer {
         RowId::of(subject).and(self.digest.to_hex()).and(self.sampling.json())
     }
 
-    /// Draws the drafts of a shard; every `per_unit` texts are one unit of work.
-    pub(super) fn draw(
+    /// Draws `per_unit` texts for each of `count` units, and writes the table of them.
+    pub(super) fn draw<D: Drawing>(
         &self,
-        drafts: Vec<Draft>,
-        per_unit: usize,
-        meter: &mut Meter<'_>,
-    ) -> Result<Vec<Drawn>, StageError> {
-        let (ids, requests): (Vec<String>, Vec<Request>) = drafts
-            .into_iter()
-            .map(|Draft { id, messages }| {
-                let seed = seed_of(self.sampling.seed, &id);
-                let prompt = Prompt::Messages(messages);
-                let decoding = self.sampling.decoding();
-                (id, Request { prompt, decoding, stop: Vec::new(), seed })
-            })
-            .unzip();
-        let mut replies: Vec<Option<model::Reply>> = vec![None; requests.len()];
-        let mut finished = 0;
-        let drawn_all = self.model.generate(&requests, &mut |at, reply| {
-            replies[at] = Some(reply);
-            finished += 1;
-            if finished % per_unit == 0 {
-                meter.add(1);
+        io: &mut Io<'_>,
+        stage: &D,
+        (count, per_unit): (u64, usize),
+        units: impl Iterator<Item = Result<D::Unit, StageError>>,
+    ) -> Result<(), StageError> {
+        io.each_draw(count, per_unit, units, |window| {
+            let refused = Refused::of(window, self.sampling.max_refused)?;
+            let mut desk = Desk {
+                stage,
+                drawer: self,
+                window,
+                refused,
+                under_way: HashMap::new(),
+                asked: 0,
+                live: Live::default(),
+                failed: None,
+            };
+            let drawn = self.model.generate(&mut desk);
+            let Desk { failed, under_way, .. } = desk;
+            match (failed, drawn) {
+                (Some(error), _) => Err(error),
+                (None, Ok(())) => Ok(()),
+                (None, Err(error)) => Err(at_fault(error, &under_way)),
             }
-        });
-        drawn_all.map_err(|error| refused(error, &requests))?;
-        ids.into_iter()
-            .zip(requests)
-            .zip(replies)
-            .map(|((id, request), reply)| drawn(id, request.seed, reply))
-            .collect()
+        })
     }
 }
 
-/// A prompt that the model does not take.
-#[derive(Debug, thiserror::Error)]
-#[error("the model refuses the prompt that begins with {begins:?}")]
+/// A unit whose rows are being drawn.
+struct UnderWay<U> {
+    handed: Handed<U>,
+    ids: Vec<String>,
+    left: usize,
+}
+
+/// Asks the model what the window hands out, and lands what it replies.
+struct Desk<'d, 'w, D: Drawing> {
+    stage: &'d D,
+    drawer: &'d Drawer,
+    window: &'d mut Window<'w, D::Unit, D::Row>,
+    refused: Refused,
+    under_way: HashMap<usize, UnderWay<D::Unit>>,
+    asked: usize,
+    live: Live,
+    failed: Option<StageError>,
+}
+
+impl<D: Drawing> Asker for Desk<'_, '_, D> {
+    fn next(&mut self) -> Option<Ask> {
+        if self.failed.is_some() {
+            return None;
+        }
+        self.hand_out().unwrap_or_else(|error| {
+            self.failed = Some(error);
+            None
+        })
+    }
+
+    fn take(&mut self, ask: usize, draw: usize, reply: Reply) -> ControlFlow<()> {
+        let landed = self.land(ask, draw, reply);
+        self.go_on_after(landed.map(|()| true))
+    }
+
+    fn go_on(&mut self) -> ControlFlow<()> {
+        let go_on = self.window.go_on();
+        self.go_on_after(go_on)
+    }
+}
+
+impl<D: Drawing> Desk<'_, '_, D> {
+    fn go_on_after(&mut self, step: Result<bool, StageError>) -> ControlFlow<()> {
+        match step {
+            Ok(true) => ControlFlow::Continue(()),
+            Ok(false) => ControlFlow::Break(()),
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The next unit that a model has to be asked about.
+    fn hand_out(&mut self) -> Result<Option<Ask>, StageError> {
+        while let Some(handed) = self.window.hand_out()? {
+            let (messages, ids) = match self.stage.draft(self.drawer, &handed.unit)? {
+                Draft::Asked(messages, ids) => (messages, ids),
+                Draft::Unasked(reason, ids) => {
+                    self.land_unasked(&handed, &ids, &reason)?;
+                    continue;
+                }
+            };
+            let seed = |nth: &usize| seed_of(self.drawer.sampling.seed, &ids[*nth]);
+            let ask = Ask {
+                prompt: Prompt::Messages(messages),
+                decoding: self.drawer.sampling.decoding(),
+                stop: Vec::new(),
+                seeds: handed.missing.iter().map(seed).collect(),
+            };
+            let left = handed.missing.len();
+            self.under_way.insert(self.asked, UnderWay { handed, ids, left });
+            self.asked += 1;
+            return Ok(Some(ask));
+        }
+        Ok(None)
+    }
+
+    fn land_unasked(
+        &mut self,
+        handed: &Handed<D::Unit>,
+        ids: &[String],
+        reason: &str,
+    ) -> Result<(), StageError> {
+        for nth in &handed.missing {
+            let drawn = Drawn {
+                seed: seed_of(self.drawer.sampling.seed, &ids[*nth]),
+                text: String::new(),
+                text_digest: Digest::of(b"").to_hex(),
+                prompt_tokens: 0,
+                completion_tokens: 0,
+                finish_reason: FinishReason::Refused,
+                logprob: None,
+                refusal: Some(reason.to_owned()),
+            };
+            let row = self.stage.row(&handed.unit, *nth, ids[*nth].clone(), drawn)?;
+            self.window.land(handed.first_row + *nth as u64, &row)?;
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, ask: usize, draw: usize, reply: Reply) -> Result<(), StageError> {
+        let Some(unit) = self.under_way.get_mut(&ask) else { return Err(NotAsked(ask).into()) };
+        let nth = *unit.handed.missing.get(draw).ok_or(NotAsked(ask))?;
+        let id = unit.ids[nth].clone();
+        let drawn = drawn(seed_of(self.drawer.sampling.seed, &id), reply)?;
+        let note = self.stage.note(&mut self.live, &drawn);
+        self.window.note(note);
+        let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;
+        self.window.land(unit.handed.first_row + nth as u64, &row)?;
+        self.refused.count(&row)?;
+        unit.left -= 1;
+        if unit.left == 0 {
+            self.under_way.remove(&ask);
+        }
+        Ok(())
+    }
+}
+
+/// Counts what the model refuses.
 struct Refused {
-    begins: String,
+    allowed: u64,
+    rows: u64,
+    share: f64,
+    refused: u64,
+    first: Vec<(String, String)>,
+}
+
+/// Too much was refused.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model refused {refused} of {rows} prompts, more than `max_refused` ({share}) lets pass: {}",
+    .first.iter().map(|(id, why)| format!("{id}: {why}")).collect::<Vec<_>>().join("; ")
+)]
+pub struct TooManyRefused {
+    refused: u64,
+    rows: u64,
+    share: f64,
+    first: Vec<(String, String)>,
+}
+
+impl Refused {
+    /// Begins with what was refused in earlier attempts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a count is a count"
+    )]
+    fn of<U, R: Record + DrawnRow>(
+        window: &Window<'_, U, R>,
+        share: f64,
+    ) -> Result<Self, StageError> {
+        let rows = window.rows();
+        let allowed = if share > 0.0 { ((rows as f64 * share) as u64).max(1) } else { 0 };
+        let mut refused = Self { allowed, rows, share, refused: 0, first: Vec::new() };
+        for row in window.landed() {
+            refused.count(&row?)?;
+        }
+        Ok(refused)
+    }
+
+    fn count(&mut self, row: &impl DrawnRow) -> Result<(), TooManyRefused> {
+        const SHOWN: usize = 3;
+        let Some(why) = row.refusal().filter(|why| *why != NO_ANSWER) else { return Ok(()) };
+        self.refused += 1;
+        if self.first.len() < SHOWN {
+            self.first.push((row.id().to_owned(), why.to_owned()));
+        }
+        if self.refused <= self.allowed {
+            return Ok(());
+        }
+        let Self { refused, rows, share, .. } = *self;
+        Err(TooManyRefused { refused, rows, share, first: std::mem::take(&mut self.first) })
+    }
+}
+
+/// Why a judge is not asked about an answer that was refused. That it was counts where it was drawn.
+pub(super) const NO_ANSWER: &str = "an answer was refused: there is nothing to compare";
+
+/// A model replied to what it was not asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the model replied to ask {0}, which is not under way")]
+struct NotAsked(usize);
+
+/// A row that the model fails at.
+#[derive(Debug, thiserror::Error)]
+#[error("{row}")]
+struct AtFault {
+    row: String,
     source: model::Error,
 }
 
-/// Names the prompt, where one is at fault.
-fn refused(error: model::Error, requests: &[Request]) -> StageError {
-    const SHOWN: usize = 60;
-    let prompt = error.request().and_then(|at| requests.get(at)).map(|request| &request.prompt);
-    match prompt {
-        Some(Prompt::Messages(messages)) => {
-            let text = messages.last().map_or("", |message| message.content.as_str());
-            let begins = text.chars().take(SHOWN).collect();
-            Refused { begins, source: error }.into()
-        }
-        _ => error.into(),
+/// Names the row, where one is at fault.
+fn at_fault<U>(error: model::Error, under_way: &HashMap<usize, UnderWay<U>>) -> StageError {
+    let unit = error.request().and_then(|ask| under_way.get(&ask));
+    let row = unit.and_then(|unit| unit.ids.get(*unit.handed.missing.first()?));
+    match row {
+        Some(row) => AtFault { row: row.clone(), source: error }.into(),
+        None => error.into(),
     }
 }
 
-/// A model ended without answering a request.
-#[derive(Debug, thiserror::Error)]
-#[error("the model gave no reply for row {0}")]
-struct NoReply(String);
-
-fn drawn(id: String, seed: u64, reply: Option<model::Reply>) -> Result<Drawn, StageError> {
-    let reply = reply.ok_or_else(|| NoReply(id.clone()))?;
+fn drawn(seed: u64, reply: Reply) -> Result<Drawn, StageError> {
+    let (finish_reason, refusal) = match reply.finish {
+        Finish::Stop => (FinishReason::Stop, None),
+        Finish::Length => (FinishReason::Length, None),
+        Finish::Refused(refusal) => (FinishReason::Refused, Some(refusal.to_string())),
+    };
     Ok(Drawn {
-        id,
         seed,
         text_digest: Digest::of(reply.text.as_bytes()).to_hex(),
         text: reply.text,
         prompt_tokens: i32::try_from(reply.prompt_tokens)?,
         completion_tokens: i32::try_from(reply.completion_tokens)?,
-        finish_reason: match reply.finish {
-            Finish::Stop => FinishReason::Stop,
-            Finish::Length => FinishReason::Length,
-        },
+        finish_reason,
         logprob: reply.logprob,
+        refusal,
     })
 }
 

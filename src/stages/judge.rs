@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::align::{InStep, groups};
-use super::draw::{Draft, Drawer};
+use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::{Rule, Sampling, Template};
-use crate::model::Message;
-use crate::records::Judgement;
+use crate::model::{Engine, Message};
+use crate::records::{Drawn, FinishReason, Judgement};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Draws judgements.
@@ -19,17 +19,17 @@ pub struct Judge {
     pub template: Template,
     /// N, draws for each distinct response.
     pub samples: usize,
+    /// What draws.
+    pub engine: Engine,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl Judge {
-    /// 1: the first.
-    const VERSION: u32 = 1;
-
-    /// Responses in a shard.
-    const SHARD: usize = 64;
+    /// 1: the first. 2: the key says which engine drew; a prompt that the model refuses is a row, and a
+    /// response that was refused is not judged.
+    const VERSION: u32 = 2;
 }
 
 #[derive(Deserialize)]
@@ -38,18 +38,21 @@ struct Asked {
     prompt: String,
 }
 
+/// A response.
 #[derive(Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     response_id: String,
     prompt_id: String,
     text: String,
     text_digest: String,
+    finish_reason: FinishReason,
 }
 
 #[derive(Deserialize)]
 struct Text {
     prompt_id: String,
     text_digest: String,
+    finish_reason: FinishReason,
 }
 
 /// Remembers the texts of one prompt, so that equal responses to it are judged once.
@@ -60,7 +63,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn is_new(&mut self, prompt_id: &str, text_digest: &str) -> bool {
+    /// Whether a response is to be judged: it is an answer, and the first of this text.
+    fn is_new(&mut self, prompt_id: &str, text_digest: &str, finish: FinishReason) -> bool {
+        if finish == FinishReason::Refused {
+            return false;
+        }
         if self.prompt_id != prompt_id {
             prompt_id.clone_into(&mut self.prompt_id);
             self.texts.clear();
@@ -79,8 +86,8 @@ impl Stage for Judge {
         let mut seen = Seen::default();
         let mut distinct = 0;
         for text in io.rows::<Text>("responses")? {
-            let Text { prompt_id, text_digest } = text?;
-            distinct += u64::from(seen.is_new(&prompt_id, &text_digest));
+            let Text { prompt_id, text_digest, finish_reason } = text?;
+            distinct += u64::from(seen.is_new(&prompt_id, &text_digest, finish_reason));
         }
         let prompts = groups(io.rows::<Asked>("prompts")?, |row| row.prompt_id.clone());
         let mut prompts = InStep::new("prompts", prompts);
@@ -91,7 +98,7 @@ impl Stage for Judge {
                 Ok(answer) => answer,
                 Err(error) => return Some(Err(error.into())),
             };
-            if !seen.is_new(&answer.prompt_id, &answer.text_digest) {
+            if !seen.is_new(&answer.prompt_id, &answer.text_digest, answer.finish_reason) {
                 return None;
             }
             if current.prompt_id != answer.prompt_id {
@@ -102,40 +109,37 @@ impl Stage for Judge {
             }
             Some(Ok((current.prompt.clone(), answer)))
         });
-        let mut live = Live::default();
-        io.each_shard(distinct, Self::SHARD, answers, |answers, meter| {
-            let (mut drafts, mut places) = (Vec::new(), Vec::new());
-            for (prompt, answer) in answers {
-                let text = self.template.judge(&prompt, &answer.text)?;
-                for sample in 0..self.samples {
-                    let id = drawer.id_of(&answer.response_id).and(self.template.digest());
-                    let id = id.and(sample).finish('j');
-                    drafts.push(Draft { id, messages: vec![Message::user(text.clone())] });
-                    places.push((answer.prompt_id.clone(), answer.response_id.clone(), sample));
-                }
-            }
-            let drawn = drawer.draw(drafts, self.samples, meter)?;
-            live.read(&drawn, &[Rule::Score, Rule::Rating]);
-            meter.note(live.scores());
-            places
-                .into_iter()
-                .zip(drawn)
-                .map(|((prompt_id, response_id, sample), drawn)| {
-                    Ok(Judgement {
-                        judgement_id: drawn.id,
-                        prompt_id,
-                        response_id,
-                        sample: i32::try_from(sample)?,
-                        seed: drawn.seed,
-                        text: drawn.text,
-                        text_digest: drawn.text_digest,
-                        prompt_tokens: drawn.prompt_tokens,
-                        completion_tokens: drawn.completion_tokens,
-                        finish_reason: drawn.finish_reason,
-                        logprob: drawn.logprob,
-                    })
-                })
-                .collect()
-        })
+        drawer.draw(io, self, (distinct, self.samples), answers)
+    }
+}
+
+impl Drawing for Judge {
+    /// The prompt, and the answer to it.
+    type Unit = (String, Answer);
+    type Row = Judgement;
+
+    fn draft(&self, drawer: &Drawer, (prompt, answer): &Self::Unit) -> Result<Draft, StageError> {
+        let text = self.template.judge(prompt, &answer.text)?;
+        let subject = || drawer.id_of(&answer.response_id).and(self.template.digest());
+        let ids = (0..self.samples).map(|sample| subject().and(sample).finish('j')).collect();
+        Ok(Draft::Asked(vec![Message::user(text)], ids))
+    }
+
+    fn row(
+        &self,
+        (_, answer): &Self::Unit,
+        nth: usize,
+        judgement_id: String,
+        drawn: Drawn,
+    ) -> Result<Judgement, StageError> {
+        let Answer { prompt_id, response_id, .. } = answer;
+        let (prompt_id, response_id) = (prompt_id.clone(), response_id.clone());
+        let sample = i32::try_from(nth)?;
+        Ok(Judgement { judgement_id, prompt_id, response_id, sample, ..drawn.into() })
+    }
+
+    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
+        live.read(drawn, &[Rule::Score, Rule::Rating]);
+        live.scores()
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Start {
 impl Start {
     /// Opens the input `model`, with random weights in place of its own where a seed is given.
     pub(super) fn open(io: &Io<'_>, random: Option<u64>) -> Result<Self, StageError> {
+        // A model that draws and one that learns do not stand in memory together.
+        io.let_go();
         let device = model::open_device(io.device())?;
         let files = model_files(io)?;
         let config = Arc::new(Config::open(&files)?);

@@ -1,8 +1,7 @@
 //! What a person wants to know of texts while they are drawn. None of it is kept.
 
-use super::draw::Drawn;
 use super::rubric::Rule;
-use crate::records::FinishReason;
+use crate::records::{Drawn, FinishReason};
 
 /// What the texts of a stage came to so far.
 #[derive(Default)]
@@ -10,29 +9,27 @@ pub(super) struct Live {
     texts: f64,
     tokens: f64,
     cut: f64,
+    refused: f64,
     read: f64,
     sum: f64,
 }
 
 impl Live {
-    /// Takes texts that only have a length.
-    pub(super) fn count(&mut self, drawn: &[Drawn]) {
-        for drawn in drawn {
-            self.texts += 1.0;
-            self.tokens += f64::from(drawn.completion_tokens);
-            self.cut += f64::from(u8::from(drawn.finish_reason == FinishReason::Length));
-        }
+    /// Takes a text that only has a length.
+    pub(super) fn count(&mut self, drawn: &Drawn) {
+        self.texts += 1.0;
+        self.tokens += f64::from(drawn.completion_tokens);
+        self.cut += f64::from(u8::from(drawn.finish_reason == FinishReason::Length));
+        self.refused += f64::from(u8::from(drawn.finish_reason == FinishReason::Refused));
     }
 
-    /// Takes texts that say something, by the first rule that can read them.
-    pub(super) fn read(&mut self, drawn: &[Drawn], rules: &[Rule]) {
+    /// Takes a text that says something, by the first rule that can read it.
+    pub(super) fn read(&mut self, drawn: &Drawn, rules: &[Rule]) {
         self.count(drawn);
-        for drawn in drawn {
-            let mut values = rules.iter().map(|rule| rule.read(&drawn.text, drawn.finish_reason));
-            if let Some(value) = values.find_map(|read| read.value) {
-                self.read += 1.0;
-                self.sum += value;
-            }
+        let mut values = rules.iter().map(|rule| rule.read(&drawn.text, drawn.finish_reason));
+        if let Some(value) = values.find_map(|read| read.value) {
+            self.read += 1.0;
+            self.sum += value;
         }
     }
 
@@ -43,7 +40,17 @@ impl Live {
     /// `212 tokens each, 1.2 % cut`.
     pub(super) fn lengths(&self) -> String {
         let each = self.tokens / self.texts.max(1.0);
-        format!("{each:.0} tokens each, {:.1} % cut", self.share(self.cut))
+        let cut = self.share(self.cut);
+        format!("{each:.0} tokens each, {cut:.1} % cut{}", self.refused())
+    }
+
+    /// `, 0.3 % refused`, where any was.
+    fn refused(&self) -> String {
+        if self.refused > 0.0 {
+            format!(", {:.1} % refused", self.share(self.refused))
+        } else {
+            String::new()
+        }
     }
 
     /// `mean score 3.41, 0.4 % unreadable`.

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::align::{InStep, groups, zip_rows};
-use super::draw::{Draft, Drawer};
+use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
 use super::{Rule, Sampling, Template};
-use crate::model::Message;
-use crate::records::MetaJudgement;
+use crate::model::{Engine, Message};
+use crate::records::{Drawn, MetaJudgement};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -29,17 +29,17 @@ pub struct MetaJudge {
     /// Whether judgements are shown without their scores, so that the higher one has no way to win by
     /// being higher.
     pub strip_scores: bool,
+    /// What draws.
+    pub engine: Engine,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl MetaJudge {
-    /// 1: the first. 2: scores may be stripped.
-    const VERSION: u32 = 2;
-
-    /// Comparisons in a shard.
-    const SHARD: usize = 512;
+    /// 1: the first. 2: scores may be stripped. 3: the key says which engine drew; a prompt that the
+    /// model refuses is a row.
+    const VERSION: u32 = 3;
 }
 
 /// Variances that differ by less are a tie: scores are means of a few small numbers.
@@ -113,31 +113,57 @@ impl Stage for MetaJudge {
                 let (players, tournament) = (tournament.judgements.len(), Arc::new(tournament));
                 let both = (0..players).flat_map(|a| (0..players).map(move |b| (a, b)));
                 let both = both.filter(|(a, b)| a != b);
-                both.map(|(a, b)| Ok((tournament.clone(), a, b))).collect()
+                both.map(|(first, second)| {
+                    Ok(Comparison { tournament: Arc::clone(&tournament), first, second })
+                })
+                .collect()
             }
         });
-        let mut live = Live::default();
-        io.each_shard(total, Self::SHARD, comparisons, |comparisons, meter| {
-            let (mut drafts, mut places) = (Vec::new(), Vec::new());
-            for (tournament, a, b) in comparisons {
-                let (first, second) = (&tournament.judgements[a], &tournament.judgements[b]);
-                let Tournament { prompt, response, .. } = &*tournament;
-                let texts = [&first.1, &second.1].map(|text| self.shown(text));
-                let text =
-                    self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
-                let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
-                let id = if self.strip_scores { id.and("without scores") } else { id };
-                drafts.push(Draft { id: id.finish('m'), messages: vec![Message::user(text)] });
-                places.push((tournament, a, b));
-            }
-            let drawn = drawer.draw(drafts, 1, meter)?;
-            live.read(&drawn, &[Rule::Winner]);
-            meter.note(live.winners());
-            let row = |((tournament, a, b), drawn): ((Arc<Tournament>, usize, usize), _)| {
-                row_of(&tournament, a, b, drawn)
-            };
-            Ok(places.into_iter().zip(drawn).map(row).collect())
+        drawer.draw(io, self, (total, 1), comparisons)
+    }
+}
+
+/// Two judgements of a tournament, in an order.
+pub(super) struct Comparison {
+    tournament: Arc<Tournament>,
+    first: usize,
+    second: usize,
+}
+
+impl Drawing for MetaJudge {
+    type Unit = Comparison;
+    type Row = MetaJudgement;
+
+    fn draft(&self, drawer: &Drawer, compared: &Comparison) -> Result<Draft, StageError> {
+        let Tournament { prompt, response, judgements, .. } = &*compared.tournament;
+        let (first, second) = (&judgements[compared.first], &judgements[compared.second]);
+        let texts = [&first.1, &second.1].map(|text| self.shown(text));
+        let text = self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
+        let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
+        let id = if self.strip_scores { id.and("without scores") } else { id };
+        Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish('m')]))
+    }
+
+    fn row(
+        &self,
+        Comparison { tournament, first, second }: &Comparison,
+        _: usize,
+        meta_judgement_id: String,
+        drawn: Drawn,
+    ) -> Result<MetaJudgement, StageError> {
+        Ok(MetaJudgement {
+            meta_judgement_id,
+            prompt_id: tournament.prompt_id.clone(),
+            response_id: tournament.response_id.clone(),
+            first_judgement_id: tournament.judgements[*first].0.clone(),
+            second_judgement_id: tournament.judgements[*second].0.clone(),
+            ..drawn.into()
         })
+    }
+
+    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
+        live.read(drawn, &[Rule::Winner]);
+        live.winners()
     }
 }
 
@@ -145,23 +171,6 @@ impl MetaJudge {
     /// A judgement as the meta-judge sees it.
     fn shown<'t>(&self, judgement: &'t str) -> Cow<'t, str> {
         if self.strip_scores { without_score(judgement) } else { Cow::Borrowed(judgement) }
-    }
-}
-
-fn row_of(tournament: &Tournament, a: usize, b: usize, drawn: super::draw::Drawn) -> MetaJudgement {
-    MetaJudgement {
-        meta_judgement_id: drawn.id,
-        prompt_id: tournament.prompt_id.clone(),
-        response_id: tournament.response_id.clone(),
-        first_judgement_id: tournament.judgements[a].0.clone(),
-        second_judgement_id: tournament.judgements[b].0.clone(),
-        seed: drawn.seed,
-        text: drawn.text,
-        text_digest: drawn.text_digest,
-        prompt_tokens: drawn.prompt_tokens,
-        completion_tokens: drawn.completion_tokens,
-        finish_reason: drawn.finish_reason,
-        logprob: drawn.logprob,
     }
 }
 

@@ -31,10 +31,11 @@ mod rubric;
 mod sft;
 mod train;
 
+pub use crate::model::Engine;
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
-pub use draw::Sampling;
+pub use draw::{MAX_REFUSED, Sampling, TooManyRefused};
 pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
 pub use evaluate::{Compare, Oracle, played_again};
 pub use examples::Examples;

@@ -9,7 +9,7 @@ use super::Template;
 use super::align::{InStep, groups, zip_rows};
 use super::caps::Caps;
 use super::numbers::mean_and_variance;
-use crate::records::{self, Message, Rating, Reason, Role, RowId};
+use crate::records::{self, FinishReason, Message, Rating, Reason, Role, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::{self, Digest};
 
@@ -95,6 +95,7 @@ struct Answer {
     response_id: String,
     prompt_id: String,
     text: String,
+    finish_reason: FinishReason,
 }
 
 #[derive(Deserialize)]
@@ -170,8 +171,8 @@ impl Pair {
             let question = question?;
             let id = &question.prompt_id;
             Ok::<_, StageError>(Prompt {
-                judged: judged.take(id)?,
-                answers: answers.take(id)?,
+                judged: judged.take_if(id)?,
+                answers: answered(answers.take(id)?),
                 ratings: ratings.take_if(id)?,
                 question,
             })
@@ -183,6 +184,12 @@ impl Pair {
             }
         }))
     }
+}
+
+/// What was answered at all: a refused prompt has no text that could be chosen.
+fn answered(mut answers: Vec<Answer>) -> Vec<Answer> {
+    answers.retain(|answer| answer.finish_reason != FinishReason::Refused);
+    answers
 }
 
 /// All that is known of one prompt.
@@ -388,6 +395,7 @@ mod tests {
                 response_id: format!("r_{text}"),
                 prompt_id: "p".to_owned(),
                 text: text.to_owned(),
+                finish_reason: FinishReason::Stop,
             },
             score,
             variance: 0.0,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Template;
 use super::align::{InStep, groups};
 use super::answers::ready_made;
-use crate::records::{Response, RowId};
+use crate::records::{FinishReason, Response, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Lays out the panel: of each prompt M0's first answer, as sample 0, then each probe in the order of
@@ -20,8 +20,8 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: a prompt that M0 refuses is not on the panel.
+    const VERSION: u32 = 2;
 }
 
 #[derive(Deserialize)]
@@ -41,6 +41,9 @@ impl Stage for Panel {
         let mut of_prompt = |question: Question| -> Result<Vec<Response>, StageError> {
             let Question { prompt_id, prompt } = question;
             let answer = answers.take(&prompt_id)?.remove(0);
+            if answer.finish_reason == FinishReason::Refused {
+                return Ok(Vec::new());
+            }
             let mut rows = Vec::with_capacity(1 + self.probes.len());
             for (sample, (name, probe)) in (1..).zip(&self.probes) {
                 let text = probe.probe(&prompt, &answer.text)?;

@@ -3,18 +3,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::{conversation, model_files};
-use crate::model::{self, Continuation, LanguageModel, Local, Prompt, Scored};
+use super::draw::{conversation, open_model};
+use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, Scored};
 use crate::records::{Message, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Scores pairs. A scripted model knows no probabilities: it leaves the table empty.
 #[derive(Debug, Clone, Serialize)]
-pub struct Reference {}
+pub struct Reference {
+    /// What scores.
+    pub engine: Engine,
+}
 
 impl Reference {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: the key says which engine scored.
+    const VERSION: u32 = 2;
 
     /// Pairs in a shard.
     const SHARD: usize = 64;
@@ -61,18 +64,14 @@ impl Stage for Reference {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let files = model_files(io)?;
-        if model::is_scripted(&files)? {
-            return io.write::<ReferenceLogps>([]);
-        }
-        let model = Local::open(&files, &model::open_device(io.device())?)?;
-        io.check_unchanged("model")?;
+        let opened = open_model(io)?;
+        let Some(model) = opened.local() else { return io.write::<ReferenceLogps>([]) };
         let mut total = 0;
         for row in io.rows::<Kept>("pairs")? {
             total += u64::from(row?.kept);
         }
         let pairs = io.rows::<Candidate>("pairs")?.filter_map(|row| match row {
-            Ok(row) => sides(&model, row).transpose(),
+            Ok(row) => sides(model, row).transpose(),
             Err(error) => Some(Err(error.into())),
         });
         io.each_shard(total, Self::SHARD, pairs, |pairs, _| {

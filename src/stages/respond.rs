@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sampling;
-use super::draw::{Draft, Drawer, conversation};
+use super::draw::{Draft, Drawer, Drawing, conversation};
 use super::live::Live;
-use crate::records::{Message, Response};
+use crate::model::Engine;
+use crate::records::{Drawn, Message, Response};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Draws responses.
@@ -13,21 +14,21 @@ use crate::runner::{Io, Signature, Stage, StageError};
 pub struct Respond {
     /// K, draws for each prompt.
     pub samples: usize,
+    /// What draws.
+    pub engine: Engine,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl Respond {
-    /// 1: the first.
-    const VERSION: u32 = 1;
-
-    /// Prompts in a shard.
-    const SHARD: usize = 64;
+    /// 1: the first. 2: the key says which engine drew; a prompt that the model refuses is a row.
+    const VERSION: u32 = 2;
 }
 
+/// A prompt.
 #[derive(Deserialize)]
-struct Asked {
+pub(super) struct Asked {
     prompt_id: String,
     messages: Vec<Message>,
 }
@@ -40,38 +41,36 @@ impl Stage for Respond {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let drawer = Drawer::open(io, self.sampling)?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
-        let mut live = Live::default();
-        io.each_shard(io.count("prompts")?, Self::SHARD, prompts, |prompts, meter| {
-            let (mut drafts, mut places) = (Vec::new(), Vec::new());
-            for Asked { prompt_id, messages } in prompts {
-                let messages = conversation(messages);
-                for sample in 0..self.samples {
-                    let id = drawer.id_of(&prompt_id).and(sample).finish('r');
-                    drafts.push(Draft { id, messages: messages.clone() });
-                    places.push((prompt_id.clone(), sample));
-                }
-            }
-            let drawn = drawer.draw(drafts, self.samples, meter)?;
-            live.count(&drawn);
-            meter.note(live.lengths());
-            places
-                .into_iter()
-                .zip(drawn)
-                .map(|((prompt_id, sample), drawn)| {
-                    Ok(Response {
-                        response_id: drawn.id,
-                        prompt_id,
-                        sample: i32::try_from(sample)?,
-                        seed: drawn.seed,
-                        text: drawn.text,
-                        text_digest: drawn.text_digest,
-                        prompt_tokens: drawn.prompt_tokens,
-                        completion_tokens: drawn.completion_tokens,
-                        finish_reason: drawn.finish_reason,
-                        logprob: drawn.logprob,
-                    })
-                })
-                .collect()
-        })
+        drawer.draw(io, self, (io.count("prompts")?, self.samples), prompts)
+    }
+}
+
+impl Drawing for Respond {
+    type Unit = Asked;
+    type Row = Response;
+
+    fn draft(
+        &self,
+        drawer: &Drawer,
+        Asked { prompt_id, messages }: &Asked,
+    ) -> Result<Draft, StageError> {
+        let id = |sample| drawer.id_of(prompt_id).and(sample).finish('r');
+        Ok(Draft::Asked(conversation(messages.clone()), (0..self.samples).map(id).collect()))
+    }
+
+    fn row(
+        &self,
+        asked: &Asked,
+        nth: usize,
+        response_id: String,
+        drawn: Drawn,
+    ) -> Result<Response, StageError> {
+        let (prompt_id, sample) = (asked.prompt_id.clone(), i32::try_from(nth)?);
+        Ok(Response { response_id, prompt_id, sample, ..drawn.into() })
+    }
+
+    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
+        live.count(drawn);
+        live.lengths()
     }
 }

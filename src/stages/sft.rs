@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
+use crate::model::Engine;
 use crate::records::Message;
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{self, Settings, Sft as Objective};
@@ -13,13 +14,15 @@ use crate::train::{self, Settings, Sft as Objective};
 pub struct Sft {
     /// How.
     pub settings: Settings,
+    /// What trains.
+    pub engine: Engine,
     /// The seed of the random weights to start from; `None` where the model's folder has weights.
     pub random_weights: Option<u64>,
 }
 
 impl Sft {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: the key says which engine trained.
+    const VERSION: u32 = 2;
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{conversation, model_files};
 use super::learn::{Lesson, Start, keep, learn};
-use crate::model;
+use crate::model::{self, Engine};
 use crate::records::{Message, Metric, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{Dpo, Pair, Settings};
@@ -19,6 +19,8 @@ pub struct Train {
     pub dpo: Dpo,
     /// How.
     pub settings: Settings,
+    /// What trains.
+    pub engine: Engine,
     /// What happens where no pair is kept.
     pub on_no_pairs: OnNoPairs,
 }
@@ -34,8 +36,9 @@ pub enum OnNoPairs {
 }
 
 impl Train {
-    /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table.
-    const VERSION: u32 = 3;
+    /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table. 4: the
+    /// key says which engine trained.
+    const VERSION: u32 = 4;
 }
 
 /// There is nothing to train on. Says what became of every candidate.

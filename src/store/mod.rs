@@ -11,12 +11,13 @@
 //! |- runs/<key>.json            manifests: what one run read, wrote and cost; written last
 //! |- plans/<experiment>.json    recorded plans: which run each node of an experiment stands on
 //! |- pins.json, pins.lock       digests that must stay
-//! |- partial/<key>/             work in hand: its lock and the shards that are already safe
+//! |- partial/<key>/             work in hand: its lock, and the rows and shards that are already safe
 //! `- sources.json               digests of big files outside the store, by size, time and inode
 //! ```
 
 mod digest;
 mod file;
+mod journal;
 mod manifest;
 mod objects;
 mod partial;
@@ -32,9 +33,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use digest::{Digest, NotADigest, Prefix, Resolved};
+pub use journal::{Journal, Lost};
 pub use manifest::{Cost, Manifest, PlannedNode, RecordedPlan, StoredTable};
 pub use objects::ObjectWriter;
-pub use partial::{Partial, Shards};
+pub use partial::{Effort, Partial, Shards};
 pub use pins::Pin;
 pub use record::{Record, fields, from_batch, to_batch};
 pub use sources::{Sources, digest_file};

@@ -27,12 +27,23 @@ pub struct Partial {
     _lock: File,
 }
 
-/// What earlier attempts at a run cost.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Effort {
+/// What the attempts at a run came to so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Seconds of work.
+    pub seconds: f64,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// Rows that had landed in its journal.
+    #[serde(default)]
+    pub rows: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Noted {
     format: u32,
-    seconds: f64,
-    attempts: u32,
+    #[serde(flatten)]
+    effort: Effort,
 }
 
 impl Store {
@@ -89,7 +100,7 @@ impl Store {
     /// [`Error::Read`] where a folder cannot be listed.
     pub fn partial_rows(&self, run: Digest) -> Result<u64, Error> {
         let folder = self.partial_folder().join(run.to_hex());
-        let mut rows = 0;
+        let mut rows = super::journal::rows_in(&folder)?;
         for table in file::list(&folder)?.iter().filter(|path| path.is_dir()) {
             rows += file::list(table)?
                 .iter()
@@ -138,32 +149,37 @@ impl Partial {
         Ok(folder)
     }
 
-    /// Starts an attempt: returns the seconds spent by earlier ones, and how many there are now.
+    /// Starts an attempt: returns what it came to so far, this attempt counted.
     ///
     /// # Errors
     /// [`Error::Write`] where the note cannot be kept.
-    pub fn begin(&self) -> Result<(f64, u32), Error> {
-        let path = self.folder.join("effort.json");
-        let earlier = match file::read_json::<Effort>(&path) {
+    pub fn begin(&self) -> Result<Effort, Error> {
+        let earlier = match file::read_json::<Noted>(&self.effort_path()) {
             // The account of what was spent is lost; the work is not.
             Err(Error::Unreadable { .. }) => None,
             earlier => earlier?,
         };
-        let earlier = earlier.unwrap_or(Effort { format: FORMAT, seconds: 0.0, attempts: 0 });
+        let earlier = earlier.map(|noted| noted.effort).unwrap_or_default();
         let effort = Effort { attempts: earlier.attempts + 1, ..earlier };
-        file::write_json(&path, &effort)?;
-        Ok((effort.seconds, effort.attempts))
+        self.note(effort)?;
+        Ok(effort)
     }
 
-    /// Notes the seconds spent so far, so that a later attempt can add to them.
+    /// Notes what it came to so far, so that a later attempt can add to it.
     ///
     /// # Errors
     /// [`Error::Write`] where the note cannot be kept.
-    pub fn note(&self, seconds: f64, attempts: u32) -> Result<(), Error> {
-        file::write_json(
-            &self.folder.join("effort.json"),
-            &Effort { format: FORMAT, seconds, attempts },
-        )
+    pub fn note(&self, effort: Effort) -> Result<(), Error> {
+        file::write_json(&self.effort_path(), &Noted { format: FORMAT, effort })
+    }
+
+    fn effort_path(&self) -> PathBuf {
+        self.folder.join("effort.json")
+    }
+
+    /// Where the work in hand is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Removes the work in hand, once it is all in objects and its manifest is written.

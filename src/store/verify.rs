@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::objects::name_of;
-use super::{Digest, Error, Store, digest_file, file};
+use super::{Digest, Error, Store, digest_file, file, journal};
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,11 @@ impl Store {
                     verified.find(Damage::Damaged, path, note);
                 }
                 Err(error) => verified.find(Damage::Damaged, path, chain(&error)),
+            }
+        }
+        for run in file::list(&self.partial_folder())? {
+            for (path, note) in journal::damage_in(&run)? {
+                verified.find(Damage::Damaged, path, note);
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use mrx::model::{
-    self, Batch, CHATML, Chat, Config, Decoding, Finish, LanguageModel, Local, Message, Network,
-    Prompt, Request, open_device, train_tokenizer, weights,
+    self, Ask, Batch, CHATML, Chat, Config, Decoding, Finish, Local, Message,
+    Network, Prompt, draw_all, open_device, train_tokenizer, weights,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -61,12 +61,12 @@ fn refused(folder: &TempDir) -> String {
     text.replace(folder.path().to_str().unwrap(), "DIR")
 }
 
-fn ask(words: &str) -> Request {
-    Request {
+fn ask(words: &str) -> Ask {
+    Ask {
         prompt: Prompt::Messages(vec![Message::user(words)]),
         decoding: Decoding { max_tokens: 8, ..Decoding::default() },
         stop: Vec::new(),
-        seed: 3,
+        seeds: vec![3],
     }
 }
 
@@ -90,8 +90,7 @@ fn a_model_is_made_from_a_configuration_a_seed_and_text() {
     let error =
         Chat::new(thinking.to_owned(), None, None).unwrap().split(&chat, "sat").unwrap_err();
     assert!(error.to_string().contains("no `eos_token` says how a text ends"), "{error}");
-    let mut drawn = Vec::new();
-    model.generate(&[ask("the cat")], &mut |_, reply| drawn.push(reply)).unwrap();
+    let drawn = draw_all(&model, &[ask("the cat")]).unwrap().remove(0);
     assert_eq!(drawn[0].prompt_tokens as usize, prompt.len());
     assert!(drawn[0].finish == Finish::Stop || drawn[0].tokens.len() == 8);
     assert_eq!(initial(7), initial(7));
@@ -264,44 +263,44 @@ fn a_tokenizer_or_a_template_that_does_not_fit_is_told() {
 }
 
 #[test]
-fn prompts_that_cannot_be_answered_are_refused_by_name() {
+fn a_prompt_that_cannot_be_answered_is_refused_and_others_go_on() {
     let folder = folder();
+    let open = || Local::open(&files(folder.path()), &Device::Cpu).unwrap();
     let refuse = |prompt: Prompt| {
-        let model = Local::open(&files(folder.path()), &Device::Cpu).unwrap();
-        let requests = [ask("the cat"), Request { prompt, ..ask("") }];
-        let mut replies = 0;
-        let error = model.generate(&requests, &mut |_, _| replies += 1).unwrap_err();
-        assert_eq!(replies, 0, "nothing is drawn before all prompts are checked");
-        error.to_string()
+        let refused = Ask { prompt, seeds: vec![1, 2], ..ask("") };
+        let mut replies = draw_all(&open(), &[refused, ask("the cat")]).unwrap();
+        assert_eq!(replies[1].len(), 1, "the other has its text");
+        let Finish::Refused(why) = replies[0].remove(1).finish else {
+            panic!("it was not refused")
+        };
+        assert_eq!((replies[0].len(), replies[0][0].text.as_str()), (1, ""));
+        why.to_string()
     };
-    assert_eq!(refuse(Prompt::Tokens(Vec::new())), "request 1: its prompt is empty");
-    assert_eq!(
-        refuse(Prompt::Tokens(vec![5; 64])),
-        "request 1: 64 tokens do not fit a context of 64"
-    );
-    assert_eq!(
-        refuse(Prompt::Tokens(vec![5, 300])),
-        "request 1: token 300 is not below the vocabulary's 300"
-    );
+    assert_eq!(refuse(Prompt::Tokens(Vec::new())), "the prompt is empty");
+    assert_eq!(refuse(Prompt::Tokens(vec![5; 64])), "64 tokens do not fit a context of 64");
+    let outside = Ask { prompt: Prompt::Tokens(vec![5, 300]), ..ask("") };
+    let error = draw_all(&open(), &[ask("the cat"), outside]).unwrap_err().to_string();
+    assert_eq!(error, "request 1: token 300 is not below the vocabulary's 300");
+    let refuse = || {
+        let mut replies = draw_all(&open(), &[ask("a")]).unwrap();
+        let Finish::Refused(why) = replies.remove(0).remove(0).finish else {
+            panic!("not refused")
+        };
+        why.to_string()
+    };
     let raising = "{{ raise_exception('roles must alternate') }}";
     write(&folder, "chat_template.jinja", raising);
-    assert_eq!(
-        refuse(Prompt::Messages(vec![Message::user("a")])),
-        "template `chat_template.jinja`: line 1: roles must alternate"
-    );
+    assert_eq!(refuse(), "template `chat_template.jinja`: line 1: roles must alternate");
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
     write(&folder, "chat_template.jinja", endless);
-    let error = refuse(Prompt::Messages(vec![Message::user("a")]));
+    let error = refuse();
     assert!(error.contains("fuel"), "{error}");
     let huge = "{% for a in range(9999) %}{{ 'abcdefgh' * 9999 }}{% endfor %}";
     write(&folder, "chat_template.jinja", huge);
-    let error = refuse(Prompt::Messages(vec![Message::user("a")]));
+    let error = refuse();
     assert!(error.starts_with("template `chat_template.jinja`: "), "{error}");
     write(&folder, "chat_template.jinja", "");
-    assert_eq!(
-        refuse(Prompt::Messages(vec![Message::user("a")])),
-        "request 0: its prompt is empty"
-    );
+    assert_eq!(refuse(), "the prompt is empty");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! `tests/data/make_references.py` made the models and their numbers, and says with which versions.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use mrx::model::{
-    Batch, Chat, Config, Continuation, Decoding, Finish, LanguageModel, Local, Message, Network,
-    Prompt, Reply, Request, Scored, Tokenizer, weights,
+    Ask, Asker, Batch, Chat, Config, Continuation, Decoding, Finish, LanguageModel, Local, Message,
+    Network, Prompt, Reply, Scored, Tokenizer, draw_all, weights,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -104,9 +105,9 @@ fn every_family_draws_the_greedy_tokens_of_transformers() {
         let References { prompt, greedy, .. } = references(&folder);
         let model = local(network(&folder, DType::F32), &[]);
         let decoding = Decoding { temperature: 0.0, max_tokens: 64, ..Decoding::default() };
-        let request =
-            Request { prompt: Prompt::Tokens(prompt.clone()), decoding, stop: Vec::new(), seed: 0 };
-        let reply = generate(&model, &[request]).remove(0);
+        let prompt_ids = Prompt::Tokens(prompt.clone());
+        let ask = Ask { prompt: prompt_ids, decoding, stop: Vec::new(), seeds: vec![0] };
+        let reply = draw_all(&model, &[ask]).unwrap().remove(0).remove(0);
         assert_eq!(reply.tokens, greedy, "{family}");
         assert_eq!((reply.finish, reply.prompt_tokens), (Finish::Length, 12));
         let scored = Scored {
@@ -173,18 +174,8 @@ fn continuations_have_the_probability_that_transformers_gives_them() {
     }
 }
 
-fn generate(model: &Local, requests: &[Request]) -> Vec<Reply> {
-    let mut replies = vec![None; requests.len()];
-    model
-        .generate(requests, &mut |at, reply| {
-            assert!(replies[at].replace(reply).is_none(), "one reply a request");
-        })
-        .unwrap();
-    replies.into_iter().map(Option::unwrap).collect()
-}
-
 /// Prompts that share beginnings or not, options of all kinds, lengths of all sizes.
-fn mix(seed: u64) -> Vec<Request> {
+fn mix(seed: u64) -> Vec<Ask> {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let mut prompts: Vec<Vec<u32>> = Vec::new();
     for _ in 0..dice.random_range(1..40) {
@@ -202,7 +193,7 @@ fn mix(seed: u64) -> Vec<Request> {
     }
     prompts
         .into_iter()
-        .flat_map(|tokens| {
+        .map(|tokens| {
             let decoding = Decoding {
                 temperature: [0.0, 0.7, 1.5][dice.random_range(0..3)],
                 top_p: [1.0, 0.9][dice.random_range(0..2)],
@@ -213,30 +204,79 @@ fn mix(seed: u64) -> Vec<Request> {
             };
             let stop = [Vec::new(), vec!["w17".to_owned()]][dice.random_range(0..2)].clone();
             let samples = dice.random_range(1..8);
-            let request = |_| Request {
-                prompt: Prompt::Tokens(tokens.clone()),
-                decoding,
-                stop: stop.clone(),
-                seed: dice.random(),
-            };
-            (0..samples).map(request).collect::<Vec<_>>()
+            let seeds = (0..samples).map(|_| dice.random()).collect();
+            Ask { prompt: Prompt::Tokens(tokens), decoding, stop, seeds }
         })
         .collect()
 }
 
 #[test]
-fn a_batch_gives_each_request_what_it_gets_alone() {
+fn a_batch_gives_each_draw_what_it_gets_alone() {
     for (seed, family) in (0..).zip(["smollm", "mistral", "qwen3", "qwen2", "llama3"]) {
         let model = local(network(&data("models").join(family), DType::F32), &[2, 3]);
-        let requests = mix(seed);
-        let together = generate(&model, &requests);
-        for (at, request) in requests.iter().enumerate() {
-            let alone = generate(&model, std::slice::from_ref(request)).remove(0);
-            assert_eq!(alone, together[at], "{family}: request {at} of {}", requests.len());
+        let asks = mix(seed);
+        let together = draw_all(&model, &asks).unwrap();
+        for (at, ask) in asks.iter().enumerate() {
+            for (draw, seed) in ask.seeds.iter().enumerate() {
+                let one = Ask { seeds: vec![*seed], ..ask.clone() };
+                let alone = draw_all(&model, &[one]).unwrap().remove(0);
+                assert_eq!(alone, [together[at][draw].clone()], "{family}: {at}, draw {draw}");
+            }
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        assert_eq!(pool.install(|| generate(&model, &requests)), together, "with one thread");
+        let one_thread = pool.install(|| draw_all(&model, &asks)).unwrap();
+        assert_eq!(one_thread, together, "with one thread");
     }
+}
+
+/// More draws than wait at once, prompts that get longer and longer: the memory grows on the way.
+#[test]
+fn a_stream_of_asks_gives_each_draw_what_it_gets_alone() {
+    let model = local(network(&data("models/smollm"), DType::F32), &[2, 3]);
+    let decoding = Decoding { temperature: 1.0, max_tokens: 3, ..Decoding::default() };
+    let ask = |at: u32| Ask {
+        prompt: Prompt::Tokens((0..=at / 8).map(|i| 4 + (i * 7 + at) % 90).collect()),
+        decoding,
+        stop: Vec::new(),
+        seeds: vec![at.into(), 7],
+    };
+    let asks: Vec<Ask> = (0..1400).map(ask).collect();
+    let together = draw_all(&model, &asks).unwrap();
+    assert!(together.iter().all(|replies| replies.len() == 2));
+    for at in (0..asks.len()).step_by(97) {
+        assert_eq!(draw_all(&model, &asks[at..=at]).unwrap()[0], together[at], "ask {at}");
+    }
+}
+
+/// Who stops in the middle.
+struct Impatient {
+    asked: u64,
+    taken: u64,
+    most: u64,
+}
+
+impl Asker for Impatient {
+    fn next(&mut self) -> Option<Ask> {
+        self.asked += 1;
+        let decoding = Decoding { temperature: 1.0, max_tokens: 8, ..Decoding::default() };
+        let prompt = Prompt::Tokens(vec![4 + u32::try_from(self.asked % 90).unwrap()]);
+        Some(Ask { prompt, decoding, stop: Vec::new(), seeds: vec![self.asked] })
+    }
+
+    fn take(&mut self, _: usize, _: usize, _: Reply) -> ControlFlow<()> {
+        self.taken += 1;
+        if self.taken < self.most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
+/// Asks without end, and who has had enough.
+#[test]
+fn who_asks_can_stop() {
+    let model = local(network(&data("models/smollm"), DType::F32), &[2]);
+    let mut impatient = Impatient { asked: 0, taken: 0, most: 100 };
+    model.generate(&mut impatient).unwrap();
+    let Impatient { asked, taken, most } = impatient;
+    assert!(taken >= most && asked < 5_000, "{taken} taken of {asked} asked");
 }
 
 #[test]
@@ -246,8 +286,9 @@ fn a_text_ends_at_its_end_token_its_stop_text_or_its_limit() {
     let ask = |max_tokens, stop: &[&str]| {
         let decoding = Decoding { temperature: 0.0, max_tokens, ..Decoding::default() };
         let stop = stop.iter().map(ToString::to_string).collect();
-        let request = Request { prompt: Prompt::Tokens(prompt.clone()), decoding, stop, seed: 0 };
-        generate(&model, &[request]).remove(0)
+        let prompt = Prompt::Tokens(prompt.clone());
+        let ask = Ask { prompt, decoding, stop, seeds: vec![0] };
+        draw_all(&model, &[ask]).unwrap().remove(0).remove(0)
     };
     let ended = ask(64, &[]);
     let end = greedy.iter().position(|id| *id == 2).unwrap();

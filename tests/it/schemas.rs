@@ -137,6 +137,7 @@ fn response(number: u64) -> records::Response {
             records::FinishReason::Stop
         },
         logprob: number.is_multiple_of(3).then(|| -f64::from(u32::try_from(number).unwrap())),
+        refusal: None,
     }
 }
 

@@ -12,7 +12,7 @@ use super::failure::{Failure, Kind};
 use super::tables::format_of;
 use super::ui::Ui;
 use crate::query::Format;
-use crate::runner::{Interrupt, Runner};
+use crate::runner::{Interrupt, Runner, Shelf};
 use gather::{Comparison, Side};
 
 /// Say what one model does better or worse than another
@@ -59,6 +59,7 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         interrupt: &interrupt,
         clock: SystemTime::now,
         device: &args.device,
+        open: Shelf::default(),
     };
     let comparison = Comparison::of(&runner, sides)?;
     print::print(&comparison, args.rows, args.format, ui)?;

@@ -1,13 +1,15 @@
 //! Verdicts by a judge model, which sees every game twice, once in each order.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Game, games};
-use crate::model::Message;
-use crate::records::{Shown, Verdict};
+use crate::model::{Engine, Message};
+use crate::records::{Drawn, Shown, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::stages::draw::{Draft, Drawer, Drawn};
+use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
 use crate::stages::live::Live;
 use crate::stages::{Rule, Sampling, Template};
 
@@ -22,17 +24,17 @@ pub struct Compare {
     pub template: Template,
     /// How its verdict is read.
     pub rule: Rule,
+    /// What draws.
+    pub engine: Engine,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl Compare {
-    /// 1: the first.
-    const VERSION: u32 = 1;
-
-    /// Games in a shard.
-    const SHARD: usize = 64;
+    /// 1: the first. 2: the key says which engine drew; a refused answer, or a prompt that the judge
+    /// refuses, is a row.
+    const VERSION: u32 = 2;
 
     /// Both orders: whose answer is shown first.
     const ORDERS: [Shown; 2] = [Shown::Model, Shown::Baseline];
@@ -45,31 +47,70 @@ impl Stage for Compare {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let drawer = Drawer::open(io, self.sampling)?;
-        let (total, games) = (io.count("responses")?, games(io)?);
-        let mut live = Live::default();
-        io.each_shard(total, Self::SHARD, games, |games, meter| {
-            let mut drafts = Vec::new();
-            for game in &games {
-                let (response, baseline) =
-                    (game.response.text.as_str(), game.baseline.text.as_str());
-                for (order, first) in Self::ORDERS.iter().enumerate() {
-                    let shown = match first {
-                        Shown::Baseline => [baseline, response],
-                        _ => [response, baseline],
-                    };
-                    let text = self.template.compare(&game.question.prompt, shown)?;
-                    let subject = game.id().finish('v');
-                    let id = drawer.id_of(&subject).and(self.template.digest()).and(order);
-                    drafts.push(Draft { id: id.finish('v'), messages: vec![Message::user(text)] });
-                }
+        let games = games(io)?.flat_map(|game| match game {
+            Ok(game) => {
+                let game = Rc::new(game);
+                Self::ORDERS.map(|first| Ok((Rc::clone(&game), first))).into_iter().collect()
             }
-            let drawn = drawer.draw(drafts, Self::ORDERS.len(), meter)?;
-            live.read(&drawn, &[self.rule]);
-            meter.note(live.winners());
-            let places = games.iter().flat_map(|game| Self::ORDERS.map(|first| (game, first)));
-            let verdicts = places.zip(drawn);
-            verdicts.map(|((game, first), drawn)| self.verdict(game, first, drawn)).collect()
+            Err(error) => vec![Err(error)],
+        });
+        let count = io.count("responses")? * Self::ORDERS.len() as u64;
+        drawer.draw(io, self, (count, 1), games)
+    }
+}
+
+impl Drawing for Compare {
+    /// A game, and whose answer is shown first.
+    type Unit = (Rc<Game>, Shown);
+    type Row = Verdict;
+
+    fn draft(&self, drawer: &Drawer, (game, first): &Self::Unit) -> Result<Draft, StageError> {
+        let order = Self::ORDERS.iter().position(|order| order == first).unwrap_or(0);
+        let id = drawer.id_of(&game.id().finish('v')).and(self.template.digest()).and(order);
+        let ids = vec![id.finish('v')];
+        if game.is_refused() {
+            return Ok(Draft::Unasked(NO_ANSWER.to_owned(), ids));
+        }
+        let (response, baseline) = (game.response.text.as_str(), game.baseline.text.as_str());
+        let shown = match first {
+            Shown::Baseline => [baseline, response],
+            _ => [response, baseline],
+        };
+        let text = self.template.compare(&game.question.prompt, shown)?;
+        Ok(Draft::Asked(vec![Message::user(text)], ids))
+    }
+
+    fn row(
+        &self,
+        (game, first): &Self::Unit,
+        _: usize,
+        verdict_id: String,
+        drawn: Drawn,
+    ) -> Result<Verdict, StageError> {
+        let read = self.rule.read(&drawn.text, drawn.finish_reason);
+        let first_wins = read.value.map(|winner| f64::midpoint(winner, 1.0));
+        let preference =
+            first_wins.map(|wins| if *first == Shown::Baseline { 1.0 - wins } else { wins });
+        Ok(Verdict {
+            verdict_id,
+            prompt_id: game.question.prompt_id.clone(),
+            response_id: Some(game.response.response_id.clone()),
+            baseline_response_id: Some(game.baseline.response_id.clone()),
+            baseline: self.baseline.clone(),
+            judge: self.judge.clone(),
+            first_shown: *first,
+            preference,
+            status: read.status,
+            text: Some(drawn.text).filter(|_| drawn.refusal.is_none()),
+            response_chars: game.response.chars()?,
+            baseline_chars: game.baseline.chars()?,
+            refusal: drawn.refusal,
         })
+    }
+
+    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
+        live.read(drawn, &[self.rule]);
+        live.winners()
     }
 }
 
@@ -80,6 +121,8 @@ struct Spelt {
     judge: String,
     template: String,
     rule: String,
+    #[serde(default)]
+    engine: Engine,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -92,32 +135,11 @@ struct NoRule(String);
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
-        let Spelt { baseline, judge, template, rule, sampling } =
+        let Spelt { baseline, judge, template, rule, engine, sampling } =
             serde_json::from_value(config.clone())?;
         let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
         let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
-        Ok(Self { baseline, judge, template, rule, sampling })
-    }
-
-    fn verdict(&self, game: &Game, first: Shown, drawn: Drawn) -> Result<Verdict, StageError> {
-        let read = self.rule.read(&drawn.text, drawn.finish_reason);
-        let first_wins = read.value.map(|winner| f64::midpoint(winner, 1.0));
-        let preference =
-            first_wins.map(|wins| if first == Shown::Baseline { 1.0 - wins } else { wins });
-        Ok(Verdict {
-            verdict_id: drawn.id,
-            prompt_id: game.question.prompt_id.clone(),
-            response_id: Some(game.response.response_id.clone()),
-            baseline_response_id: Some(game.baseline.response_id.clone()),
-            baseline: self.baseline.clone(),
-            judge: self.judge.clone(),
-            first_shown: first,
-            preference,
-            status: read.status,
-            text: Some(drawn.text),
-            response_chars: game.response.chars()?,
-            baseline_chars: game.baseline.chars()?,
-        })
+        Ok(Self { baseline, judge, template, rule, engine, sampling })
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::align::{InStep, groups};
-use crate::records::RowId;
+use crate::records::{FinishReason, RowId};
 use crate::runner::{Io, Stage, StageError};
 
 /// Returns the stage whose configuration a run's key spells out, to play against another baseline.
@@ -41,6 +41,7 @@ struct Answer {
     response_id: String,
     prompt_id: String,
     text: String,
+    finish_reason: FinishReason,
 }
 
 impl Answer {
@@ -51,13 +52,18 @@ impl Answer {
 
 /// Two answers to one prompt.
 #[derive(Debug, Clone)]
-struct Game {
+pub(in crate::stages) struct Game {
     question: Question,
     response: Answer,
     baseline: Answer,
 }
 
 impl Game {
+    /// Whether one of the answers is none: the model that should have given it refused the prompt.
+    fn is_refused(&self) -> bool {
+        [&self.response, &self.baseline].iter().any(|a| a.finish_reason == FinishReason::Refused)
+    }
+
     /// Starts the id of a verdict: both answers.
     fn id(&self) -> RowId {
         RowId::of(self.response.response_id.clone()).and(self.baseline.response_id.clone())

@@ -11,6 +11,7 @@ use crate::query::{Inputs, TableFiles};
 use crate::records::{Shown, Status, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::columns::find;
+use crate::stages::draw::NO_ANSWER;
 
 /// Compares answers by their scores.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,8 +24,8 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: answers that were refused are not scored, and nobody wins by them.
+    const VERSION: u32 = 2;
 }
 
 /// Why a query's rows are no scores.
@@ -52,8 +53,9 @@ struct Scored {
 
 /// Says in SQL what `answers` is, over tables of responses and the prompts that they answer.
 fn answers_of(responses: &[&str]) -> String {
-    let each =
-        responses.iter().map(|table| format!("FROM {table} SELECT response_id, prompt_id, text"));
+    let each = responses.iter().map(|table| {
+        format!("FROM {table} SELECT response_id, prompt_id, text WHERE finish_reason != 'refused'")
+    });
     format!(
         "SELECT response_id AS answer_id, prompt, reference, category, text AS response \
          FROM ({}) JOIN prompts USING (prompt_id)",
@@ -128,12 +130,17 @@ impl Oracle {
         let score =
             |id: &String| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
         let (response, baseline) = (&game.response, &game.baseline);
-        let both = (score(&response.response_id)?, score(&baseline.response_id)?);
-        let preference = match both {
-            (Some(own), Some(other)) if own > other => Some(1.0),
-            (Some(own), Some(other)) if own < other => Some(0.0),
-            (Some(_), Some(_)) => Some(0.5),
-            _ => None,
+        let refused = game.is_refused();
+        let both = match refused {
+            true => (None, None),
+            false => (score(&response.response_id)?, score(&baseline.response_id)?),
+        };
+        let (preference, status) = match both {
+            (Some(own), Some(other)) if own > other => (Some(1.0), Status::Ok),
+            (Some(own), Some(other)) if own < other => (Some(0.0), Status::Ok),
+            (Some(_), Some(_)) => (Some(0.5), Status::Ok),
+            _ if refused => (None, Status::Refused),
+            _ => (None, Status::Missing),
         };
         Ok(Verdict {
             verdict_id: game.id().and("sql").finish('v'),
@@ -144,10 +151,11 @@ impl Oracle {
             judge: "sql".to_owned(),
             first_shown: Shown::None,
             preference,
-            status: if preference.is_some() { Status::Ok } else { Status::Missing },
+            status,
             text: None,
             response_chars: response.chars()?,
             baseline_chars: baseline.chars()?,
+            refusal: refused.then(|| NO_ANSWER.to_owned()),
         })
     }
 }

@@ -65,6 +65,7 @@ impl Rule {
         match self {
             // What the token limit cut is not the judge's last word, even where a number stands in it.
             _ if finish == FinishReason::Length => Verdict::without(Status::Truncated),
+            _ if finish == FinishReason::Refused => Verdict::without(Status::Refused),
             Self::Score => score(text),
             Self::WholeScore => whole(score(text)),
             Self::Rating => rating(text),

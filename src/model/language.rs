@@ -1,0 +1,136 @@
+//! What a model reads and writes: text to ids by its chat template and tokenizer, and back.
+
+use super::chat::Chat;
+use super::generate::Ended;
+use super::queue::Queued;
+use super::tokenizer::Tokenizer;
+use super::{Ask, Error, Message, Prompt, Refusal, Reply};
+
+/// A chat template, a tokenizer, and the ids that end a text.
+#[derive(Debug)]
+pub(super) struct Language {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) chat: Chat,
+    pub(super) ends: Vec<u32>,
+    /// Tokens that the model takes.
+    pub(super) context: usize,
+    /// Ids that there are.
+    pub(super) vocabulary: usize,
+}
+
+impl Language {
+    /// The ids that the model reads for a prompt.
+    ///
+    /// # Errors
+    /// Where the template refuses it.
+    pub(super) fn tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
+        match prompt {
+            Prompt::Messages(messages) => self.tokenizer.encode(&self.chat.render(messages, true)?),
+            Prompt::Tokens(tokens) => Ok(tokens.clone()),
+        }
+    }
+
+    /// The ids of a conversation and of its answer, up to the token that ends the turn: an example
+    /// to train on.
+    ///
+    /// # Errors
+    /// Where the template refuses it.
+    pub(super) fn example(
+        &self,
+        messages: &[Message],
+        answer: &str,
+    ) -> Result<(Vec<u32>, Vec<u32>), Error> {
+        let (prompt, target) = self.chat.split(messages, answer)?;
+        let prompt = self.tokenizer.encode(&prompt)?;
+        let mut target = self.tokenizer.encode(&target)?;
+        if let Some(end) = target.iter().rposition(|id| self.ends.contains(id)) {
+            target.truncate(end + 1);
+        }
+        Ok((prompt, target))
+    }
+
+    /// Tokenises prompts; each must leave room for a token.
+    pub(super) fn prompts<'p>(
+        &self,
+        prompts: impl Iterator<Item = &'p Prompt>,
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let check = |(request, prompt): (usize, &Prompt)| {
+            let tokens = self.tokens(prompt)?;
+            match self.too_much(&tokens) {
+                Some(refusal) => return Err(Error::Refused { request, refusal }),
+                None => self.check_ids(request, &tokens)?,
+            }
+            Ok(tokens)
+        };
+        prompts.enumerate().map(check).collect()
+    }
+
+    /// Why a prompt of these tokens cannot be answered, if it cannot.
+    fn too_much(&self, tokens: &[u32]) -> Option<Refusal> {
+        match tokens.len() {
+            0 => Some(Refusal::Empty),
+            tokens if tokens >= self.context => {
+                Some(Refusal::TooLong { tokens, context: self.context })
+            }
+            _ => None,
+        }
+    }
+
+    /// Renders and tokenises an ask, once for all of its draws.
+    pub(super) fn queued(&self, place: usize, ask: Ask) -> Result<Result<Queued, Refusal>, Error> {
+        let tokens = match self.tokens(&ask.prompt) {
+            Ok(tokens) => tokens,
+            Err(error @ (Error::Template { .. } | Error::Encode(_))) => {
+                return Ok(Err(Refusal::Unwritten(error.to_string())));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(refusal) = self.too_much(&tokens) {
+            return Ok(Err(refusal));
+        }
+        self.check_ids(place, &tokens)?;
+        let left = self.context - tokens.len();
+        let Ask { decoding, seeds, stop, .. } = ask;
+        let most = left.min(decoding.max_tokens as usize).max(1);
+        Ok(Ok(Queued { ask: place, tokens, decoding, seeds, stop: stop.into(), most }))
+    }
+
+    pub(super) fn check_ids(&self, request: usize, tokens: &[u32]) -> Result<(), Error> {
+        let vocabulary = self.vocabulary;
+        match tokens.iter().find(|id| **id as usize >= vocabulary) {
+            Some(&id) => Err(Error::NoSuchToken { request, id, vocabulary }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn reply(&self, ended: &Ended) -> Result<Reply, Error> {
+        // The token that ends a text is not part of it, whether or not the tokenizer calls it special.
+        let written = match ended.tokens.split_last() {
+            Some((last, before)) if self.ends.contains(last) => before,
+            _ => &ended.tokens,
+        };
+        let mut text = self.tokenizer.decode(written)?;
+        if let Some(end) = ended.stop.iter().filter_map(|stop| text.find(stop.as_str())).min() {
+            text.truncate(end);
+        }
+        let count = |tokens: usize| u32::try_from(tokens).unwrap_or(u32::MAX);
+        Ok(Reply {
+            text,
+            prompt_tokens: count(ended.prompt_tokens),
+            completion_tokens: count(written.len()),
+            tokens: ended.tokens.clone(),
+            finish: ended.finish.clone(),
+            logprob: Some(ended.logprob),
+        })
+    }
+
+    /// Whether one of the last tokens completed one of the texts that end a request.
+    pub(super) fn stops(&self, tokens: &[u32], stop: &[String]) -> bool {
+        // A token is a byte at least, and the first few may be half a character.
+        let reach = stop.iter().map(String::len).max().unwrap_or(0) + 4;
+        let tail = &tokens[tokens.len().saturating_sub(reach)..];
+        // What cannot be decoded is told once the text has ended.
+        let text = self.tokenizer.decode(tail).unwrap_or_default();
+        stop.iter().any(|stop| text.contains(stop.as_str()))
+    }
+}

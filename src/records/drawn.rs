@@ -1,0 +1,156 @@
+//! The columns of a drawn text, which `responses`, `judgements` and `meta_judgements` share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::Record;
+
+/// Why a draw ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended it.
+    Stop,
+    /// The token limit cut it.
+    Length,
+    /// It never began: the model does not take the prompt. `refusal` says why.
+    Refused,
+}
+
+/// A table whose rows are drawn texts.
+pub trait DrawnRow {
+    /// The row's id.
+    fn id(&self) -> &str;
+
+    /// Why it was never drawn, where it was not.
+    fn refusal(&self) -> Option<&str>;
+}
+
+/// The columns that all drawn texts have, handed to the macro `declare` before what else it is given.
+macro_rules! with_columns {
+    ($declare:ident! { $($given:tt)* }) => {
+        $declare! {
+            columns {
+                /// Seed of this draw alone.
+                seed: u64,
+                /// The text, as decoded.
+                text: String,
+                /// Digest of the text.
+                text_digest: String,
+                /// Tokens read.
+                prompt_tokens: i32,
+                /// Tokens drawn.
+                completion_tokens: i32,
+                /// Why it ended.
+                finish_reason: FinishReason,
+                /// Summed log-probability, nats.
+                logprob: Option<f64>,
+                /// Why the model did not take the prompt.
+                refusal: Option<String>,
+            }
+            $($given)*
+        }
+    };
+}
+
+/// Declares a struct of the columns alone.
+macro_rules! text {
+    (
+        columns { $($(#[$column_doc:meta])* $column:ident: $type:ty,)* }
+        $(#[$doc:meta])* $name:ident
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[$column_doc])* pub $column: $type,)*
+        }
+    };
+}
+
+/// Declares a table: its own columns, then those of a drawn text.
+macro_rules! table {
+    (
+        columns { $($(#[$column_doc:meta])* $column:ident: $type:ty,)* }
+        $(#[$doc:meta])* $row:ident in $table:literal, named by $id:ident
+        { $($(#[$own_doc:meta])* $own:ident: $own_type:ty,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub struct $row {
+            $($(#[$own_doc])* pub $own: $own_type,)*
+            $($(#[$column_doc])* pub $column: $type,)*
+        }
+
+        impl From<Drawn> for $row {
+            /// Lays out a row whose own columns are still to be filled.
+            fn from(Drawn { $($column),* }: Drawn) -> Self {
+                Self { $($own: Default::default(),)* $($column),* }
+            }
+        }
+
+        impl DrawnRow for $row {
+            fn id(&self) -> &str {
+                &self.$id
+            }
+
+            fn refusal(&self) -> Option<&str> {
+                self.refusal.as_deref()
+            }
+        }
+
+        impl Record for $row {
+            const TABLE: &'static str = $table;
+            const DISTINCT: &'static [&'static str] =
+                &[stringify!($id), "seed", "text", "text_digest"];
+        }
+    };
+}
+
+with_columns!(text! {
+    /// A drawn text.
+    Drawn
+});
+
+with_columns!(table! {
+    /// A row of `responses`: what the actor drew. The columns' meanings stand in
+    /// `schemas/responses.sql`.
+    Response in "responses", named by response_id {
+        /// Its id.
+        response_id: String,
+        /// The prompt that is answered.
+        prompt_id: String,
+        /// Which of the K draws.
+        sample: i32,
+    }
+});
+
+with_columns!(table! {
+    /// A row of `judgements`: what the judge drew, nothing parsed. The columns' meanings stand in
+    /// `schemas/judgements.sql`.
+    Judgement in "judgements", named by judgement_id {
+        /// Its id.
+        judgement_id: String,
+        /// The prompt that was answered.
+        prompt_id: String,
+        /// The response that is judged.
+        response_id: String,
+        /// Which of the N draws.
+        sample: i32,
+    }
+});
+
+with_columns!(table! {
+    /// A row of `meta_judgements`: two judgements of one response, compared in one order. The columns'
+    /// meanings stand in `schemas/meta_judgements.sql`.
+    MetaJudgement in "meta_judgements", named by meta_judgement_id {
+        /// Its id.
+        meta_judgement_id: String,
+        /// The prompt that was answered.
+        prompt_id: String,
+        /// The response both are about.
+        response_id: String,
+        /// Shown as A.
+        first_judgement_id: String,
+        /// Shown as B.
+        second_judgement_id: String,
+    }
+});

@@ -1,0 +1,134 @@
+//! One process's work on one run: what it was told, what it has open, what it cost so far.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::{Event, Interrupt, Listener, NodeName, StageError};
+use crate::store::{self, Cost, Effort, Partial, Store};
+
+/// Runs plans in a store.
+pub struct Runner<'a> {
+    /// Where tables are kept.
+    pub store: &'a Store,
+    /// Who hears what happens.
+    pub listener: &'a dyn Listener,
+    /// Asked again and again whether to stop.
+    pub interrupt: &'a Interrupt,
+    /// Tells the time; costs are measured with it, results never.
+    pub clock: fn() -> SystemTime,
+    /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
+    pub device: &'a str,
+    /// What one node opened and the next may use, as a model.
+    pub open: Shelf,
+}
+
+/// Something that outlives the node which opened it, by the name of what it was opened from. There is
+/// one at most: the next is opened after the last was let go of, for a model may fill the memory.
+#[derive(Default)]
+pub struct Shelf(RefCell<Option<(String, Rc<dyn Any>)>>);
+
+impl Shelf {
+    /// Returns what is open under this name, or opens it.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub(super) fn take_or_open<T: Any>(
+        &self,
+        name: &str,
+        open: impl FnOnce() -> Result<T, StageError>,
+    ) -> Result<Rc<T>, StageError> {
+        let known =
+            self.0.borrow().as_ref().filter(|(known, _)| known == name).map(|k| k.1.clone());
+        if let Some(Ok(known)) = known.map(Rc::downcast::<T>) {
+            return Ok(known);
+        }
+        self.clear();
+        let opened = Rc::new(open()?);
+        *self.0.borrow_mut() = Some((name.to_owned(), opened.clone()));
+        Ok(opened)
+    }
+
+    /// Lets go of what is open.
+    pub(super) fn clear(&self) {
+        self.0.borrow_mut().take();
+    }
+}
+
+/// One process's work on one run.
+pub(super) struct Attempt<'a> {
+    pub(super) node: &'a NodeName,
+    pub(super) partial: &'a Partial,
+    pub(super) listener: &'a dyn Listener,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) device: &'a str,
+    pub(super) open: &'a Shelf,
+    /// What earlier attempts came to, this one counted.
+    pub(super) earlier: Effort,
+    clock: fn() -> SystemTime,
+    started: SystemTime,
+    rows: Cell<u64>,
+    noted: Cell<f64>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn begin(
+        runner: &'a Runner<'a>,
+        node: &'a NodeName,
+        partial: &'a Partial,
+    ) -> Result<Self, store::Error> {
+        let earlier = partial.begin()?;
+        Ok(Self {
+            node,
+            partial,
+            listener: runner.listener,
+            interrupt: runner.interrupt,
+            device: runner.device,
+            open: &runner.open,
+            earlier,
+            clock: runner.clock,
+            started: (runner.clock)(),
+            rows: Cell::new(earlier.rows),
+            noted: Cell::new(earlier.seconds),
+        })
+    }
+
+    /// Seconds of work so far, over all attempts.
+    pub(super) fn seconds(&self) -> f64 {
+        let elapsed = (self.clock)().duration_since(self.started).unwrap_or_default();
+        self.earlier.seconds + elapsed.as_secs_f64()
+    }
+
+    /// Takes note of how many rows have landed.
+    pub(super) fn landed(&self, rows: u64) {
+        self.rows.set(rows);
+    }
+
+    /// Keeps the cost so far, at most once a second: a kill then loses little of the account.
+    pub(super) fn note(&self) -> Result<(), store::Error> {
+        if self.seconds() - self.noted.get() >= 1.0 { self.end() } else { Ok(()) }
+    }
+
+    /// Keeps the cost so far.
+    pub(super) fn end(&self) -> Result<(), store::Error> {
+        let seconds = self.seconds();
+        self.noted.set(seconds);
+        self.partial.note(Effort { seconds, rows: self.rows.get(), ..self.earlier })
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        let started = rfc3339(self.started);
+        Cost { started, seconds: self.seconds(), attempts: self.earlier.attempts }
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.listener.hear(&Event::Warned { node: self.node.clone(), text });
+    }
+}
+
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,53 @@
+//! How far a node is, told as it goes on.
+
+use super::Event;
+use super::attempt::Attempt;
+
+/// Counts finished units of work and tells the listener.
+pub struct Meter<'a> {
+    attempt: &'a Attempt<'a>,
+    done: u64,
+    total: u64,
+    resumed: u64,
+    note: String,
+}
+
+impl<'a> Meter<'a> {
+    pub(super) fn new(attempt: &'a Attempt<'a>, total: u64, resumed: u64) -> Self {
+        let meter = Self { attempt, done: resumed, total, resumed, note: String::new() };
+        meter.tell();
+        meter
+    }
+
+    /// Says that `units` more are done.
+    pub fn add(&mut self, units: u64) {
+        self.reach(self.done + units);
+    }
+
+    /// Says what matters of the rows so far; heard with the next unit.
+    pub fn note(&mut self, note: String) {
+        self.note = note;
+    }
+
+    pub(super) const fn done(&self) -> u64 {
+        self.done
+    }
+
+    pub(super) const fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(super) fn reach(&mut self, done: u64) {
+        if done != self.done {
+            self.done = done;
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let node = self.attempt.node.clone();
+        let Self { done, total, resumed, .. } = *self;
+        let note = self.note.clone();
+        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed, note });
+    }
+}
