@@ -20,7 +20,7 @@ COMMENT ON COLUMN verdicts.prompt_id IS 'The prompt that both answer';
 COMMENT ON COLUMN verdicts.response_id IS 'The model''s answer';
 COMMENT ON COLUMN verdicts.baseline_response_id IS 'The baseline''s answer, its own or ready-made';
 COMMENT ON COLUMN verdicts.baseline IS 'The baseline: a model of the experiment, as m0, or the name of ready-made answers';
-COMMENT ON COLUMN verdicts.judge IS 'Who decided: a model, or sql';
+COMMENT ON COLUMN verdicts.judge IS 'Who decided: m0, the first digits of the digest of another judge''s files, or sql';
 COMMENT ON COLUMN verdicts.first_shown IS 'model or baseline: whose answer the judge saw first; none where no order was shown';
 COMMENT ON COLUMN verdicts.preference IS 'How far the model is preferred: 1 it wins, 0 the baseline wins, 0.5 a tie, between where weighted; NULL unless status is ok';
 COMMENT ON COLUMN verdicts.status IS 'ok; missing: no marker, or no score from SQL; truncated: cut by the token limit; ambiguous: the marker names no one; refused: an answer was refused, or the judge did not take the prompt';

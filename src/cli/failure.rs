@@ -100,6 +100,11 @@ fn look(error: &(dyn Error + 'static)) -> Look {
     if let Some(experiment::Error::At { did_you_mean: Some(near), .. }) = error.downcast_ref() {
         return (None, Some(format!("did you mean `{near}`?")));
     }
+    if error.is::<experiment::TooManyRefused>() {
+        let hint = "let more pass with `max_refused` in the experiment, or mend what they are refused \
+                    for; what was drawn is kept";
+        return (None, Some(hint.to_owned()));
+    }
     if error.is::<Interrupted>()
         || matches!(error.downcast_ref(), Some(runner::Error::Interrupted(_)))
     {

@@ -12,8 +12,8 @@ use super::plan::{Loop, declared_files, files_of_model, template};
 use super::toml_file::{self as file, Comparison};
 use crate::runner::{Input, Node, Source, Stage};
 use crate::stages::{
-    Answers, COMPARE, Compare, Evaluated, Judge, MAX_REFUSED, Oracle, Panel, Prompts, Respond,
-    Rule, Sampling, Standard, Template,
+    Answers, COMPARE, Compare, Evaluated, Judge, Oracle, Panel, Prompts, Respond, Rule, Sampling,
+    Standard, Template,
 };
 
 /// The node of the held-out prompts.
@@ -87,7 +87,7 @@ impl<'l> Evaluation<'l> {
             top_p: table.top_p.map_or(1.0, |top_p| top_p.0),
             max_tokens: table.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
-            max_refused: MAX_REFUSED,
+            max_refused: all.max_refused,
         };
         let size = |count: Option<Count>| count.map_or(1, Count::size);
         Ok(Some(Self {
@@ -267,7 +267,7 @@ fn compare(
     };
     let compare = Compare {
         baseline,
-        judge: name,
+        judge: (name == M0).then_some(name),
         engine: all.engine.clone(),
         template: template(all.file, judge.template.as_ref(), COMPARE, Template::for_comparison)?,
         rule: match judge.marker.unwrap_or_default() {
@@ -279,7 +279,7 @@ fn compare(
             top_p: judge.top_p.map_or(1.0, |top_p| top_p.0),
             max_tokens: judge.max_tokens.unwrap_or(Count(2048)).tokens(),
             seed: all.seed,
-            max_refused: MAX_REFUSED,
+            max_refused: all.max_refused,
         },
     };
     Ok((compare, model))

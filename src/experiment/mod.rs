@@ -17,6 +17,8 @@ pub use scale::Scale;
 use toml_file::File;
 pub use versus::Versus;
 
+pub use crate::stages::TooManyRefused;
+
 use crate::runner::Plan;
 
 /// An experiment, read and checked, with its SQL and its templates.

@@ -202,6 +202,8 @@ pub(super) struct Loop<'f> {
     pub(super) seed: u64,
     /// What draws and trains.
     pub(super) engine: Engine,
+    /// The share of a table's rows that a model may refuse.
+    pub(super) max_refused: f64,
     sql: String,
     prompt_files: BTreeMap<String, PathBuf>,
     model_files: BTreeMap<String, PathBuf>,
@@ -222,6 +224,7 @@ impl<'f> Loop<'f> {
             iterations: iterations(file)?,
             seed: file.root.seed.map_or(0, |seed| seed.0),
             engine: Engine::default(),
+            max_refused: file.root.max_refused.map_or(MAX_REFUSED, |share| share.0),
             sql: file.text.read(&file.find(prompts.sql.as_ref()), &prompts.sql.span())?,
             prompt_files: declared_files(file, &prompts.files)?,
             model_files: model_files(file, model)?,
@@ -266,7 +269,7 @@ impl<'f> Loop<'f> {
             top_p: self.at(top_p, t, TopP(0.95))?.0,
             max_tokens: self.at(max_tokens, t, Count(2048))?.tokens(),
             seed: self.seed,
-            max_refused: MAX_REFUSED,
+            max_refused: self.max_refused,
         })
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Root {
     pub(super) name: Spanned<String>,
     pub(super) iterations: Option<Spanned<Count>>,
     pub(super) seed: Option<Seed>,
+    /// The share of a table's rows that a model may refuse.
+    pub(super) max_refused: Option<Share>,
     pub(super) model: Option<Spanned<Model>>,
     pub(super) sft: Option<Sft>,
     pub(super) prompts: Option<Prompts>,

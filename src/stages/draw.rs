@@ -271,7 +271,7 @@ struct Refused {
 /// Too much was refused.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the model refused {refused} of {rows} prompts, more than `max_refused` ({share}) lets pass: {}",
+    "the model refused {refused} of {rows} rows, more than `max_refused` ({share}) lets pass: {}",
     .first.iter().map(|(id, why)| format!("{id}: {why}")).collect::<Vec<_>>().join("; ")
 )]
 pub struct TooManyRefused {

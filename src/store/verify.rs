@@ -158,7 +158,8 @@ impl Store {
     }
 
     /// Removes damaged objects, shards and manifests, so that the next run makes them again. Plans
-    /// and pins, which nothing can make again, stay for a person to look at.
+    /// and pins, which nothing can make again, stay for a person to look at; so does a journal, of which
+    /// the next run leaves out what is damaged.
     ///
     /// # Errors
     /// [`Error::Write`] where a file will not go.
@@ -166,6 +167,7 @@ impl Store {
         let made_again = |finding: &&Finding| {
             let folders = [self.objects_folder(), self.runs_folder(), self.partial_folder()];
             folders.iter().any(|folder| finding.path.starts_with(folder))
+                && !journal::is_journal(&finding.path)
         };
         let damaged = findings.iter().filter(|finding| finding.damage == Damage::Damaged);
         let damaged = damaged.filter(made_again);

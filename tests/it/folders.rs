@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use mrx::model::{
-    self, Ask, Batch, CHATML, Chat, Config, Decoding, Finish, Local, Message,
-    Network, Prompt, draw_all, open_device, train_tokenizer, weights,
+    self, Ask, Batch, CHATML, Chat, Config, Decoding, Finish, Local, Message, Network, Prompt,
+    draw_all, open_device, train_tokenizer, weights,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;

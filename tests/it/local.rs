@@ -145,14 +145,38 @@ fn forget_training(lab: &Lab) {
     }
 }
 
+/// What is refused is a row: it is counted, not judged, chosen by nobody, and the loop goes on.
 #[test]
-fn a_prompt_that_is_too_long_is_named() {
+fn a_prompt_that_is_too_long_is_a_row_and_ends_nothing() {
     let lab = lab();
     lab.edit("small/prompts.sql", "|| i AS prompt", "|| repeat(' c', i) AS prompt");
     lab.mrx(&["run", "small", "respond.m0"])
         .fails_with(3)
-        .says("the model refuses the prompt that begins with \"")
-        .says("tokens do not fit a context of 64");
+        .says("the model refused 2 of 160 rows, more than `max_refused` (0.01) lets pass: r_")
+        .says(": 70 tokens do not fit a context of 64")
+        .says("hint: let more pass with `max_refused`");
+    lab.edit("small/experiment.toml", "seed = 1", "seed = 1\nmax_refused = 0.2");
+    // What was drawn before it failed is not drawn again: how much may be refused is in no key.
+    lab.mrx(&["run", "small", "respond.m0"]).success().says("resumed after");
+    lab.mrx(&["run", "small"]).success();
+    let refused = "SELECT count(*) > 0 AND bool_and(text = '' AND completion_tokens = 0 \
+                   AND refusal LIKE '%tokens do not fit a context of 64') \
+                   FROM responses WHERE finish_reason = 'refused'";
+    assert_eq!(lab.ask(refused), "true");
+    let others = "SELECT bool_and(refusal IS NULL) FROM responses WHERE finish_reason != 'refused'";
+    assert_eq!(lab.ask(others), "true");
+    let judged = "SELECT count(*) FROM judgements JOIN responses r USING (response_id, model) \
+                  WHERE r.finish_reason = 'refused'";
+    assert_eq!(lab.ask(judged), "0");
+    let read = "SELECT bool_and(score IS NULL) AND count(*) > 0 FROM judgements \
+                WHERE status = 'refused'";
+    assert_eq!(lab.ask(read), "true", "a judge refuses longer prompts than an actor");
+    let counted = "SELECT count(*) > 0 FROM estimates \
+                   WHERE name = 'judge_status' AND \"group\" = 'refused' AND value > 0";
+    assert_eq!(lab.ask(counted), "true");
+    let paired = "SELECT count(*) FROM pairs WHERE kept AND (chosen = '' OR rejected = '')";
+    assert_eq!(lab.ask(paired), "0");
+    lab.mrx(&["run", "small"]).success().says("nothing to do");
 }
 
 #[test]

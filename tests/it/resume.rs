@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::lab::Lab;
 
-/// One iteration over many prompts: respond and judge have dozens of shards.
+/// One iteration over many prompts: thousands of draws.
 fn long_loop() -> Lab {
     let lab = Lab::with_loop();
     lab.write("loop/prompts.sql", "SELECT 'Question ' || i AS prompt FROM range(1500) t(i)");
@@ -89,13 +89,13 @@ fn four_processes_at_once_make_each_node_once() {
     lab.mrx(&["store", "verify"]).success().says("all is well");
 }
 
-/// Starts a run and sends it Ctrl-C as soon as a shard is safe, `times` times.
+/// Starts a run and sends it Ctrl-C as soon as a judgement is safe, `times` times.
 fn interrupted(lab: &Lab, times: usize) -> Output {
     let mut command = lab.command(&["run", "loop"]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let patience = Instant::now();
-    while judged_shards(lab).is_empty() {
-        assert!(patience.elapsed() < Duration::from_mins(1), "no shard was ever written");
+    while judged(lab).is_none() {
+        assert!(patience.elapsed() < Duration::from_mins(1), "no judgement ever landed");
         sleep(Duration::from_millis(1));
     }
     let pid = child.id().to_string();
@@ -107,7 +107,7 @@ fn interrupted(lab: &Lab, times: usize) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Ctrl-C finishes the shard in hand, says that all is safe, and exits 130.
+/// Ctrl-C ends what is under way, says that all is safe, and exits 130.
 #[test]
 fn an_interrupted_run_goes_on_where_it_was() {
     let lab = long_loop();
@@ -117,7 +117,7 @@ fn an_interrupted_run_goes_on_where_it_was() {
     let output = interrupted(&lab, 1);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("finishing the shard in hand"), "{stderr}");
+    assert!(stderr.contains("ending what is under way"), "{stderr}");
     assert!(stderr.contains("what was made is safe"), "{stderr}");
     lab.mrx(&["run", "loop"]).success();
     assert_eq!(lab.digests("scripted"), undisturbed);
@@ -140,64 +140,105 @@ fn a_lock_left_by_a_dead_process_stops_nobody() {
     lab.mrx(&["run", "loop"]).success().does_not_say("waiting");
 }
 
-/// A damaged shard is named; once it is removed, the run makes it again, in its place.
+/// What is damaged in a journal is named, and drawn again; what stands around it is not.
 #[test]
-fn a_damaged_shard_is_made_again_in_its_place() {
+fn a_damaged_record_is_drawn_again_in_its_place() {
     let lab = long_loop();
     lab.mrx(&["run", "loop"]).success();
     let undisturbed = lab.digests("scripted");
     forget_everything(&lab);
-    let shards = killed_with_four_shards(&lab);
+    let journal = killed_while_judging(&lab);
     // What an unfinished run has made is needed, whatever its age.
     lab.mrx(&["store", "gc", "--grace", "0s"]).success().says("nothing to delete");
-    let bytes = std::fs::read(&shards[1]).unwrap();
-    std::fs::remove_file(&shards[1]).unwrap();
-    std::fs::write(&shards[1], &bytes[..bytes.len() - 1]).unwrap();
-    lab.mrx(&["run", "loop"]).fails_with(4).says("is damaged");
-    lab.mrx(&["store", "verify", "--repair"]).success().says("1 damaged files removed");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    lab.mrx(&["store", "verify"]).fails_with(4).says("are not what was written");
+    lab.mrx(&["store", "verify", "--repair"]);
+    assert!(journal.exists(), "what is whole in it is kept");
+    lab.mrx(&["run", "loop"])
+        .success()
+        .says("bytes of its journal from byte")
+        .says("are damaged: what they held is drawn again");
+    assert_eq!(lab.digests("scripted"), undisturbed);
+    lab.mrx(&["store", "verify"]).success().says("all is well");
+}
+
+/// A power cut may leave half a record at the end: it is cut off, and said.
+#[test]
+fn a_torn_record_is_cut_off_and_drawn_again() {
+    let lab = long_loop();
     lab.mrx(&["run", "loop"]).success();
+    let undisturbed = lab.digests("scripted");
+    forget_everything(&lab);
+    let journal = killed_while_judging(&lab);
+    let bytes = std::fs::read(&journal).unwrap();
+    std::fs::write(&journal, &bytes[..bytes.len() - 1]).unwrap();
+    lab.mrx(&["store", "verify"]).success().says("all is well");
+    lab.mrx(&["run", "loop"]).success().says("bytes of its journal are half a record, and cut off");
     assert_eq!(lab.digests("scripted"), undisturbed);
 }
 
-/// A shard says where it belongs: under another's name it is damage, not data.
-#[test]
-fn shards_that_changed_places_are_refused() {
-    let lab = long_loop();
-    let shards = killed_with_four_shards(&lab);
-    let renamed = |shard: &std::path::Path, number: &str| {
-        let name = shard.file_name().unwrap().to_string_lossy().into_owned();
-        shard.with_file_name(format!("{number}{}", &name[8..]))
-    };
-    std::fs::rename(&shards[0], renamed(&shards[0], "99999999")).unwrap();
-    std::fs::rename(&shards[1], renamed(&shards[1], "00000000")).unwrap();
-    std::fs::rename(renamed(&shards[0], "99999999"), renamed(&shards[0], "00000001")).unwrap();
-    lab.mrx(&["run", "loop"]).fails_with(4).says("it was not written as");
+/// A model whose replies come in another order, and that refuses every prompt with a 7 in it.
+fn unruly(lab: &Lab) {
+    let config = std::fs::read_to_string(lab.path.join("loop/model/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    config["replies"] = "shuffled".into();
+    let refuses = serde_json::json!({ "contains": "Question 7", "refuses": "no sevens" });
+    config["rules"].as_array_mut().unwrap().insert(0, refuses);
+    lab.write("loop/model/config.json", &config.to_string());
+    lab.edit("loop/experiment.toml", "seed = 0", "seed = 0\nmax_refused = 0.5");
 }
 
-/// Starts a run and kills it once four shards of judgements are safe.
-fn killed_with_four_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
+/// Every draw is safe by itself: killed among draws that land in any order, the tables are the same.
+#[test]
+fn killed_among_draws_that_land_in_any_order_it_makes_the_same_bytes() {
+    let lab = long_loop();
+    unruly(&lab);
+    let began = Instant::now();
+    lab.mrx(&["run", "loop"]).success();
+    let whole = began.elapsed();
+    let undisturbed = lab.digests("scripted");
+    let refused = "SELECT count(*) FROM responses WHERE refusal = 'no sevens'";
+    assert_eq!(lab.ask(refused), (7 * 111).to_string(), "7, 70 to 79, 700 to 799");
+    let mut moments = ChaCha8Rng::seed_from_u64(11);
+    let mut kills = 0;
+    while kills < 20 {
+        forget_everything(&lab);
+        loop {
+            let mut child = start(&lab);
+            sleep(whole.mul_f64(moments.random_range(0.01..0.25)));
+            if let Some(ended) = child.try_wait().unwrap() {
+                assert!(ended.success(), "{ended}");
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+        }
+        assert_eq!(lab.digests("scripted"), undisturbed, "after {kills} kills");
+        lab.mrx(&["store", "verify"]).success().says("all is well");
+    }
+}
+
+/// Starts a run and kills it once some judgements are safe; returns their journal.
+fn killed_while_judging(lab: &Lab) -> std::path::PathBuf {
     let mut child = start(lab);
     let patience = Instant::now();
-    let shards = loop {
-        let shards = judged_shards(lab);
-        if shards.len() >= 4 {
-            break shards;
+    let journal = loop {
+        if let Some(journal) = judged(lab) {
+            break journal;
         }
-        assert!(patience.elapsed() < Duration::from_mins(1), "no four shards were ever written");
+        assert!(patience.elapsed() < Duration::from_mins(1), "no judgement ever landed");
     };
     child.kill().unwrap();
     child.wait().unwrap();
-    shards
+    journal
 }
 
-fn judged_shards(lab: &Lab) -> Vec<std::path::PathBuf> {
+/// The journal of judgements, once some kilobytes are in it.
+fn judged(lab: &Lab) -> Option<std::path::PathBuf> {
     let runs = std::fs::read_dir(lab.path.join(".mrx/partial")).into_iter().flatten().flatten();
-    let folders =
-        runs.flat_map(|run| std::fs::read_dir(run.path()).into_iter().flatten().flatten());
-    let judged = folders.filter(|f| f.file_name().to_string_lossy().starts_with("judgements"));
-    let files = judged.flat_map(|f| std::fs::read_dir(f.path()).into_iter().flatten().flatten());
-    let mut shards: Vec<_> = files.map(|file| file.path()).collect();
-    shards.retain(|path| path.extension().is_some_and(|extension| extension == "arrow"));
-    shards.sort();
-    shards
+    let mut journals = runs.map(|run| run.path().join("judgements.journal"));
+    journals.find(|path| std::fs::metadata(path).is_ok_and(|found| found.len() > 10_000))
 }

@@ -231,7 +231,8 @@ impl Comparison {
             vec![stored("prompts", asked), stored("responses", second), stored("baseline", first)];
         inputs.push(what_decides(store, &decider, side)?);
         let config = decider.key.get("config").cloned().unwrap_or_default();
-        let judge = config.get("judge").and_then(Value::as_str).unwrap_or("the oracle");
+        let nameless = if config.get("sql").is_some() { "the oracle" } else { "the judge" };
+        let judge = config.get("judge").and_then(Value::as_str).unwrap_or(nameless);
         let other = if side.experiment == sides[0].experiment { &sides[1] } else { &sides[0] };
         self.judge = Some(if other.experiment == side.experiment {
             judge.to_owned()

@@ -18,8 +18,9 @@ use crate::stages::{Rule, Sampling, Template};
 pub struct Compare {
     /// Who is played against: `m0`, or the name of ready-made answers.
     pub baseline: String,
-    /// The judge, as the experiment names it.
-    pub judge: String,
+    /// The judge, where it is a model of the experiment: `m0`. Another is known by the digest of its
+    /// files: what its folder is called decides nothing.
+    pub judge: Option<String>,
     /// The judge's prompt, over `prompt`, `response_a` and `response_b`.
     pub template: Template,
     /// How its verdict is read.
@@ -33,7 +34,7 @@ pub struct Compare {
 
 impl Compare {
     /// 1: the first. 2: the key says which engine drew; a refused answer, or a prompt that the judge
-    /// refuses, is a row.
+    /// refuses, is a row; a judge that is no model of the experiment goes by its digest.
     const VERSION: u32 = 2;
 
     /// Both orders: whose answer is shown first.
@@ -55,7 +56,9 @@ impl Stage for Compare {
             Err(error) => vec![Err(error)],
         });
         let count = io.count("responses")? * Self::ORDERS.len() as u64;
-        drawer.draw(io, self, (count, 1), games)
+        let name = io.digest("model")?.short();
+        let named = Self { judge: Some(self.judge.clone().unwrap_or(name)), ..self.clone() };
+        drawer.draw(io, &named, (count, 1), games)
     }
 }
 
@@ -97,7 +100,7 @@ impl Drawing for Compare {
             response_id: Some(game.response.response_id.clone()),
             baseline_response_id: Some(game.baseline.response_id.clone()),
             baseline: self.baseline.clone(),
-            judge: self.judge.clone(),
+            judge: self.judge.clone().unwrap_or_default(),
             first_shown: *first,
             preference,
             status: read.status,
@@ -118,7 +121,7 @@ impl Drawing for Compare {
 #[derive(Deserialize)]
 struct Spelt {
     baseline: String,
-    judge: String,
+    judge: Option<String>,
     template: String,
     rule: String,
     #[serde(default)]
