@@ -150,7 +150,7 @@ fn the_papers_experiments_run_end_to_end_on_a_small_model() {
     let judge = "SELECT count(*) FROM pairs WHERE experiment = 'self-rewarding-llama3-8b' AND role = 'judge'";
     assert_eq!(lab.ask(judge), "0");
     let diff = ["diff", "meta-rewarding-llama3-8b/m4", "self-rewarding-llama3-8b/m4"];
-    lab.mrx(&diff).success().prints("decided by models/judge");
+    lab.mrx(&diff).success().prints("decided by the judge of self-rewarding-llama3-8b");
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn a_damaged_record_is_drawn_again_in_its_place() {
     let mut bytes = std::fs::read(&journal).unwrap();
     bytes[1000] ^= 1;
     std::fs::write(&journal, &bytes).unwrap();
-    lab.mrx(&["store", "verify"]).fails_with(4).says("are not what was written");
+    lab.mrx(&["store", "verify"]).fails_with(4).prints("are not what was written");
     lab.mrx(&["store", "verify", "--repair"]);
     assert!(journal.exists(), "what is whole in it is kept");
     lab.mrx(&["run", "loop"])
