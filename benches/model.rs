@@ -24,7 +24,7 @@ use mrx::model::{
     Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Request, Tokenizer, Weights,
     train_tokenizer, weights,
 };
-use mrx::train::{Dpo, Example, Objective, Pair, Schedule, Settings, Sft, Trainer};
+use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Trainer};
 use process::stdout_of;
 use python::python;
 use rand::RngExt;

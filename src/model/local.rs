@@ -11,13 +11,14 @@ use serde_json::Value;
 
 use super::chat::Chat;
 use super::config::{Config, ids};
+use super::folder::{file_of, parse};
 use super::generate::{Draw, Ended, Job, Worker, groups};
 use super::network::Network;
 use super::score::score;
 use super::threads::{alone, join};
 use super::tokenizer::Tokenizer;
 use super::{Continuation, Error, LanguageModel, Message, Prompt, Reply, Request, Scored};
-use super::{Weights, file_of, parse, weights};
+use super::{Weights, weights};
 
 /// A model that is loaded.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::folder::{file_of, parse, read};
 use super::{Error, Finish, LanguageModel, Prompt, Reply, Request, Scored};
-use super::{file_of, parse, read};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
