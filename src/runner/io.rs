@@ -7,6 +7,7 @@
 //! cut into pages and groups (counted from a table's first row, `store/table.rs`).
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -16,7 +17,8 @@ use super::claim::Made;
 use super::run::Attempt;
 use super::{Event, Interrupted, StageError};
 use crate::store::{
-    Digest, Record, Shards, Sources, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
+    Digest, Record, Shards, Sources, States, Store, StoredTable, TableReader, TableWriter, fields,
+    to_batch,
 };
 
 /// An input whose bytes are known.
@@ -167,12 +169,26 @@ impl<'a> Io<'a> {
         Ok((digest, bytes))
     }
 
-    /// Returns a folder that lasts until the run is finished, for checkpoints of long work.
+    /// Keeps what `write` writes as an object of this run and returns its name and size.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub fn checkpoint_folder(&self) -> Result<PathBuf, StageError> {
-        Ok(self.attempt.partial.checkpoint_folder()?)
+    /// Where `write` fails or the store cannot be written.
+    pub fn keep_stream(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), StageError>,
+    ) -> Result<(Digest, u64), StageError> {
+        let mut writer = self.store.object_writer()?;
+        write(&mut writer)?;
+        let (digest, bytes) = writer.finish()?;
+        self.made.objects.insert(name.to_owned(), digest);
+        Ok((digest, bytes))
+    }
+
+    /// Returns the states of long work, which last until the run is finished.
+    #[must_use]
+    pub fn states(&self) -> States {
+        self.attempt.partial.states()
     }
 
     /// Names where models compute. It decides no result's key.
@@ -183,8 +199,7 @@ impl<'a> Io<'a> {
 
     /// Tells a person something that stops nothing.
     pub fn warn(&self, text: impl Into<String>) {
-        let node = self.attempt.node.clone();
-        self.attempt.listener.hear(&Event::Warned { node, text: text.into() });
+        warn(self.attempt, text.into());
     }
 
     /// Writes a whole table of rows that are quick to make.
@@ -260,6 +275,10 @@ impl<'a> Io<'a> {
     }
 }
 
+fn warn(attempt: &Attempt<'_>, text: String) {
+    attempt.listener.hear(&Event::Warned { node: attempt.node.clone(), text });
+}
+
 /// Counts finished units of work and tells the listener.
 pub struct Meter<'a> {
     attempt: &'a Attempt<'a>,
@@ -284,6 +303,11 @@ impl<'a> Meter<'a> {
     /// Says what matters of the rows so far; heard with the next unit.
     pub fn note(&mut self, note: String) {
         self.note = note;
+    }
+
+    /// Tells a person something that stops nothing.
+    pub fn warn(&self, text: impl Into<String>) {
+        warn(self.attempt, text.into());
     }
 
     fn reach(&mut self, done: u64) {

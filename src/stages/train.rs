@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{Content, keep};
 use super::draw::{conversation, model_files};
-use super::learn::{Lesson, Start, keep, learn};
+use super::learn::{Lesson, Start, learn};
 use crate::model;
 use crate::records::{Message, Metric, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::train::{Dpo, Pair, Settings};
+use crate::train::{Dpo, Preference, Settings};
 
 /// Makes the next model.
 #[derive(Debug, Clone, Serialize)]
@@ -35,7 +36,8 @@ pub enum OnNoPairs {
 
 impl Train {
     /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table.
-    const VERSION: u32 = 3;
+    /// 4: where a model that an earlier node made is kept as it is, its tensors are listed, too.
+    const VERSION: u32 = 4;
 }
 
 /// There is nothing to train on. Says what became of every candidate.
@@ -77,7 +79,8 @@ impl Stage for Train {
             model::open(&files, &model::open_device(io.device())?)?;
             io.check_unchanged("model")?;
             io.write::<Metric>([])?;
-            return keep(io, files);
+            let files = files.into_iter().map(|(name, path)| (name, Content::File(path)));
+            return keep(io, files.collect());
         }
         let start = Start::open(io, None)?;
         let lesson = self.lesson(io, &start)?;
@@ -141,7 +144,7 @@ impl Train {
             let (prompt, chosen) = start.model.example(&messages, &chosen)?;
             let (_, rejected) = start.model.example(&messages, &rejected)?;
             ids.push(pair_id);
-            examples.push(Pair {
+            examples.push(Preference {
                 prompt,
                 chosen,
                 rejected,
