@@ -177,11 +177,9 @@ pub fn write(
         let Some(tensor) = weights.get(&parameter.name) else {
             return Err(Error::MissingTensor { name: parameter.name });
         };
-        let (name, kind) = (parameter.name.clone(), (tensor.dtype(), parameter.shape.as_slice()));
-        pending.push(Pending::new(name, kind, {
-            let kind = parameter.kind;
-            move || kind.transposed(tensor)
-        })?);
+        let Parameter { name, shape, kind } = parameter;
+        let transposed = move || kind.transposed(tensor);
+        pending.push(Pending::new(name, (tensor.dtype(), &shape), transposed));
     }
     write_tensors(pending, to, wrote)
 }

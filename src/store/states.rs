@@ -93,3 +93,57 @@ impl State {
         Err(Error::Unreadable { path: self.path.clone(), reason })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(folder: &Path, done: u64) -> State {
+        let states = States::new(folder.to_owned());
+        let bytes: Vec<u8> = (0..200).map(|i| u8::try_from(i).unwrap_or(0)).collect();
+        states
+            .save::<Error>(done, |to| to.write_all(&bytes).map_err(|e| Error::write(folder, e)))
+            .unwrap();
+        states.list().unwrap().remove(0)
+    }
+
+    #[test]
+    fn no_byte_of_a_state_changes_unseen() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = saved(folder.path(), 50);
+        state.check().unwrap();
+        let bytes = fs::read(&state.path).unwrap();
+        fs::remove_file(&state.path).unwrap();
+        for (place, bit) in (0..bytes.len()).flat_map(|place| [(place, 1), (place, 0x80)]) {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= bit;
+            fs::write(&state.path, &bytes).unwrap();
+            let error = state.check().unwrap_err().to_string();
+            assert!(error.contains("is damaged: its bytes hash to"), "{error}");
+        }
+        for length in 0..bytes.len() {
+            fs::write(&state.path, &bytes[..length]).unwrap();
+            state.check().unwrap_err();
+        }
+        fs::remove_file(&state.path).unwrap();
+        assert!(matches!(state.check(), Err(Error::Read { .. })), "it is gone");
+    }
+
+    #[test]
+    fn the_furthest_state_comes_first_and_what_is_not_kept_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = States::new(folder.path().join("checkpoint"));
+        assert_eq!(states.list().unwrap(), [], "there is no folder yet");
+        for done in [50, 150, 100] {
+            saved(&states.folder, done);
+        }
+        fs::write(states.folder.join(".tmp-left"), "by a crash").unwrap();
+        let done = |states: &States| -> Vec<u64> {
+            states.list().unwrap().iter().map(|state| state.done).collect()
+        };
+        assert_eq!(done(&states), [150, 100, 50]);
+        states.retain(|state| state.done > 50).unwrap();
+        assert_eq!(done(&states), [150, 100]);
+        assert_eq!(fs::read_dir(&states.folder).unwrap().count(), 2);
+    }
+}

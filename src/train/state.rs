@@ -27,17 +27,17 @@ pub(super) fn save<'s>(
     let device = &Device::Cpu;
     let step = i64::try_from(done).unwrap_or(i64::MAX);
     let mut pending = vec![
-        Pending::new("step".to_owned(), (DType::I64, &[1]), move || Tensor::new(&[step], device))?,
+        Pending::new("step".to_owned(), (DType::I64, &[1]), move || Tensor::new(&[step], device)),
         Pending::new("run".to_owned(), (DType::U8, &[fingerprint.len()]), move || {
             Tensor::new(&fingerprint, device)
-        })?,
+        }),
     ];
     for (name, var, Moments { mean, square }) in weights {
         let weight = || Ok(var.as_detached_tensor());
-        pending.push(Pending::new(format!("weight.{name}"), (var.dtype(), var.dims()), weight)?);
+        pending.push(Pending::new(format!("weight.{name}"), (var.dtype(), var.dims()), weight));
         for (kind, numbers) in [("mean", mean), ("square", square)] {
             let moment = || Tensor::from_slice(numbers, var.shape(), device);
-            pending.push(Pending::new(format!("{kind}.{name}"), (DType::F32, var.dims()), moment)?);
+            pending.push(Pending::new(format!("{kind}.{name}"), (DType::F32, var.dims()), moment));
         }
     }
     Ok(write_tensors(pending, to, &mut |_, _| {})?)
