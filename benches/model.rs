@@ -24,7 +24,7 @@ use mrx::model::{
     Ask, Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Tokenizer, Weights,
     draw_all, train_tokenizer, weights,
 };
-use mrx::train::{Dpo, Example, Objective, Pair, Schedule, Settings, Sft, Trainer};
+use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Trainer};
 use process::stdout_of;
 use python::python;
 use rand::RngExt;
@@ -44,7 +44,7 @@ const TARGETS: [(&str, f64); 4] = [("sft", 1.5), ("dpo", 1.5), ("respond", 1.0),
 
 struct Work {
     sft: Vec<Example>,
-    pairs: Vec<Pair>,
+    pairs: Vec<Preference>,
     respond: Vec<Vec<u32>>,
     judge: Vec<Vec<u32>>,
 }
@@ -150,7 +150,7 @@ impl Work {
             .map(|_| Example { prompt: ids(10, 30), target: ids(10, 30) })
             .collect();
         let pairs = (0..32 * scaled(STEPS))
-            .map(|_| Pair {
+            .map(|_| Preference {
                 prompt: ids(10, 30),
                 chosen: ids(10, 30),
                 rejected: ids(10, 30),
@@ -162,7 +162,7 @@ impl Work {
         let rubric = ids(200, 200);
         let judge = (0..64).map(|_| [rubric.clone(), ids(60, 120)].concat()).collect();
         let mut work = Self { sft, pairs, respond, judge };
-        for Pair { prompt, chosen, rejected, reference_chosen, reference_rejected } in
+        for Preference { prompt, chosen, rejected, reference_chosen, reference_rejected } in
             &mut work.pairs
         {
             for (target, to) in [(chosen, reference_chosen), (rejected, reference_rejected)] {
@@ -177,7 +177,7 @@ impl Work {
 
     fn json(&self) -> Value {
         let sft: Vec<Value> = self.sft.iter().map(|e| json!([e.prompt, e.target])).collect();
-        let pair = |p: &Pair| json!([p.prompt, p.chosen, p.rejected]);
+        let pair = |p: &Preference| json!([p.prompt, p.chosen, p.rejected]);
         let dpo: Vec<Value> = self.pairs.iter().map(pair).collect();
         json!({
             "sft": sft.chunks(64).collect::<Vec<_>>(),

@@ -20,7 +20,7 @@ COMMENT ON COLUMN pairs.pair_id IS 'd_ and 40 hexadecimal digits, from the role,
 COMMENT ON COLUMN pairs.prompt_id IS 'The prompt that the pair stems from';
 COMMENT ON COLUMN pairs.role IS 'actor: two responses to the prompt; judge: two judgements of one response';
 COMMENT ON COLUMN pairs.kept IS 'Whether training uses it';
-COMMENT ON COLUMN pairs.reason IS 'Why it was dropped, NULL where kept: no_valid_score, equal_scores, equal_texts, chosen_too_long, no_variance, no_information, too_many_of_score, too_many_judge_pairs';
+COMMENT ON COLUMN pairs.reason IS 'Why it was dropped, NULL where kept: no_valid_score (actor: fewer than two responses have one; judge: no judgement has one), equal_scores, equal_texts, not_better (rho of a half or more: what would be chosen scores no higher), chosen_too_long, no_variance, no_information, too_many_of_score, too_many_judge_pairs';
 COMMENT ON COLUMN pairs.chosen_response_id IS 'Actor: the preferred response. Judge: the response that is judged';
 COMMENT ON COLUMN pairs.rejected_response_id IS 'Actor: the other response. Judge: NULL';
 COMMENT ON COLUMN pairs.chosen_judgement_id IS 'Judge: the preferred judgement. Actor: NULL';

@@ -114,7 +114,9 @@ impl Loop<'_> {
         let epochs = self.at(train.epochs.as_ref(), t, Count(1))?;
         let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, epochs)?;
         let named = train.schedule_epochs.as_ref();
-        if let Some(named) = named.filter(|_| schedule_epochs.0 < epochs.0) {
+        if let Some(named) = named
+            && schedule_epochs.0 < epochs.0
+        {
             return Err(self.too_few_epochs(&named.span(), epochs, schedule_epochs));
         }
         let max_steps = match &train.max_steps {
@@ -135,7 +137,9 @@ impl Loop<'_> {
             max_grad_norm: self.at(train.max_grad_norm.as_ref(), t, Norm(default.max_grad_norm))?.0,
             batch: self.at(train.batch.as_ref(), t, Count(32))?.size(),
             epochs: epochs.size(),
-            schedule_epochs: Some(schedule_epochs.size()),
+            // Fewer steps shorten the schedule, but for one that the experiment spells out.
+            schedule_epochs: (named.is_some() || max_steps.is_none())
+                .then_some(schedule_epochs.size()),
             max_steps,
             seed: self.seed,
             group_by_length: self.at(train.group_by_length.as_ref(), t, Switch(false))?.0,

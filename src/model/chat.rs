@@ -8,7 +8,9 @@ use minijinja::{Environment, ErrorKind, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Message, parse, read};
+use super::Message;
+use super::error::Error;
+use super::folder::{parse, read};
 
 const NAME: &str = "chat_template.jinja";
 

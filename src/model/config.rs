@@ -7,7 +7,8 @@ use candle_transformers::models::llama::{Llama3RopeConfig, LlamaEosToks};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Error, file_of, parse};
+use super::error::Error;
+use super::folder::{file_of, parse};
 
 /// Architectures that the one decoder runs.
 pub(super) const SUPPORTED: [&str; 4] =
@@ -23,9 +24,9 @@ pub struct Config {
     pub intermediate_size: usize,
     /// Layers.
     pub num_hidden_layers: usize,
-    /// Heads that ask.
+    /// Query heads.
     pub num_attention_heads: usize,
-    /// Heads that answer: a divisor of `num_attention_heads`.
+    /// Key-value heads: a divisor of `num_attention_heads`.
     pub num_key_value_heads: usize,
     /// Numbers a head: even.
     pub head_dim: usize,
@@ -51,7 +52,7 @@ pub struct Config {
     pub windows: Vec<Option<usize>>,
     /// Ids that end a text.
     pub eos_token_ids: Vec<u32>,
-    /// Radians by which each pair of a head turns from one position to the next, `[head_dim/2]`.
+    /// Radians by which each pair of a head rotates from one position to the next, `[head_dim/2]`.
     pub frequencies: Vec<f32>,
     /// All that the file says: written back with the weights.
     pub text: Map<String, Value>,

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 
-use super::Error;
+use super::error::Error;
 
 /// Opens `cpu`, `cuda`, `cuda:N` or `metal`.
 ///

@@ -1,5 +1,6 @@
 //! A model on this machine: a Hugging Face folder on candle.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,14 +12,16 @@ use serde_json::Value;
 use super::chat::Chat;
 use super::config::{Config, ids};
 use super::feed::Feed;
+use super::folder::{file_of, parse};
 use super::generate::{Job, groups};
 use super::language::Language;
 use super::network::Network;
 use super::queue::Queue;
+use super::refusal::Refusal;
 use super::score::score;
 use super::tokenizer::Tokenizer;
-use super::{Asker, Continuation, Error, LanguageModel, Message, Prompt, Refusal, Scored};
-use super::{Weights, file_of, parse, weights};
+use super::{Asker, Continuation, Error, LanguageModel, Message, Prompt, Scored};
+use super::{Weights, weights};
 
 /// A model that is loaded.
 #[derive(Debug)]
@@ -127,6 +130,10 @@ const CACHE_BYTES: usize = 1 << 30;
 const WIDE: usize = 64 << 20;
 
 impl LanguageModel for Local {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
     fn generate(&self, asker: &mut dyn Asker) -> Result<(), Error> {
         let config = self.network.config();
         let queue = Queue::default();
@@ -145,10 +152,6 @@ impl LanguageModel for Local {
             most_places: CACHE_BYTES / config.cache_bytes_per_token(),
         };
         feed.run(&job, workers)
-    }
-
-    fn local(&self) -> Option<&Local> {
-        Some(self)
     }
 
     fn score(&self, requests: &[Scored]) -> Result<Vec<Vec<f64>>, Error> {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::Error;
 use super::config::Config;
+use super::error::Error;
 use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
 use super::weights::Weights;
 

@@ -1,7 +1,7 @@
 //! Log-probabilities of given continuations. A prompt is run once for all of its continuations, and
 //! what prompts of one run begin with alike, once for all of them.
 
-use super::Error;
+use super::error::Error;
 use super::generate::{Builder, Group};
 use super::network::Network;
 use super::places::{Chain, Places};

@@ -6,6 +6,7 @@
 //! Templates draw with the request's seed: `pick(list)`, `integer(low, high)`, `uniform()`.
 //! Tokens are words.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +18,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::folder::{file_of, parse, read};
 use super::{Ask, Asker, Error, Finish, LanguageModel, Prompt, Refusal, Reply, Scored};
-use super::{file_of, parse, read};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +123,10 @@ impl Scripted {
 }
 
 impl LanguageModel for Scripted {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
     fn generate(&self, asker: &mut dyn Asker) -> Result<(), Error> {
         const AT_ONCE: usize = 1024;
         let mut asked = 0;

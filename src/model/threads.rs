@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::Error;
+use super::error::Error;
 
 /// Runs `work` with a pool of one thread: what is inside does not spread.
 ///

@@ -6,7 +6,8 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, TokenizerImpl};
 
-use super::{Error, read};
+use super::error::Error;
+use super::folder::read;
 
 /// Text to ids and back.
 #[derive(Debug)]

@@ -1,22 +1,25 @@
 //! The weights: which there are, and their way from and to safetensors.
 //!
 //! A projection lies `[outputs, inputs]` in a checkpoint and `[inputs, outputs]` here, so that a few
-//! rows run through it as it lies. It is turned on the way in and turned back on the way out.
+//! rows run through it as it lies. It is transposed on the way in and on the way out.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Normal};
-use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
 use super::config::Config;
-use super::{Error, parse};
+use super::error::Error;
+use super::folder::{parse, replace_file};
+pub(crate) use super::tensors::Pending;
+pub(crate) use super::tensors::write_tensors;
+use super::tensors::{Located, contents};
+pub use super::tensors::{StoredTensor, Wrote, copy, list};
 
 /// Weights by their names in a checkpoint, as they lie here.
 pub type Weights = BTreeMap<String, Tensor>;
@@ -32,12 +35,12 @@ pub struct Parameter {
     pub kind: Kind,
 }
 
-/// What a weight is, which says how it starts and whether it is turned.
+/// What a weight is, which says how it starts and whether it is transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A table of rows: random at first.
     Table,
-    /// A projection: random at first; turned.
+    /// A projection: random at first; transposed.
     Projection,
     /// A norm's scale: 1 at first.
     Scale,
@@ -114,18 +117,18 @@ pub fn initialise(config: &Config, seed: u64, device: &Device) -> Result<Weights
                     Tensor::from_vec(numbers, shape, device)?.to_dtype(DType::F32)?
                 }
             };
-            let tensor = parameter.turn(&tensor)?;
+            let tensor = parameter.kind.transposed(&tensor)?;
             Ok((parameter.name, tensor))
         })
         .collect()
 }
 
-impl Parameter {
+impl Kind {
     /// From the checkpoint's order to ours, and back: the same move.
-    fn turn(&self, tensor: &Tensor) -> candle_core::Result<Tensor> {
-        match self.kind {
-            Kind::Projection => tensor.t()?.contiguous(),
-            Kind::Table | Kind::Scale | Kind::Bias => Ok(tensor.clone()),
+    fn transposed(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Projection => tensor.t()?.contiguous(),
+            Self::Table | Self::Scale | Self::Bias => Ok(tensor.clone()),
         }
     }
 }
@@ -153,76 +156,40 @@ pub fn load(
     places.remove("lm_head.weight");
     places.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     match places.into_iter().next() {
-        Some((name, Place { path, .. })) => Err(Error::UnknownTensor { path, name }),
+        Some((name, Located { path, .. })) => Err(Error::UnknownTensor { path, name }),
         None => Ok(weights),
     }
 }
 
-/// Writes weights as one safetensors file in the order and shapes of a checkpoint. Equal weights
-/// make equal bytes.
+/// Writes weights as one safetensors file in the order and shapes of a checkpoint, tensor by tensor.
+/// Equal weights make equal bytes.
+///
+/// # Errors
+/// Where a weight is not there, or `to` cannot be written.
+pub fn write(
+    weights: &Weights,
+    config: &Config,
+    to: &mut dyn Write,
+    wrote: &mut Wrote<'_>,
+) -> Result<(), Error> {
+    let mut pending = Vec::new();
+    for parameter in parameters(config) {
+        let Some(tensor) = weights.get(&parameter.name) else {
+            return Err(Error::MissingTensor { name: parameter.name });
+        };
+        let Parameter { name, shape, kind } = parameter;
+        let transposed = move || kind.transposed(tensor);
+        pending.push(Pending::new(name, (tensor.dtype(), &shape), transposed));
+    }
+    write_tensors(pending, to, wrote)
+}
+
+/// Writes weights to a file, beside its place first; else as [`write`].
 ///
 /// # Errors
 /// Where the file cannot be written.
 pub fn save(weights: &Weights, config: &Config, path: &Path) -> Result<(), Error> {
-    let turned: Result<Vec<(String, Tensor)>, Error> = parameters(config)
-        .into_iter()
-        .map(|parameter| {
-            let Some(tensor) = weights.get(&parameter.name) else {
-                return Err(Error::MissingTensor { name: parameter.name });
-            };
-            let tensor = parameter.turn(tensor)?;
-            Ok((parameter.name, tensor))
-        })
-        .collect();
-    write_tensors(turned?, path)
-}
-
-/// Writes tensors as safetensors, beside the place first.
-pub(crate) fn write_tensors(tensors: Vec<(String, Tensor)>, path: &Path) -> Result<(), Error> {
-    let fail = |source| Error::Write { path: path.to_owned(), source };
-    let format = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = safetensors::serialize(tensors, Some(format))
-        .map_err(|e| fail(std::io::Error::other(e)))?;
-    super::write_file(path, &bytes)
-}
-
-/// A tensor of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Its name.
-    pub name: String,
-    /// Its type, in the spelling of safetensors.
-    pub dtype: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its first byte within the file.
-    pub offset: u64,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
-
-/// Lists the tensors of a safetensors file, in the order in which they lie.
-///
-/// # Errors
-/// Where the file is damaged.
-pub fn list(path: &Path) -> Result<Vec<Stored>, Error> {
-    let stored = |(name, Place { info, start, .. }): (String, Place)| Stored {
-        name,
-        dtype: info.dtype.to_string(),
-        shape: info.shape,
-        offset: start,
-        bytes: (info.data_offsets.1 - info.data_offsets.0) as u64,
-    };
-    let mut tensors: Vec<Stored> = contents(path)?.into_iter().map(stored).collect();
-    tensors.sort_by_key(|tensor| tensor.offset);
-    Ok(tensors)
-}
-
-/// Where a tensor lies.
-struct Place {
-    path: PathBuf,
-    info: TensorInfo,
-    start: u64,
+    replace_file(path, |file| write(weights, config, file, &mut |_, _| {}))
 }
 
 #[derive(Deserialize)]
@@ -231,7 +198,7 @@ struct Index {
 }
 
 /// The files that an index names, else `model.safetensors`, else every safetensors file.
-fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Place>, Error> {
+fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
     const INDEX: &str = "model.safetensors.index.json";
     let mut names: Vec<String> = if let Some(index) = files.get(INDEX) {
         parse::<Index>(index)?.weight_map.into_values().collect()
@@ -249,7 +216,7 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Place>, Er
     for name in names {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;
         for (name, place) in contents(path)? {
-            if let Some(Place { path: first, .. }) = places.insert(name.clone(), place) {
+            if let Some(Located { path: first, .. }) = places.insert(name.clone(), place) {
                 let reason = format!("`{name}` is in {}, too", first.display());
                 return Err(Error::Weights { path: path.clone(), reason });
             }
@@ -258,43 +225,14 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Place>, Er
     Ok(places)
 }
 
-/// Longest header that is read, as in the safetensors library.
-const LONGEST_HEADER: u64 = 100_000_000;
-
-/// Reads a file's header: no tensor may overlap another, leave a gap, or end past the file.
-fn contents(path: &Path) -> Result<Vec<(String, Place)>, Error> {
-    let damaged = |reason: String| Error::Weights { path: path.to_owned(), reason };
-    let unread = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unread)?;
-    let length = file.metadata().map_err(unread)?.len();
-    let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| damaged("it has no header".to_owned()))?;
-    let size = u64::from_le_bytes(size);
-    if size > LONGEST_HEADER || size + 8 > length {
-        return Err(damaged(format!("a header of {size} bytes in a file of {length}")));
-    }
-    let mut header = Vec::new();
-    file.by_ref().take(size).read_to_end(&mut header).map_err(unread)?;
-    let header: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(e.to_string()))?;
-    let end = size + 8 + header.data_len() as u64;
-    if end != length {
-        return Err(damaged(format!("its header speaks of {end} bytes, the file has {length}")));
-    }
-    let place = |(name, info): (String, &TensorInfo)| {
-        let start = size + 8 + info.data_offsets.0 as u64;
-        (name, Place { path: path.to_owned(), info: info.clone(), start })
-    };
-    Ok(header.tensors().into_iter().map(place).collect())
-}
-
-impl Place {
+impl Located {
     fn read(self, parameter: &Parameter, dtype: DType, device: &Device) -> Result<Tensor, Error> {
-        let Self { path, info, start } = self;
+        let Self { path, info, .. } = &self;
         if info.shape != parameter.shape {
             return Err(Error::TensorShape {
                 name: parameter.name.clone(),
                 expected: parameter.shape.clone(),
-                found: info.shape,
+                found: info.shape.clone(),
             });
         }
         let stored = match info.dtype {
@@ -304,17 +242,11 @@ impl Place {
             safetensors::Dtype::BF16 => DType::BF16,
             other => {
                 let reason = format!("`{}` is {other:?}: not a type that is read", parameter.name);
-                return Err(Error::Weights { path, reason });
+                return Err(Error::Weights { path: path.clone(), reason });
             }
         };
-        let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
-        File::open(&path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(start))?;
-                file.read_exact(&mut bytes)
-            })
-            .map_err(|source| Error::Read { path, source })?;
+        let bytes = self.bytes()?;
         let tensor = Tensor::from_raw_buffer(&bytes, stored, &info.shape, device)?;
-        Ok(parameter.turn(&tensor.to_dtype(dtype)?)?)
+        Ok(parameter.kind.transposed(&tensor.to_dtype(dtype)?)?)
     }
 }

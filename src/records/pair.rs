@@ -66,12 +66,14 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Fewer than two responses have a valid score.
+    /// Fewer than two responses have a valid score; no judgement has one.
     NoValidScore,
     /// Every response scores the same.
     EqualScores,
-    /// The preferred side is the other side.
+    /// Every response has the same text.
     EqualTexts,
+    /// Tiers of scores cross, and what would be preferred scores no better.
+    NotBetter,
     /// The preferred side is longer than the limit.
     ChosenTooLong,
     /// No response's scores vary.
@@ -92,6 +94,7 @@ impl Reason {
             Self::NoValidScore => "no_valid_score",
             Self::EqualScores => "equal_scores",
             Self::EqualTexts => "equal_texts",
+            Self::NotBetter => "not_better",
             Self::ChosenTooLong => "chosen_too_long",
             Self::NoVariance => "no_variance",
             Self::NoInformation => "no_information",

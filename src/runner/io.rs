@@ -7,6 +7,7 @@
 //! cut into pages and groups (counted from a table's first row, `store/table.rs`).
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -19,7 +20,8 @@ use super::meter::Meter;
 use super::window::Window;
 use super::{Interrupted, StageError};
 use crate::store::{
-    Digest, Record, Shards, Sources, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
+    Digest, Record, Shards, Sources, States, Store, StoredTable, TableReader, TableWriter, fields,
+    to_batch,
 };
 
 /// An input whose bytes are known.
@@ -170,12 +172,26 @@ impl<'a> Io<'a> {
         Ok((digest, bytes))
     }
 
-    /// Returns a folder that lasts until the run is finished, for checkpoints of long work.
+    /// Keeps what `write` writes as an object of this run and returns its name and size.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub fn checkpoint_folder(&self) -> Result<PathBuf, StageError> {
-        Ok(self.attempt.partial.checkpoint_folder()?)
+    /// Where `write` fails or the store cannot be written.
+    pub fn keep_stream(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> Result<(), StageError>,
+    ) -> Result<(Digest, u64), StageError> {
+        let mut writer = self.store.object_writer()?;
+        write(&mut writer)?;
+        let (digest, bytes) = writer.finish()?;
+        self.made.objects.insert(name.to_owned(), digest);
+        Ok((digest, bytes))
+    }
+
+    /// Returns the states of long work, which last until the run is finished.
+    #[must_use]
+    pub fn states(&self) -> States {
+        self.attempt.partial.states()
     }
 
     /// Names where models compute. It decides no result's key.

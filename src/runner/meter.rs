@@ -29,6 +29,11 @@ impl<'a> Meter<'a> {
         self.note = note;
     }
 
+    /// Tells a person something that stops nothing.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.attempt.warn(text.into());
+    }
+
     pub(super) const fn done(&self) -> u64 {
         self.done
     }

@@ -3,9 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::pair::{Built, JudgePairs};
 use crate::records::{self, Reason, Role};
 use crate::store::Digest;
+
+/// A pair, and the score that its chosen judgement gives.
+pub(super) struct Built {
+    pub(super) pair: records::Pair,
+    pub(super) score: Option<f64>,
+}
 
 /// The pairs that are dropped for being too many.
 #[derive(Default)]
@@ -42,20 +47,19 @@ impl Caps {
     }
 
     /// Draws those that are too many: first of a score, then of all.
-    pub(super) fn draw(&mut self, judge: &JudgePairs) {
+    pub(super) fn draw(&mut self, max_share: Option<f64>, max_share_per_score: Option<f64>) {
         let pairs: usize = self.by_score.values().map(Vec::len).sum();
         let mut left: Vec<(Digest, String)> = Vec::new();
         for mut of_score in std::mem::take(&mut self.by_score).into_values() {
             of_score.sort_unstable();
-            let most =
-                judge.max_share_per_score.map_or(pairs, |share| share_of(pairs, share).max(1));
+            let most = max_share_per_score.map_or(pairs, |share| share_of(pairs, share).max(1));
             let too_many = of_score.split_off(most.min(of_score.len()));
             self.drop(too_many, Reason::TooManyOfScore);
             left.append(&mut of_score);
         }
         left.sort_unstable();
         // j of j + a pairs are at most a share s where j is at most a·s / (1 − s).
-        let most = match judge.max_share {
+        let most = match max_share {
             Some(share) if share < 1.0 => share_of(self.actor_pairs, share / (1.0 - share)),
             _ => left.len(),
         };

@@ -1,15 +1,15 @@
 //! Taking the steps of a training, for the two stages that do: `sft` and `train`.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::checkpoint::{Content, keep};
 use super::draw::model_files;
 use crate::model::{self, Config, Local, Weights, weights};
-use crate::records::{CheckpointPart, Metric};
+use crate::records::Metric;
 use crate::runner::{Io, StageError};
-use crate::store::Digest;
+use crate::store::States;
 use crate::train::{Error, Metrics, Objective, Settings, Trainer};
 
 /// The model that a training starts from.
@@ -77,10 +77,11 @@ pub(super) fn learn<O: Objective + Copy>(
             .map_err(at_fault)?;
     drop(weights);
     let steps = trainer.steps();
-    let states = States(io.checkpoint_folder()?);
+    let states = Saved(io.states());
     let each = (0..steps).map(Ok::<usize, StageError>);
     io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
-        states.reach(&mut trainer, shard.first().copied().unwrap_or(0)).map_err(at_fault)?;
+        let done = shard.first().copied().unwrap_or(0);
+        states.reach(&mut trainer, done, &|text| meter.warn(text))?;
         let mut rows = Vec::new();
         for _ in shard {
             if let Some(metrics) = trainer.step().map_err(at_fault)? {
@@ -92,41 +93,80 @@ pub(super) fn learn<O: Objective + Copy>(
         states.save(&trainer)?;
         Ok(rows)
     })?;
-    states.reach(&mut trainer, steps)?;
-    let made = tempfile::tempdir()?;
-    model::save(made.path(), &config, &trainer.weights(), &files)?;
-    keep(io, files_in(made.path())?)
+    states.reach(&mut trainer, steps, &|text| io.warn(text))?;
+    let weights = trainer.weights();
+    let companions = model::companions(&files);
+    let mut made: BTreeMap<String, Content<'_>> =
+        companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
+    made.insert("config.json".to_owned(), Content::Text(config.to_json()));
+    made.insert("model.safetensors".to_owned(), Content::Weights(&weights, &config));
+    keep(io, made)
 }
-/// The trainer's states between shards, by the number of steps done.
-struct States(PathBuf);
 
-impl States {
-    fn path(&self, done: usize) -> PathBuf {
-        self.0.join(format!("after-{done}.safetensors"))
-    }
+/// The trainer's states between shards.
+struct Saved(States);
 
+impl Saved {
     /// Saves the state, and drops those before the last: a kill before the shard is safe leaves the
     /// last one needed.
     fn save<O: Objective>(&self, trainer: &Trainer<'_, O>) -> Result<(), StageError> {
-        let kept = [trainer.done(), trainer.done().saturating_sub(STEPS_PER_SHARD)];
-        let kept = kept.map(|done| self.path(done));
-        trainer.save(&kept[0])?;
-        for entry in fs::read_dir(&self.0)? {
-            let path = entry?.path();
-            if !kept.contains(&path) {
-                fs::remove_file(path)?;
+        let done = trainer.done();
+        let kept = [done as u64, done.saturating_sub(STEPS_PER_SHARD) as u64];
+        self.0.save(kept[0], |to| Ok::<_, StageError>(trainer.save(to)?))?;
+        Ok(self.0.retain(|state| kept.contains(&state.done))?)
+    }
+
+    /// Brings the trainer to where `done` steps are done: takes up the last state that is whole, and
+    /// takes the steps after it again. They end where they ended before.
+    fn reach<O: Objective>(
+        &self,
+        trainer: &mut Trainer<'_, O>,
+        done: usize,
+        warn: &dyn Fn(String),
+    ) -> Result<(), StageError> {
+        if trainer.done() >= done {
+            return Ok(());
+        }
+        self.take_up(trainer, done, warn)?;
+        let again = trainer.done() + 1;
+        if again > done {
+            return Ok(());
+        }
+        warn(format!(
+            "there is no state after step {done} to go on from: steps {again} to {done} are taken again"
+        ));
+        while trainer.done() < done && trainer.step()?.is_some() {
+            if trainer.done().is_multiple_of(STEPS_PER_SHARD) || trainer.done() == done {
+                self.save(trainer)?;
             }
         }
         Ok(())
     }
 
-    /// Takes up the state after `done` steps; where it is gone, the steps are taken again.
-    fn reach<O: Objective>(&self, trainer: &mut Trainer<'_, O>, done: usize) -> Result<(), Error> {
-        let path = self.path(done);
-        if trainer.done() < done && path.exists() {
-            trainer.resume(&path)?;
+    /// Takes up the last state up to `done` steps that is what it was, if there is one. Those that are
+    /// not are named, and removed.
+    fn take_up<O: Objective>(
+        &self,
+        trainer: &mut Trainer<'_, O>,
+        done: usize,
+        warn: &dyn Fn(String),
+    ) -> Result<(), StageError> {
+        for state in self.0.list()? {
+            let Some(steps) = usize::try_from(state.done).ok().filter(|steps| *steps <= done)
+            else {
+                continue;
+            };
+            let at_fault = match state.check() {
+                Err(error) => error.to_string(),
+                Ok(()) => match trainer.resume(&state.path, steps) {
+                    Ok(()) => return Ok(()),
+                    Err(error @ Error::State { .. }) => error.to_string(),
+                    Err(error) => return Err(error.into()),
+                },
+            };
+            warn(format!("{at_fault}; it is not used"));
+            self.0.retain(|other| *other != state)?;
         }
-        while trainer.done() < done && trainer.step()?.is_some() {}
         Ok(())
     }
 }
@@ -151,51 +191,4 @@ fn metric_rows(metrics: Metrics) -> Result<Vec<Metric>, StageError> {
         value,
     };
     Ok(metrics.values.into_iter().map(row).collect())
-}
-
-/// The files of a folder by their names.
-fn files_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>, StageError> {
-    let named = |entry: Result<fs::DirEntry, std::io::Error>| -> Result<_, StageError> {
-        let entry = entry?;
-        Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
-    };
-    fs::read_dir(folder)?.map(named).collect()
-}
-
-/// Keeps the files of a model, and lists them: a row a tensor, or one for a file without.
-pub(super) fn keep(io: &mut Io<'_>, files: BTreeMap<String, PathBuf>) -> Result<(), StageError> {
-    let mut parts = Vec::new();
-    for (file, path) in files {
-        let (object, bytes) = io.keep_file(&file, &path)?;
-        let object = object.to_hex();
-        if path.extension().is_some_and(|end| end == "safetensors") {
-            let content = fs::read(&path)?;
-            for tensor in weights::list(&path)? {
-                let (start, length) =
-                    (usize::try_from(tensor.offset)?, usize::try_from(tensor.bytes)?);
-                parts.push(CheckpointPart {
-                    file: file.clone(),
-                    tensor: Some(tensor.name),
-                    dtype: Some(tensor.dtype),
-                    shape: Some(tensor.shape.into_iter().map(|size| size as u64).collect()),
-                    offset: tensor.offset,
-                    bytes: tensor.bytes,
-                    digest: Digest::of(&content[start..start + length]).to_hex(),
-                    object: object.clone(),
-                });
-            }
-        } else {
-            parts.push(CheckpointPart {
-                file,
-                tensor: None,
-                dtype: None,
-                shape: None,
-                offset: 0,
-                bytes,
-                digest: object.clone(),
-                object,
-            });
-        }
-    }
-    io.write(parts.into_iter().map(Ok))
 }

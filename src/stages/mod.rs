@@ -9,6 +9,7 @@
 mod align;
 mod answers;
 mod caps;
+mod checkpoint;
 mod columns;
 mod conversation;
 mod draw;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Template;
 use super::align::{InStep, groups, zip_rows};
-use super::caps::Caps;
+use super::caps::{Built, Caps};
 use super::numbers::mean_and_variance;
 use crate::records::{self, FinishReason, Message, Rating, Reason, Role, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -76,22 +76,24 @@ pub struct JudgePairs {
 }
 
 impl Pair {
-    /// 1: the first. 2: ties, equal scores and caps may be set.
-    const VERSION: u32 = 2;
+    /// 1: the first. 2: ties, equal scores and caps may be set. 3: reasons are those that hold: several
+    /// texts of which one has a score are not equal texts, tiers that cross are not equal scores, and
+    /// judgements without a score do not lack variance.
+    const VERSION: u32 = 3;
 }
 
 /// Scores are means of a few small numbers: edges and ties hold up to this.
 const TOLERANCE: f64 = 1e-9;
 
 #[derive(Deserialize)]
-struct Question {
+struct PromptRow {
     prompt_id: String,
     prompt: String,
     messages: Vec<Message>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Answer {
+struct ResponseRow {
     response_id: String,
     prompt_id: String,
     text: String,
@@ -99,7 +101,7 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Judged {
+struct JudgementRow {
     judgement_id: String,
     prompt_id: String,
     response_id: String,
@@ -107,24 +109,18 @@ struct Judged {
 }
 
 #[derive(Deserialize)]
-struct Score {
+struct ReadingRow {
     judgement_id: Option<String>,
     value: Option<f64>,
 }
 
 /// A response and the mean of its valid scores.
 #[derive(Debug, Clone)]
-struct Scored {
-    answer: Answer,
+struct ScoredResponse {
+    response: ResponseRow,
     score: f64,
     variance: f64,
     chars: usize,
-}
-
-/// A pair, and the score that its chosen judgement gives.
-pub(super) struct Built {
-    pub(super) pair: records::Pair,
-    pub(super) score: Option<f64>,
 }
 
 impl Stage for Pair {
@@ -141,7 +137,7 @@ impl Stage for Pair {
             for built in self.built(io)? {
                 caps.count(&built?, |pair| self.lot(&pair.pair_id));
             }
-            caps.draw(judge);
+            caps.draw(judge.max_share, judge.max_share_per_score);
         }
         let pairs = self.built(io)?;
         io.write(pairs.map(|built| built.map(|Built { pair, .. }| caps.apply(pair))))
@@ -154,31 +150,32 @@ impl Pair {
         &'s self,
         io: &Io<'_>,
     ) -> Result<impl Iterator<Item = Result<Built, StageError>> + use<'s>, StageError> {
-        let belongs = |j: &Judged, s: &Score| s.judgement_id.as_ref() == Some(&j.judgement_id);
-        let judged = io.rows::<Judged>("judgements")?;
-        let judged = zip_rows("readings", judged, io.rows::<Score>("readings")?, belongs);
+        let belongs =
+            |j: &JudgementRow, s: &ReadingRow| s.judgement_id.as_ref() == Some(&j.judgement_id);
+        let judged = io.rows::<JudgementRow>("judgements")?;
+        let judged = zip_rows("readings", judged, io.rows::<ReadingRow>("readings")?, belongs);
         let mut judged = InStep::new("judgements", groups(judged, |(j, _)| j.prompt_id.clone()));
-        let answers = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
-        let mut answers = InStep::new("responses", answers);
+        let responses = groups(io.rows::<ResponseRow>("responses")?, |row| row.prompt_id.clone());
+        let mut responses = InStep::new("responses", responses);
         let ratings = match &self.judge {
             Some(_) => Some(io.rows::<Rating>("ratings")?),
             None => None,
         };
         let ratings = groups(ratings.into_iter().flatten(), |row| row.prompt_id.clone());
         let mut ratings = InStep::new("ratings", ratings);
-        let questions = io.rows::<Question>("prompts")?;
-        let mut prompt_of = move |question: Result<Question, store::Error>| {
-            let question = question?;
-            let id = &question.prompt_id;
-            Ok::<_, StageError>(Prompt {
+        let prompts = io.rows::<PromptRow>("prompts")?;
+        let mut candidates_of = move |prompt: Result<PromptRow, store::Error>| {
+            let prompt = prompt?;
+            let id = &prompt.prompt_id;
+            Ok::<_, StageError>(Candidates {
                 judged: judged.take_if(id)?,
-                answers: answered(answers.take(id)?),
+                responses: answered(responses.take(id)?),
                 ratings: ratings.take_if(id)?,
-                question,
+                prompt,
             })
         };
-        Ok(questions.flat_map(move |question| {
-            match prompt_of(question).and_then(|prompt| self.pairs_of(prompt)) {
+        Ok(prompts.flat_map(move |prompt| {
+            match candidates_of(prompt).and_then(|of| self.pairs_of(&of)) {
                 Ok(pairs) => pairs.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             }
@@ -187,26 +184,26 @@ impl Pair {
 }
 
 /// What was answered at all: a refused prompt has no text that could be chosen.
-fn answered(mut answers: Vec<Answer>) -> Vec<Answer> {
-    answers.retain(|answer| answer.finish_reason != FinishReason::Refused);
-    answers
+fn answered(mut responses: Vec<ResponseRow>) -> Vec<ResponseRow> {
+    responses.retain(|response| response.finish_reason != FinishReason::Refused);
+    responses
 }
 
 /// All that is known of one prompt.
-struct Prompt {
-    question: Question,
-    answers: Vec<Answer>,
-    judged: Vec<(Judged, Score)>,
+struct Candidates {
+    prompt: PromptRow,
+    responses: Vec<ResponseRow>,
+    judged: Vec<(JudgementRow, ReadingRow)>,
     ratings: Vec<Rating>,
 }
 
 impl Pair {
-    fn pairs_of(&self, prompt: Prompt) -> Result<Vec<Built>, StageError> {
-        let mut pairs = vec![Built { pair: self.actor_pair(&prompt), score: None }];
+    fn pairs_of(&self, of: &Candidates) -> Result<Vec<Built>, StageError> {
+        let mut pairs = vec![Built { pair: self.actor_pair(of), score: None }];
         if let Some(judge) = &self.judge {
-            let pair = self.judge_pair(judge, &prompt)?;
+            let pair = self.judge_pair(judge, of)?;
             let chosen = pair.chosen_judgement_id.as_ref();
-            let chosen = prompt.judged.iter().find(|(j, _)| Some(&j.judgement_id) == chosen);
+            let chosen = of.judged.iter().find(|(j, _)| Some(&j.judgement_id) == chosen);
             pairs.push(Built { pair, score: chosen.and_then(|(_, score)| score.value) });
         }
         Ok(pairs)
@@ -217,18 +214,18 @@ impl Pair {
         Digest::of(format!("{}\n{id}", self.seed).as_bytes())
     }
 
-    fn actor_pair(&self, prompt: &Prompt) -> records::Pair {
-        let scored = scores_of(prompt);
-        let messages = prompt.question.messages.clone();
-        let mut pair = empty_pair(&prompt.question.prompt_id, Role::Actor, messages);
-        let picked = match self.pick(&scored, prompt.answers.len()) {
+    fn actor_pair(&self, of: &Candidates) -> records::Pair {
+        let scored = scores_of(of);
+        let messages = of.prompt.messages.clone();
+        let mut pair = empty_pair(&of.prompt.prompt_id, Role::Actor, messages);
+        let picked = match self.pick(&scored, &of.responses) {
             Ok((chosen, rejected)) => {
-                pair.chosen_response_id = Some(chosen.answer.response_id.clone());
-                pair.rejected_response_id = Some(rejected.answer.response_id.clone());
+                pair.chosen_response_id = Some(chosen.response.response_id.clone());
+                pair.rejected_response_id = Some(rejected.response.response_id.clone());
                 pair.score_chosen = Some(chosen.score);
                 pair.score_rejected = Some(rejected.score);
-                pair.chosen = Some(chosen.answer.text.clone());
-                pair.rejected = Some(rejected.answer.text.clone());
+                pair.chosen = Some(chosen.response.text.clone());
+                pair.rejected = Some(rejected.response.text.clone());
                 too_long(chosen.chars, self.actor.max_chosen_chars)
             }
             Err(reason) => Some(reason),
@@ -239,12 +236,13 @@ impl Pair {
     /// Chooses the shortest response of the upper tier and the longest of the lower one.
     fn pick<'s>(
         &self,
-        scored: &'s [Scored],
-        answers: usize,
-    ) -> Result<(&'s Scored, &'s Scored), Reason> {
+        scored: &'s [ScoredResponse],
+        all: &[ResponseRow],
+    ) -> Result<(&'s ScoredResponse, &'s ScoredResponse), Reason> {
         if scored.len() < 2 {
-            let one_text = scored.len() == 1 && answers > 0;
-            return Err(if one_text { Reason::EqualTexts } else { Reason::NoValidScore });
+            let one_text = all.len() > 1 && all.iter().all(|row| row.text == all[0].text);
+            let told = one_text && scored.len() == 1;
+            return Err(if told { Reason::EqualTexts } else { Reason::NoValidScore });
         }
         let highest = scored.iter().map(|s| s.score).fold(f64::NEG_INFINITY, f64::max);
         let lowest = scored.iter().map(|s| s.score).fold(f64::INFINITY, f64::min);
@@ -256,9 +254,9 @@ impl Pair {
         let ties = if rho == 0.0 && !all_equal { ties } else { Ties::Length };
         let upper = (1.0 - rho).mul_add(highest, rho * lowest) - TOLERANCE;
         let lower = (1.0 - rho).mul_add(lowest, rho * highest) + TOLERANCE;
-        let lot = |s: &Scored| self.lot(&s.answer.response_id);
-        let by_length = |s: &&Scored| if ties == Ties::Length { s.chars } else { 0 };
-        let by_variance = |a: &&Scored, b: &&Scored| match ties {
+        let lot = |s: &ScoredResponse| self.lot(&s.response.response_id);
+        let by_length = |s: &&ScoredResponse| if ties == Ties::Length { s.chars } else { 0 };
+        let by_variance = |a: &&ScoredResponse, b: &&ScoredResponse| match ties {
             Ties::Variance => a.variance.total_cmp(&b.variance),
             Ties::Length | Ties::Random => std::cmp::Ordering::Equal,
         };
@@ -276,20 +274,23 @@ impl Pair {
             {
                 Ok((chosen, rejected))
             }
-            _ => Err(Reason::EqualScores),
+            _ if all_equal => Err(Reason::EqualScores),
+            _ => Err(Reason::NotBetter),
         }
     }
 
-    fn judge_pair(&self, judge: &JudgePairs, prompt: &Prompt) -> Result<records::Pair, StageError> {
-        let id = &prompt.question.prompt_id;
-        let Some(first) = prompt.ratings.first() else {
-            let messages = prompt.question.messages.clone();
+    fn judge_pair(&self, judge: &JudgePairs, of: &Candidates) -> Result<records::Pair, StageError> {
+        let id = &of.prompt.prompt_id;
+        let Some(first) = of.ratings.first() else {
+            let messages = of.prompt.messages.clone();
             let pair = empty_pair(id, Role::Judge, messages);
-            return Ok(finish_pair(pair, Some(Reason::NoVariance)));
+            let read = of.judged.iter().any(|(_, reading)| reading.value.is_some());
+            let reason = if read { Reason::NoVariance } else { Reason::NoValidScore };
+            return Ok(finish_pair(pair, Some(reason)));
         };
-        let answer = prompt.answers.iter().find(|answer| answer.response_id == first.response_id);
-        let response = answer.map_or("", |answer| answer.text.as_str());
-        let content = judge.template.judge(&prompt.question.prompt, response)?;
+        let judged = of.responses.iter().find(|row| row.response_id == first.response_id);
+        let response = judged.map_or("", |row| row.text.as_str());
+        let content = judge.template.judge(&of.prompt.prompt, response)?;
         let messages = vec![Message { role: "user".to_owned(), content }];
         let mut pair = empty_pair(id, Role::Judge, messages);
         pair.chosen_response_id = Some(first.response_id.clone());
@@ -301,13 +302,13 @@ impl Pair {
                 a.strength.total_cmp(&b.strength)
             }
         };
-        let chosen = prompt.ratings.iter().max_by(by_strength).unwrap_or(first);
-        let rejected = prompt.ratings.iter().min_by(by_strength).unwrap_or(first);
+        let chosen = of.ratings.iter().max_by(by_strength).unwrap_or(first);
+        let rejected = of.ratings.iter().min_by(by_strength).unwrap_or(first);
         if chosen.strength - rejected.strength <= TOLERANCE {
             return Ok(finish_pair(pair, Some(Reason::NoInformation)));
         }
         let texts: HashMap<&str, &str> =
-            prompt.judged.iter().map(|(j, _)| (j.judgement_id.as_str(), j.text.as_str())).collect();
+            of.judged.iter().map(|(j, _)| (j.judgement_id.as_str(), j.text.as_str())).collect();
         let text =
             |rating: &Rating| texts.get(rating.judgement_id.as_str()).map(|t| (*t).to_owned());
         pair.chosen_judgement_id = Some(chosen.judgement_id.clone());
@@ -321,22 +322,20 @@ impl Pair {
 }
 
 /// The judged responses of a prompt that have a valid score; equal texts were judged once.
-fn scores_of(prompt: &Prompt) -> Vec<Scored> {
+fn scores_of(of: &Candidates) -> Vec<ScoredResponse> {
     let mut scores: HashMap<&str, Vec<f64>> = HashMap::new();
-    for (judged, score) in &prompt.judged {
+    for (judged, score) in &of.judged {
         if let Some(value) = score.value {
             scores.entry(judged.response_id.as_str()).or_default().push(value);
         }
     }
-    let answers = prompt.answers.iter();
-    answers
-        .filter_map(|answer| {
-            let scores = scores.get(answer.response_id.as_str())?;
-            let (mean, variance) = mean_and_variance(scores);
-            let chars = answer.text.chars().count();
-            Some(Scored { answer: answer.clone(), score: mean, variance, chars })
-        })
-        .collect()
+    let scored = of.responses.iter().filter_map(|response| {
+        let scores = scores.get(response.response_id.as_str())?;
+        let (mean, variance) = mean_and_variance(scores);
+        let chars = response.text.chars().count();
+        Some(ScoredResponse { response: response.clone(), score: mean, variance, chars })
+    });
+    scored.collect()
 }
 
 fn too_long(chars: usize, most: Option<u64>) -> Option<Reason> {
@@ -389,9 +388,9 @@ mod tests {
         Pair { actor, judge: None, seed: 0 }
     }
 
-    fn scored(responses: &[(&str, f64)]) -> Vec<Scored> {
-        let one = |&(text, score): &(&str, f64)| Scored {
-            answer: Answer {
+    fn scored(responses: &[(&str, f64)]) -> Vec<ScoredResponse> {
+        let one = |&(text, score): &(&str, f64)| ScoredResponse {
+            response: ResponseRow {
                 response_id: format!("r_{text}"),
                 prompt_id: "p".to_owned(),
                 text: text.to_owned(),
@@ -404,10 +403,14 @@ mod tests {
         responses.iter().map(one).collect()
     }
 
+    fn rows(scored: &[ScoredResponse]) -> Vec<ResponseRow> {
+        scored.iter().map(|one| one.response.clone()).collect()
+    }
+
     fn pick(rho: f64, responses: &[(&str, f64)]) -> Result<(String, String), Reason> {
         let scored = scored(responses);
-        let picked = stage(rho).pick(&scored, scored.len());
-        picked.map(|(c, r)| (c.answer.text.clone(), r.answer.text.clone()))
+        let picked = stage(rho).pick(&scored, &rows(&scored));
+        picked.map(|(c, r)| (c.response.text.clone(), r.response.text.clone()))
     }
 
     #[test]
@@ -428,17 +431,30 @@ mod tests {
     #[test]
     fn what_cannot_be_told_apart_is_no_pair() {
         assert_eq!(pick(0.0, &[]), Err(Reason::NoValidScore));
-        assert_eq!(pick(0.0, &[("a", 3.0)]), Err(Reason::EqualTexts));
+        assert_eq!(pick(0.0, &[("a", 3.0)]), Err(Reason::NoValidScore));
         assert_eq!(pick(0.0, &[("a", 3.0), ("bb", 3.0)]), Err(Reason::EqualScores));
-        assert_eq!(pick(1.0, &[("a", 2.0), ("bb", 3.0)]), Err(Reason::EqualScores), "tiers cross");
+        assert_eq!(pick(1.0, &[("a", 2.0), ("bb", 3.0)]), Err(Reason::NotBetter), "tiers cross");
+    }
+
+    #[test]
+    fn one_score_of_several_texts_is_too_few_and_one_text_is_no_choice() {
+        let read = scored(&[("a", 3.0)]);
+        let of_texts = |texts: &[&str]| {
+            let all: Vec<(&str, f64)> = texts.iter().map(|text| (*text, 0.0)).collect();
+            stage(0.0).pick(&read, &rows(&scored(&all))).unwrap_err()
+        };
+        assert_eq!(of_texts(&["a", "b", "c", "d", "e", "f", "g"]), Reason::NoValidScore);
+        assert_eq!(of_texts(&["a", "a", "a", "a", "a", "a", "a"]), Reason::EqualTexts);
+        let unread = stage(0.0).pick(&[], &rows(&scored(&[("a", 0.0), ("a", 0.0)])));
+        assert_eq!(unread.unwrap_err(), Reason::NoValidScore);
     }
 
     #[test]
     fn ties_and_equal_scores_go_as_the_file_says() {
-        let picked = |stage: &Pair, scored: &[Scored]| {
-            let picked = stage.pick(scored, scored.len());
+        let picked = |stage: &Pair, scored: &[ScoredResponse]| {
+            let picked = stage.pick(scored, &rows(scored));
             picked.map(|(chosen, rejected)| {
-                [&chosen.answer.text, &rejected.answer.text].map(Clone::clone)
+                [&chosen.response.text, &rejected.response.text].map(Clone::clone)
             })
         };
         let mut ties = scored(&[("a", 5.0), ("bbb", 5.0), ("cc", 1.0), ("d", 1.0)]);

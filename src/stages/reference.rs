@@ -65,7 +65,9 @@ impl Stage for Reference {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let opened = open_model(io)?;
-        let Some(model) = opened.local() else { return io.write::<ReferenceLogps>([]) };
+        let Some(model) = opened.as_any().downcast_ref::<Local>() else {
+            return io.write::<ReferenceLogps>([]);
+        };
         let mut total = 0;
         for row in io.rows::<Kept>("pairs")? {
             total += u64::from(row?.kept);

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::{Content, keep};
 use super::draw::{conversation, model_files};
-use super::learn::{Lesson, Start, keep, learn};
+use super::learn::{Lesson, Start, learn};
 use crate::model::{self, Engine};
 use crate::records::{Message, Metric, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::train::{Dpo, Pair, Settings};
+use crate::train::{Dpo, Preference, Settings};
 
 /// Makes the next model.
 #[derive(Debug, Clone, Serialize)]
@@ -36,8 +37,9 @@ pub enum OnNoPairs {
 }
 
 impl Train {
-    /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table. 4: the
-    /// key says which engine trained.
+    /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table. 4: the key
+    /// says which engine trained; where a model that an earlier node made is kept as it is, its tensors
+    /// are listed, too.
     const VERSION: u32 = 4;
 }
 
@@ -80,7 +82,8 @@ impl Stage for Train {
             model::open(&files, &model::open_device(io.device())?)?;
             io.check_unchanged("model")?;
             io.write::<Metric>([])?;
-            return keep(io, files);
+            let files = files.into_iter().map(|(name, path)| (name, Content::File(path)));
+            return keep(io, files.collect());
         }
         let start = Start::open(io, None)?;
         let lesson = self.lesson(io, &start)?;
@@ -144,7 +147,7 @@ impl Train {
             let (prompt, chosen) = start.model.example(&messages, &chosen)?;
             let (_, rejected) = start.model.example(&messages, &rejected)?;
             ids.push(pair_id);
-            examples.push(Pair {
+            examples.push(Preference {
                 prompt,
                 chosen,
                 rejected,

@@ -1,7 +1,7 @@
 //! Two raters of the same things: how often they agree, and how much of that is beyond chance.
 
-use super::Error;
 use super::bootstrap::Clusters;
+use super::error::Error;
 
 /// Two raters' categories of the same things, each of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl Ratings {
     /// Takes pairs of categories, each below `categories`.
     ///
     /// # Errors
-    /// Where there is no pair, or a category is none.
+    /// Where there is no pair, or a category is not one of them.
     pub fn new(
         pairs: Vec<(usize, usize)>,
         categories: usize,

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Error;
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::bradley_terry::{Bouts, BradleyTerry, Place, Strengths};
+use super::bradley_terry::{Bouts, BradleyTerry, Strengths, WinnerShown};
+use super::error::Error;
 
 /// Who met, and what came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Battle {
 pub struct Arena {
     players: Vec<String>,
     /// Of each cluster: winner, loser, where the winner was shown, and the weight of the win.
-    wins: Vec<Vec<(usize, usize, Place, f64)>>,
+    wins: Vec<Vec<(usize, usize, WinnerShown, f64)>>,
     clusters: Clusters,
 }
 
@@ -33,7 +33,7 @@ impl Arena {
     /// Takes battles. Those of a model against itself say nothing and are left out.
     ///
     /// # Errors
-    /// Where there is no battle, only one player, or an outcome or a weight is none.
+    /// Where there is no battle, only one player, or an outcome or a weight is outside its range.
     pub fn new(battles: &[Battle], clusters: Clusters) -> Result<Self, Error> {
         Error::check_lengths(battles.len(), clusters.of_row().len())?;
         Error::check_preferences(battles.iter().map(|battle| Some(battle.outcome)))?;
@@ -50,8 +50,8 @@ impl Arena {
             let (first, second) = (place(&battle.first), place(&battle.second));
             let Battle { outcome, weight, .. } = battle;
             if first != second {
-                wins[*cluster].push((first, second, Place::First, weight * outcome));
-                wins[*cluster].push((second, first, Place::Second, weight * (1.0 - outcome)));
+                wins[*cluster].push((first, second, WinnerShown::First, weight * outcome));
+                wins[*cluster].push((second, first, WinnerShown::Second, weight * (1.0 - outcome)));
             }
         }
         Ok(Self { players, wins, clusters })

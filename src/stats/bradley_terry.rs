@@ -11,7 +11,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graph::DiGraph;
 use rayon::prelude::*;
 
-use super::Error;
+use super::error::Error;
 use super::interval::sigmoid;
 
 /// A battle matrix: weighted wins of each player over each other, by where the winner was shown.
@@ -22,7 +22,7 @@ pub struct Bouts {
 
 /// Where the winner of a bout was shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum WinnerShown {
     /// There was no order, or it is not known.
     Unknown,
     /// First.
@@ -76,15 +76,15 @@ impl Bouts {
     /// # Panics
     /// For a player that is not in the tournament.
     pub fn add(&mut self, winner: usize, loser: usize, weight: f64) {
-        self.add_shown(winner, loser, weight, Place::Unknown);
+        self.add_shown(winner, loser, weight, WinnerShown::Unknown);
     }
 
     /// Adds a win, and says where the winner was shown.
     ///
     /// # Panics
     /// For a player that is not in the tournament.
-    pub fn add_shown(&mut self, winner: usize, loser: usize, weight: f64, place: Place) {
-        self.wins[place as usize][(winner, loser)] += weight;
+    pub fn add_shown(&mut self, winner: usize, loser: usize, weight: f64, shown: WinnerShown) {
+        self.wins[shown as usize][(winner, loser)] += weight;
     }
 
     /// Returns the weighted wins of a player.
@@ -157,13 +157,13 @@ impl Bouts {
     }
 
     /// The bouts of every two players who met. Where order matters, apart by who was shown first.
-    fn pairs(&self, order_effect: bool) -> Vec<Pair> {
+    fn pairs(&self, order_effect: bool) -> Vec<Duel> {
         let players = self.players();
         let [unknown, first, second] = &self.wins;
         let mut pairs = Vec::with_capacity(players * players);
         let mut add = |m, n, side, wins, losses| {
             if wins + losses > 0.0 {
-                pairs.push(Pair { m, n, side, wins, losses });
+                pairs.push(Duel { m, n, side, wins, losses });
             }
         };
         for m in 0..players {
@@ -187,7 +187,7 @@ impl Bouts {
         let players = self.players();
         let mut beats = DiGraph::<(), ()>::new();
         let nodes: Vec<_> = (0..players).map(|_| beats.add_node(())).collect();
-        for Pair { m, n, wins, losses, .. } in self.pairs(false) {
+        for Duel { m, n, wins, losses, .. } in self.pairs(false) {
             if wins > 0.0 {
                 beats.update_edge(nodes[m], nodes[n], ());
             }
@@ -273,7 +273,7 @@ impl Bouts {
 
 /// The bouts of two players.
 #[derive(Debug, Clone, Copy)]
-struct Pair {
+struct Duel {
     m: usize,
     n: usize,
     /// 1 where m was shown first, 0 where order does not count.
@@ -286,7 +286,7 @@ struct Pair {
 
 /// The log-likelihood of strengths, and of the order effect behind them where it is fitted.
 struct Likelihood {
-    pairs: Vec<Pair>,
+    pairs: Vec<Duel>,
     players: usize,
     model: BradleyTerry,
 }
@@ -332,7 +332,7 @@ impl Likelihood {
             information.view_mut((0, 0), (players, players)).fill(1.0 / players as f64);
         }
         let (mut effect_gradient, mut effect_information) = (0.0, 0.0);
-        for Pair { m, n, side, wins, losses } in &self.pairs {
+        for Duel { m, n, side, wins, losses } in &self.pairs {
             let (m, n) = (*m, *n);
             let likely = sigmoid(at[m] - at[n] + side * effect);
             let pull = wins * (1.0 - likely) - losses * likely;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Error;
 use super::bootstrap::Clusters;
+use super::error::Error;
 use super::rank::Moments;
 
 /// How one number follows another: a score the length of what is scored.
@@ -18,7 +18,7 @@ impl Slope {
     /// Takes pairs of numbers.
     ///
     /// # Errors
-    /// Where there is none, the lists differ in length, or one is no number.
+    /// Where there is none, the lists differ in length, or one is not finite.
     pub fn new(x: Vec<f64>, y: Vec<f64>, clusters: Clusters) -> Result<Self, Error> {
         Error::check_lengths(x.len(), y.len())?;
         Error::check_lengths(x.len(), clusters.of_row().len())?;
@@ -52,7 +52,7 @@ struct Comparison {
 
 /// One verdict on a comparison, in one order.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
+pub struct OrderedVerdict {
     /// What names the comparison: the same in both orders.
     pub comparison: String,
     /// Whether the model's answer was the one shown first.
@@ -66,7 +66,7 @@ impl Orders {
     ///
     /// # Errors
     /// Where there is none, or a preference is outside its range.
-    pub fn new(verdicts: &[Verdict], clusters: Clusters) -> Result<Self, Error> {
+    pub fn new(verdicts: &[OrderedVerdict], clusters: Clusters) -> Result<Self, Error> {
         Error::check_lengths(verdicts.len(), clusters.of_row().len())?;
         Error::check_preferences(verdicts.iter().map(|verdict| verdict.preference))?;
         let mut comparisons = BTreeMap::<(usize, &str), Comparison>::new();
@@ -118,16 +118,37 @@ impl Orders {
 /// Scores of the same things, drawn more than once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draws {
-    things: Vec<Vec<f64>>,
-    of_thing: Vec<usize>,
+    things: Vec<Thing>,
     clusters: Clusters,
+}
+
+/// What the draws of one thing come to: resamples take things whole, so it is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Thing {
+    cluster: usize,
+    draws: usize,
+    /// The share of pairs of draws that are the same.
+    same: f64,
+    variance: f64,
+}
+
+impl Thing {
+    fn new(cluster: usize, mut scores: Vec<f64>) -> Self {
+        let n = scores.len() as f64;
+        let mean = scores.iter().sum::<f64>() / n;
+        let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        scores.sort_by(f64::total_cmp);
+        let runs = scores.chunk_by(|a, b| a == b).map(|run| run.len() as f64);
+        let same = runs.map(|run| run * (run - 1.0)).sum::<f64>() / (n * (n - 1.0));
+        Self { cluster, draws: scores.len(), same, variance }
+    }
 }
 
 impl Draws {
     /// Takes scores, each of a thing by its label, each thing in one cluster.
     ///
     /// # Errors
-    /// Where there is none, or one is no number.
+    /// Where there is none, or one is not finite.
     pub fn new<L: Ord>(
         scores: &[f64],
         things: impl IntoIterator<Item = L>,
@@ -137,13 +158,13 @@ impl Draws {
         Error::check_lengths(scores.len(), clusters.of_row().len())?;
         Error::check_lengths(scores.len(), labels.of_row().len())?;
         Error::check_finite(scores)?;
-        let (mut things, mut of_thing) =
-            (vec![Vec::new(); labels.count()], vec![0; labels.count()]);
+        let mut things = vec![(0, Vec::new()); labels.count()];
         for ((score, thing), cluster) in scores.iter().zip(labels.of_row()).zip(clusters.of_row()) {
-            things[*thing].push(*score);
-            of_thing[*thing] = *cluster;
+            things[*thing].0 = *cluster;
+            things[*thing].1.push(*score);
         }
-        Ok(Self { things, of_thing, clusters })
+        let thing = |(cluster, scores)| Thing::new(cluster, scores);
+        Ok(Self { things: things.into_iter().map(thing).collect(), clusters })
     }
 
     /// Which scores belong together.
@@ -156,31 +177,23 @@ impl Draws {
     /// counted once. `None` without any.
     #[must_use]
     pub fn consistency(&self, counts: &[f64]) -> Option<f64> {
-        self.mean_over_things(counts, |scores, n| {
-            let mut sorted = scores.to_vec();
-            sorted.sort_by(f64::total_cmp);
-            let runs = sorted.chunk_by(|a, b| a == b).map(|run| run.len() as f64);
-            runs.map(|run| run * (run - 1.0)).sum::<f64>() / (n * (n - 1.0))
-        })
+        self.mean_over_things(counts, |thing| thing.same)
     }
 
     /// How far draws of one thing lie apart: the root of the mean variance within things. `None` where
     /// nothing was drawn twice.
     #[must_use]
     pub fn spread(&self, counts: &[f64]) -> Option<f64> {
-        let variance = self.mean_over_things(counts, |scores, n| {
-            let mean = scores.iter().sum::<f64>() / n;
-            scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0)
-        });
-        variance.map(f64::sqrt)
+        self.mean_over_things(counts, |thing| thing.variance).map(f64::sqrt)
     }
 
-    fn mean_over_things(&self, counts: &[f64], of: impl Fn(&[f64], f64) -> f64) -> Option<f64> {
+    fn mean_over_things(&self, counts: &[f64], of: fn(&Thing) -> f64) -> Option<f64> {
         let (mut sum, mut total) = (0.0, 0.0);
-        for (scores, cluster) in self.things.iter().zip(&self.of_thing) {
-            if scores.len() > 1 && counts[*cluster] > 0.0 {
-                sum += counts[*cluster] * of(scores, scores.len() as f64);
-                total += counts[*cluster];
+        for thing in &self.things {
+            let count = counts[thing.cluster];
+            if thing.draws > 1 && count > 0.0 {
+                sum += count * of(thing);
+                total += count;
             }
         }
         (total > 0.0).then(|| sum / total)
@@ -195,8 +208,8 @@ mod tests {
         assert!((found.unwrap() - expected).abs() < 1e-12, "{found:?} for {expected}");
     }
 
-    fn verdict(comparison: &str, model_first: bool, preference: Option<f64>) -> Verdict {
-        Verdict { comparison: comparison.to_owned(), model_first, preference }
+    fn verdict(comparison: &str, model_first: bool, preference: Option<f64>) -> OrderedVerdict {
+        OrderedVerdict { comparison: comparison.to_owned(), model_first, preference }
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl LengthControl {
     /// Fits the model.
     ///
     /// # Errors
-    /// For rows that are none, and where the optimum does not exist: every win can be told from every
+    /// For invalid rows, and where the optimum does not exist: every win can be told from every
     /// loss ([`Error::Separated`]), or a term is a combination of others ([`Error::Collinear`]).
     pub fn fit(&self) -> Result<LengthModel, Error> {
         self.check()?;

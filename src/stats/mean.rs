@@ -17,7 +17,7 @@ impl Values {
     /// Takes numbers, each counted by a weight of at least 0.
     ///
     /// # Errors
-    /// Where there is none, the lists differ in length, or one is no number.
+    /// Where there is none, the lists differ in length, or one is not finite.
     pub fn new(values: Vec<f64>, weights: Vec<f64>, clusters: Clusters) -> Result<Self, Error> {
         Error::check_lengths(values.len(), clusters.of_row().len())?;
         Error::check_lengths(values.len(), weights.len())?;

@@ -3,8 +3,8 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::Error;
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
+use super::error::Error;
 use super::interval::{
     Interval, Method, is_nothing, normal_quantile, student_interval, t_two_sided, wilson,
 };
@@ -49,7 +49,7 @@ impl Paired {
     /// a model with more of them on hard prompts would seem worse.
     ///
     /// # Errors
-    /// Where the clusters differ in number, or on no prompt both have a game that could be read.
+    /// Where the clusters differ in number, or there is no prompt on which both have a readable game.
     pub fn new(first: &Games, second: &Games) -> Result<Self, Error> {
         Error::check_lengths(first.clusters().count(), second.clusters().count())?;
         let (first, second) = (first.by_cluster(), second.by_cluster());

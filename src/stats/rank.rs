@@ -1,7 +1,7 @@
 //! Correlation of ranks.
 
-use super::Error;
 use super::bootstrap::Clusters;
+use super::error::Error;
 
 /// Two numbers a row, sorted once so that their ranks can be had quickly for many resamples.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Error;
+use super::error::Error;
 
 /// One preference, and what it was drawn for.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ impl Split {
     /// Splits the variance of draws.
     ///
     /// # Errors
-    /// Where there is no draw, fewer than two prompts, or a value is no number.
+    /// Where there is no draw, fewer than two prompts, or a value is not finite.
     pub fn of(draws: &[Draw]) -> Result<Self, Error> {
         let values: Vec<f64> = draws.iter().map(|draw| draw.value).collect();
         Error::check_lengths(values.len(), draws.len())?;

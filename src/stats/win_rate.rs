@@ -40,7 +40,7 @@ impl Games {
     /// The same, each game counted by a weight of at least 0.
     ///
     /// # Errors
-    /// As [`Games::new`], and for a weight that is none.
+    /// As [`Games::new`], and for a weight outside its range.
     pub fn weighted(
         preferences: Vec<Option<f64>>,
         weights: Vec<f64>,

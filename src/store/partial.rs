@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{self, HashedFile};
 use super::objects::name_of;
-use super::{Digest, Error, FORMAT, Store, digest_file};
+use super::{Digest, Error, FORMAT, State, States, Store, digest_file};
 
 /// The folder of a run that is being made. Whoever holds it holds the run's lock.
 ///
@@ -139,14 +139,10 @@ impl Partial {
         Ok(Shards { folder, shards })
     }
 
-    /// Returns a folder that lasts until the run is finished, for a stage's own checkpoints.
-    ///
-    /// # Errors
-    /// [`Error::Write`] where it cannot be made.
-    pub fn checkpoint_folder(&self) -> Result<PathBuf, Error> {
-        let folder = self.folder.join("checkpoint");
-        file::create_folder(&folder)?;
-        Ok(folder)
+    /// Returns the states of long work, which last until the run is finished.
+    #[must_use]
+    pub fn states(&self) -> States {
+        States::new(self.folder.join("checkpoint"))
     }
 
     /// Starts an attempt: returns what it came to so far, this attempt counted.
@@ -309,14 +305,16 @@ impl Shard {
 }
 
 impl Store {
-    /// Lists the shards of every unfinished run, with the digest that each name promises.
+    /// Lists the shards and states of every unfinished run, with the digest that each name promises.
     pub(super) fn partial_files(&self) -> Result<Vec<(PathBuf, Digest)>, Error> {
         let mut files = Vec::new();
         for run in file::list(&self.partial_folder())? {
             for table in file::list(&run)?.iter().filter(|path| path.is_dir()) {
-                let shards = file::list(table)?;
-                let shards = shards.iter().filter_map(|path| Shard::parse(path));
+                let paths = file::list(table)?;
+                let shards = paths.iter().filter_map(|path| Shard::parse(path));
                 files.extend(shards.map(|shard| (shard.path, shard.digest)));
+                let states = paths.iter().filter_map(|path| State::parse(path));
+                files.extend(states.map(|state| (state.path, state.digest)));
             }
         }
         Ok(files)

@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::trainer::Settings;
+use super::settings::Settings;
 
 /// Batches that are sorted by length together where batches are grouped by length.
 const BATCHES_PER_GROUP: usize = 32;

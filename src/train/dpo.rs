@@ -11,11 +11,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Objective, Outcome, Totals};
+use super::objective::{Objective, Outcome, Totals};
 
 /// A prompt, two responses, and what the reference model makes of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
+pub struct Preference {
     /// Ids that are read: at least one.
     pub prompt: Vec<u32>,
     /// Ids of the response to prefer: at least one.
@@ -99,13 +99,13 @@ impl Dpo {
 }
 
 impl Objective for Dpo {
-    type Example = Pair;
+    type Example = Preference;
 
-    fn parts<'e>(&self, pair: &'e Pair) -> (&'e [u32], Vec<&'e [u32]>) {
+    fn parts<'e>(&self, pair: &'e Preference) -> (&'e [u32], Vec<&'e [u32]>) {
         (&pair.prompt, vec![&pair.chosen, &pair.rejected])
     }
 
-    fn outcome(&self, pair: &Pair, logps: &[f64], totals: &Totals) -> Outcome {
+    fn outcome(&self, pair: &Preference, logps: &[f64], totals: &Totals) -> Outcome {
         let (chosen, rejected) = (logps[0], logps[1]);
         let ratios = (chosen - pair.reference_chosen, rejected - pair.reference_rejected);
         let by_length = self.length_normalised || self.loss == DpoLoss::Ipo;
@@ -129,16 +129,15 @@ impl Objective for Dpo {
         }
     }
 
-    fn expected(&self, pair: &Pair) -> Option<Vec<f64>> {
+    fn expected(&self, pair: &Preference) -> Option<Vec<f64>> {
         self.reference_is_start.then(|| vec![pair.reference_chosen, pair.reference_rejected])
     }
 
-    fn fingerprint(&self, pair: &Pair, to: &mut blake3::Hasher) {
-        for number in [self.beta, self.label_smoothing, self.nll_weight] {
-            to.update(&number.to_le_bytes());
-        }
-        let flags = [self.loss == DpoLoss::Ipo, self.length_normalised, self.reference_is_start];
-        to.update(&flags.map(u8::from));
+    fn fingerprint(&self, to: &mut blake3::Hasher) {
+        to.update(format!("{self:?}").as_bytes());
+    }
+
+    fn fingerprint_of(&self, pair: &Preference, to: &mut blake3::Hasher) {
         to.update(&pair.reference_chosen.to_le_bytes());
         to.update(&pair.reference_rejected.to_le_bytes());
     }
@@ -150,8 +149,8 @@ mod tests {
 
     const PAIR: (usize, usize) = (3, 5);
 
-    fn pair() -> Pair {
-        Pair {
+    fn pair() -> Preference {
+        Preference {
             prompt: vec![1],
             chosen: vec![2; PAIR.0],
             rejected: vec![3; PAIR.1],

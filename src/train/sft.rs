@@ -1,6 +1,6 @@
 //! Supervised fine-tuning: the mean over a batch's target tokens of −log π(token).
 
-use super::{Objective, Outcome, Totals};
+use super::objective::{Objective, Outcome, Totals};
 
 /// A prompt, and the answer to learn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,5 +27,9 @@ impl Objective for Sft {
         Outcome { loss: -logps[0] * share, slopes: vec![-share], metrics: Vec::new() }
     }
 
-    fn fingerprint(&self, _: &Example, _: &mut blake3::Hasher) {}
+    fn fingerprint(&self, to: &mut blake3::Hasher) {
+        to.update(b"sft");
+    }
+
+    fn fingerprint_of(&self, _: &Example, _: &mut blake3::Hasher) {}
 }

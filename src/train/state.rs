@@ -2,72 +2,80 @@
 //! step, and a digest of what the run was made from.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
-use super::Error;
 use super::adamw::Moments;
-use crate::model::weights::write_tensors;
+use super::error::Error;
+use crate::model::weights::{Pending, write_tensors};
 
 /// A state that was read.
 pub(super) struct Saved {
-    pub(super) done: usize,
+    path: PathBuf,
     tensors: HashMap<String, Tensor>,
 }
 
+/// Writes a state, one tensor at a time.
 pub(super) fn save<'s>(
-    path: &Path,
+    to: &mut dyn Write,
     done: usize,
-    fingerprint: &[u8; 32],
+    fingerprint: [u8; 32],
     weights: impl Iterator<Item = (&'s str, &'s Var, &'s Moments)>,
 ) -> Result<(), Error> {
     let device = &Device::Cpu;
     let step = i64::try_from(done).unwrap_or(i64::MAX);
-    let mut tensors = vec![
-        ("step".to_owned(), Tensor::new(&[step], device)?),
-        ("run".to_owned(), Tensor::new(fingerprint.as_slice(), device)?),
+    let mut pending = vec![
+        Pending::new("step".to_owned(), (DType::I64, &[1]), move || Tensor::new(&[step], device)),
+        Pending::new("run".to_owned(), (DType::U8, &[fingerprint.len()]), move || {
+            Tensor::new(&fingerprint, device)
+        }),
     ];
     for (name, var, Moments { mean, square }) in weights {
-        let moment = |numbers: &Vec<f32>| Tensor::from_slice(numbers, var.shape(), device);
-        tensors.push((format!("weight.{name}"), var.as_detached_tensor()));
-        tensors.push((format!("mean.{name}"), moment(mean)?));
-        tensors.push((format!("square.{name}"), moment(square)?));
+        let weight = || Ok(var.as_detached_tensor());
+        pending.push(Pending::new(format!("weight.{name}"), (var.dtype(), var.dims()), weight));
+        for (kind, numbers) in [("mean", mean), ("square", square)] {
+            let moment = || Tensor::from_slice(numbers, var.shape(), device);
+            pending.push(Pending::new(format!("{kind}.{name}"), (DType::F32, var.dims()), moment));
+        }
     }
-    Ok(write_tensors(tensors, path)?)
+    Ok(write_tensors(pending, to, &mut |_, _| {})?)
 }
 
-/// Reads what [`save`] wrote.
-pub(super) fn load(path: &Path, fingerprint: &[u8; 32]) -> Result<Saved, Error> {
+/// Reads what [`save`] wrote after `done` steps.
+pub(super) fn load(path: &Path, done: usize, fingerprint: [u8; 32]) -> Result<Saved, Error> {
     let fail = |reason: String| Error::State { path: path.to_owned(), reason };
     let mut tensors =
         candle_core::safetensors::load(path, &Device::Cpu).map_err(|e| fail(e.to_string()))?;
     let mut take =
         |name: &str| tensors.remove(name).ok_or_else(|| fail(format!("it has no `{name}`")));
-    let found = take("run")?.to_vec1::<u8>()?;
-    if found != fingerprint {
+    let unlike = |e: candle_core::Error| fail(e.to_string());
+    if take("run")?.to_vec1::<u8>().map_err(unlike)? != fingerprint {
         return Err(fail("it is of a run with other settings or other examples".to_owned()));
     }
-    let step = take("step")?.to_vec1::<i64>()?;
-    let done = step.first().and_then(|step| usize::try_from(*step).ok());
-    let done = done.ok_or_else(|| fail("its step is not a number".to_owned()))?;
-    Ok(Saved { done, tensors })
+    match take("step")?.to_vec1::<i64>().map_err(unlike)?[..] {
+        [step] if usize::try_from(step) == Ok(done) => {}
+        ref steps => {
+            return Err(fail(format!("expected a state after step {done}, found {steps:?}")));
+        }
+    }
+    Ok(Saved { path: path.to_owned(), tensors })
 }
 
 impl Saved {
     /// The weight of a name and its running means.
-    pub(super) fn take(
-        &mut self,
-        path: &Path,
-        name: &str,
-        like: &Var,
-    ) -> Result<(Tensor, Moments), Error> {
+    pub(super) fn take(&mut self, name: &str, like: &Var) -> Result<(Tensor, Moments), Error> {
         let mut get = |kind: &str| {
             let name = format!("{kind}.{name}");
             match self.tensors.remove(&name) {
-                Some(tensor) if tensor.shape() == like.shape() => Ok(tensor),
+                Some(tensor)
+                    if tensor.shape() == like.shape() && tensor.dtype() == like.dtype() =>
+                {
+                    Ok(tensor)
+                }
                 _ => Err(Error::State {
-                    path: path.to_owned(),
+                    path: self.path.clone(),
                     reason: format!("it has no `{name}` of the shape {:?}", like.dims()),
                 }),
             }

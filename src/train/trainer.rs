@@ -1,69 +1,20 @@
 //! The loop: one step after the other, each a function of the state before it.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::model::weights::{Kind, Parameter, parameters};
 use crate::model::{Batch, Config, Network, Weights, spread};
 
 use super::adamw::{AdamW, Moments, Rate};
-use super::{Error, Objective, Outcome, Schedule, Totals, batches, state};
-
-/// How a model is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The highest learning rate, at least 0.
-    pub learning_rate: f64,
-    /// How it goes.
-    pub schedule: Schedule,
-    /// Steps over which it climbs to its highest.
-    pub warmup_steps: usize,
-    /// How a step follows from a gradient.
-    pub adamw: AdamW,
-    /// Longest gradient; a longer one is shortened to it. `None` is any.
-    pub max_grad_norm: Option<f64>,
-    /// Examples a step. A batch is run in chunks of some hundred tokens whose gradients are added
-    /// up, so memory does not limit it.
-    pub batch: usize,
-    /// Times that every example is taken.
-    pub epochs: usize,
-    /// Epochs over which the schedule runs, where that is not `epochs`: the paper takes an early
-    /// epoch of a long one.
-    pub schedule_epochs: Option<usize>,
-    /// Steps at most; `None` is all.
-    pub max_steps: Option<usize>,
-    /// Decides the order of the examples.
-    pub seed: u64,
-    /// Whether examples are taken in a random order.
-    pub shuffle: bool,
-    /// Whether examples of about the same length make a batch. Nothing is padded, so this saves no
-    /// work; batches of one length may be batches of one kind.
-    pub group_by_length: bool,
-}
-
-impl Default for Settings {
-    /// The paper's rate and batch (Meta-Rewarding, §3), one epoch, cosine.
-    fn default() -> Self {
-        Self {
-            learning_rate: 5e-6,
-            schedule: Schedule::Cosine,
-            warmup_steps: 0,
-            adamw: AdamW::default(),
-            max_grad_norm: Some(1.0),
-            batch: 32,
-            epochs: 1,
-            schedule_epochs: None,
-            max_steps: None,
-            seed: 0,
-            shuffle: true,
-            group_by_length: false,
-        }
-    }
-}
+use super::error::Error;
+use super::objective::{Objective, Outcome, Totals};
+use super::settings::Settings;
+use super::{batches, state};
 
 /// What a step came to, before the weights moved.
 #[derive(Debug, Clone, PartialEq)]
@@ -328,25 +279,26 @@ impl<'t, O: Objective> Trainer<'t, O> {
     /// Writes all that the next steps depend on.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), Error> {
+    /// Where `to` cannot be written.
+    pub fn save(&self, to: &mut dyn Write) -> Result<(), Error> {
         let each = self.parameters.iter().map(|t| (t.parameter.name.as_str(), &t.var, &t.moments));
-        state::save(path, self.done, &self.fingerprint(), each)
+        state::save(to, self.done, self.fingerprint(), each)
     }
 
-    /// Takes up what [`save`](Self::save) wrote, in a trainer made from the same things.
+    /// Takes up what [`save`](Self::save) wrote after `done` steps, in a trainer made from the same
+    /// things. Whoever keeps the file vouches for its bytes: numbers in it are taken as they are.
     ///
     /// # Errors
-    /// Where it is damaged, or of another run.
-    pub fn resume(&mut self, path: &Path) -> Result<(), Error> {
-        let fingerprint = self.fingerprint();
-        let mut saved = state::load(path, &fingerprint)?;
-        for Trained { parameter, var, moments } in &mut self.parameters {
-            let (weight, own) = saved.take(path, &parameter.name, var)?;
+    /// Where it is not such a state, or of another run or step; the trainer is then as it was.
+    pub fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error> {
+        let mut saved = state::load(path, done, self.fingerprint())?;
+        let take = |t: &Trained| saved.take(&t.parameter.name, &t.var);
+        let taken = self.parameters.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        for (Trained { var, moments, .. }, (weight, own)) in self.parameters.iter_mut().zip(taken) {
             var.set(&weight)?;
             *moments = own;
         }
-        self.done = saved.done;
+        self.done = done;
         Ok(())
     }
 
@@ -354,6 +306,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
     fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", self.settings).as_bytes());
+        self.objective.fingerprint(&mut hasher);
         for example in self.examples {
             let (prompt, targets) = self.objective.parts(example);
             for tokens in std::iter::once(prompt).chain(targets) {
@@ -362,7 +315,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
                     hasher.update(&id.to_le_bytes());
                 }
             }
-            self.objective.fingerprint(example, &mut hasher);
+            self.objective.fingerprint_of(example, &mut hasher);
         }
         *hasher.finalize().as_bytes()
     }
@@ -419,27 +372,5 @@ impl Trained {
         adamw.update(&mut weights, gradient, &mut self.moments, &rate);
         let moved = Tensor::from_vec(weights, self.var.shape(), self.var.device())?;
         Ok(self.var.set(&moved)?)
-    }
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), Error> {
-        let AdamW { beta1, beta2, eps, weight_decay } = self.adamw;
-        let share = |value: f64| (0.0..1.0).contains(&value);
-        let counts = (self.batch as f64, self.epochs as f64);
-        let rules = [
-            ("learning_rate", self.learning_rate, "at least 0", self.learning_rate >= 0.0),
-            ("beta1", beta1, "in [0, 1)", share(beta1)),
-            ("beta2", beta2, "in [0, 1)", share(beta2)),
-            ("eps", eps, "above 0", eps > 0.0),
-            ("weight_decay", weight_decay, "at least 0", weight_decay >= 0.0),
-            ("batch", counts.0, "at least 1", self.batch >= 1),
-            ("epochs", counts.1, "at least 1", self.epochs >= 1),
-        ];
-        let norm = self.max_grad_norm.map(|n| ("max_grad_norm", n, "above 0", n > 0.0));
-        match rules.into_iter().chain(norm).find(|(.., holds)| !holds) {
-            Some((name, found, expected, _)) => Err(Error::Setting { name, expected, found }),
-            None => Ok(()),
-        }
     }
 }

@@ -100,7 +100,7 @@ fn two_models_are_compared_prompt_by_prompt() {
     assert!(other < 0.0, "the other way round it is a loss: {other}");
     lab.mrx(&["run", "rates", "--set", "estimate.gain.baseline=m7"])
         .fails_with(3)
-        .says("the baseline `m7` is none of the models; there are m0, m1");
+        .says("the baseline `m7` is not one of the models; there are m0, m1");
 }
 
 /// The judge's behaviour in every iteration of the scripted loop.

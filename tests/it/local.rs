@@ -40,7 +40,7 @@ schedule = "linear"
 "#;
 
 /// A folder with a random model whose every sixth token is a score.
-fn lab() -> Lab {
+pub(crate) fn lab() -> Lab {
     let lab = Lab::new();
     lab.write("small/experiment.toml", EXPERIMENT);
     lab.write(
@@ -193,7 +193,7 @@ fn a_device_that_is_not_there_is_told() {
 }
 
 #[test]
-fn weights_that_are_no_numbers_stop_the_first_answer() {
+fn weights_that_are_not_finite_stop_the_first_answer() {
     let lab = lab();
     let config = Config::read(&lab.path.join("small/model/config.json")).unwrap();
     let mut weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
@@ -203,7 +203,7 @@ fn weights_that_are_no_numbers_stop_the_first_answer() {
     weights::save(&weights, &config, &path).unwrap();
     lab.mrx(&["run", "small", "respond.m0"])
         .fails_with(3)
-        .says("the model gives logits that are no numbers");
+        .says("the model's logits are not finite");
 }
 
 #[test]

@@ -29,5 +29,6 @@ mod resume;
 mod schemas;
 mod scripted;
 mod simulated;
+mod states;
 mod store;
 mod training;

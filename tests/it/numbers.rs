@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mrx::records::{FinishReason, Status};
 use mrx::stages::Rule;
-use mrx::stats::{Agreement, Bouts, BradleyTerry, Clusters, Place, Ratings};
+use mrx::stats::{Agreement, Bouts, BradleyTerry, Clusters, Ratings, WinnerShown};
 use serde_json::Value;
 
 use crate::data::{data, rows};
@@ -142,8 +142,8 @@ fn playing_at_home_helps_as_agresti_found() {
     for row in &seasons {
         let team = |name: &str| teams.binary_search(&row[name].replace(' ', "")).unwrap();
         let (home, away) = (team("home.team"), team("away.team"));
-        bouts.add_shown(home, away, row["home.wins"].parse().unwrap(), Place::First);
-        bouts.add_shown(away, home, row["away.wins"].parse().unwrap(), Place::Second);
+        bouts.add_shown(home, away, row["home.wins"].parse().unwrap(), WinnerShown::First);
+        bouts.add_shown(away, home, row["away.wins"].parse().unwrap(), WinnerShown::Second);
     }
     for (order_effect, model) in [(false, "exact_model1"), (true, "exact_model2")] {
         let fitted = bouts.fit(BradleyTerry { prior: 0.0, order_effect }).unwrap();

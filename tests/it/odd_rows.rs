@@ -101,7 +101,10 @@ fn what_does_not_exist_is_a_row_that_says_why() {
     assert!(found.contains("no two players met in a battle that counts"), "{found}");
     let apart = "('a', 'm0', 1.0), ('b', 'm1', 0.0)";
     let found = why("measure = \"difference\"", "prompt, model, preference", apart);
-    assert!(found.contains("on no prompt both sides have a verdict"), "{found}");
+    assert!(
+        found.contains("there is no prompt on which both sides have a readable verdict"),
+        "{found}"
+    );
     assert!(
         why("measure = \"variance\"", "prompt, item, \"order\", value", "('a', 's', 'o', 1.0)")
             .contains("found 1 prompts; expected at least 2")

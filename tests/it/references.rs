@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use mrx::stats::{
-    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Place, Ranks, Ratings, Signs,
-    Split, holm, minimum_detectable, wilson,
+    Agreement, Bootstrap, Bouts, BradleyTerry, Clusters, Draw, Games, Ranks, Ratings, Signs, Split,
+    WinnerShown, holm, minimum_detectable, wilson,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -209,8 +209,8 @@ fn being_shown_first_is_an_effect_of_its_own() {
     for case in cases::<Vec<Case>>("bradley_terry_order") {
         let mut bouts = Bouts::new(case.players);
         for (first, second, outcome, weight) in &case.games {
-            bouts.add_shown(*first, *second, weight * outcome, Place::First);
-            bouts.add_shown(*second, *first, weight * (1.0 - outcome), Place::Second);
+            bouts.add_shown(*first, *second, weight * outcome, WinnerShown::First);
+            bouts.add_shown(*second, *first, weight * (1.0 - outcome), WinnerShown::Second);
         }
         let model = BradleyTerry { prior: 0.0, order_effect: true };
         let fitted = bouts.fit(model).unwrap();

@@ -144,7 +144,7 @@ fn a_judge_that_never_gives_a_score_leaves_its_words_and_no_pairs() {
     let lab = Lab::with_loop();
     lab.write("loop/model/judge.jinja", "Splendid, in every way.");
     let outcome = lab.mrx(&["run", "loop"]).fails_with(3);
-    outcome.says("train.m1: no pairs to train on; dropped: 10 no_valid_score, 10 no_variance");
+    outcome.says("train.m1: no pairs to train on; dropped: 20 no_valid_score");
     assert_eq!(
         lab.ask("SELECT share(status = 'missing' AND score IS NULL) FROM judgements"),
         "1.0"

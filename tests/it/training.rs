@@ -10,7 +10,7 @@ use mrx::model::weights::{self, Weights};
 use mrx::model::{Batch, Config, Network};
 use mrx::train::adamw::AdamW;
 use mrx::train::{
-    Dpo, DpoLoss, Error, Example, Metrics, Objective, Pair, Schedule, Settings, Sft, Trainer,
+    Dpo, DpoLoss, Error, Example, Metrics, Objective, Preference, Schedule, Settings, Sft, Trainer,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -45,9 +45,9 @@ fn read<T: for<'d> Deserialize<'d>>(path: &str) -> T {
     serde_json::from_str(&std::fs::read_to_string(data(path)).unwrap()).unwrap()
 }
 
-fn pairs() -> Vec<Pair> {
+fn pairs() -> Vec<Preference> {
     let reference: DpoReference = read("training/dpo.json");
-    let pair = |pair: DpoPair| Pair {
+    let pair = |pair: DpoPair| Preference {
         prompt: pair.prompt_ids,
         chosen: pair.chosen_ids,
         rejected: pair.rejected_ids,
@@ -227,6 +227,10 @@ fn finish<O: Objective>(mut trainer: Trainer<'_, O>, folder: &Path) -> (Vec<Metr
     (metrics, std::fs::read(path).unwrap())
 }
 
+fn save<O: Objective>(trainer: &Trainer<'_, O>, path: &Path) {
+    trainer.save(&mut std::fs::File::create(path).unwrap()).unwrap();
+}
+
 #[test]
 fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
     let pairs = pairs();
@@ -244,10 +248,10 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
         for _ in 0..killed_after {
             first.step().unwrap();
         }
-        first.save(&state).unwrap();
+        save(&first, &state);
         drop(first);
         let mut second = make();
-        second.resume(&state).unwrap();
+        second.resume(&state, killed_after).unwrap();
         assert_eq!(second.done(), killed_after);
         let (rest, resumed) = finish(second, folder.path());
         assert_eq!(rest, metrics[killed_after..]);
@@ -263,30 +267,49 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
 fn a_saved_state_of_another_run_is_refused() {
     let pairs = pairs();
     let (config, weights) = start("smollm", DType::F32);
-    let make = |settings: Settings| {
-        Trainer::new(config.clone(), &weights, Dpo::default(), &pairs, settings).unwrap()
+    let make = |settings: Settings, dpo: Dpo| {
+        Trainer::new(config.clone(), &weights, dpo, &pairs, settings).unwrap()
     };
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.safetensors");
-    make(settings()).save(&state).unwrap();
-    let other = Settings { learning_rate: 2e-3, ..settings() };
-    let error = make(other).resume(&state).unwrap_err().to_string();
+    save(&make(settings(), Dpo::default()), &state);
+    let refuse = |settings: Settings, dpo: Dpo, done: usize| {
+        let error = make(settings, dpo).resume(&state, done).unwrap_err();
+        assert!(matches!(error, Error::State { .. }), "{error}");
+        error.to_string()
+    };
+    let plain = Dpo::default();
+    let others = [
+        Dpo { beta: 0.2, ..plain },
+        Dpo { loss: DpoLoss::Ipo, ..plain },
+        Dpo { label_smoothing: 0.1, ..plain },
+        Dpo { nll_weight: 1.0, ..plain },
+        Dpo { length_normalised: true, ..plain },
+        Dpo { reference_is_start: false, ..plain },
+    ];
+    for other in others {
+        let error = refuse(settings(), other, 0);
+        assert!(error.contains("other settings or other examples"), "{other:?}: {error}");
+    }
+    let error = refuse(Settings { learning_rate: 2e-3, ..settings() }, plain, 0);
     assert!(error.contains("other settings or other examples"), "{error}");
+    let error = refuse(settings(), plain, 1);
+    assert!(error.contains("expected a state after step 1, found [0]"), "{error}");
+    make(settings(), plain).resume(&state, 0).unwrap();
     std::fs::write(&state, &std::fs::read(&state).unwrap()[..1000]).unwrap();
-    let error = make(settings()).resume(&state).unwrap_err();
-    assert!(matches!(error, Error::State { .. }), "{error}");
+    refuse(settings(), plain, 0);
 }
 
 #[test]
 fn what_cannot_be_learned_is_named() {
     let (config, weights) = start("smollm", DType::F32);
-    let fail = |pairs: &[Pair], settings: Settings| {
+    let fail = |pairs: &[Preference], settings: Settings| {
         let trainer = Trainer::new(config.clone(), &weights, Dpo::default(), pairs, settings);
         let error = trainer.and_then(|mut trainer| trainer.step().map(|_| ()));
         error.unwrap_err().to_string()
     };
     let good = pairs();
-    let with = |change: &dyn Fn(&mut Pair)| {
+    let with = |change: &dyn Fn(&mut Preference)| {
         let mut pairs = good.clone();
         change(&mut pairs[2]);
         pairs

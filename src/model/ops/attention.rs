@@ -9,8 +9,8 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail}
 use candle_transformers::utils::{build_additive_causal_mask, repeat_kv};
 use rayon::prelude::*;
 
+use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, add_scaled, dot, largest, map_sum, vectorised};
-use super::{covers, for_each_real, stored, values, with_values};
 
 /// One sequence: its queries are its last tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +32,9 @@ impl Row {
 pub(crate) struct Attend {
     /// The rows, in the order of their queries, which lie end to end.
     pub(crate) rows: Arc<[Row]>,
-    /// Heads that ask.
+    /// Query heads.
     pub(crate) heads: usize,
-    /// Heads that answer: a divisor of `heads`.
+    /// Key-value heads: a divisor of `heads`.
     pub(crate) kv_heads: usize,
     /// Numbers a head.
     pub(crate) head_dim: usize,

@@ -10,8 +10,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use gemm::Parallelism;
 
+use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::Real;
-use super::{covers, for_each_real, stored, values, with_values};
 
 /// A matrix to multiply rows by, and which way it lies.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ impl CustomOp2 for Linear {
         for_each_real!(x.dtype(), T => {
             let x = Matrix::of(values::<T>(x, x_layout)?, rows, inputs);
             let w = Matrix::of(values::<T>(w, w_layout)?, w_rows, w_columns);
-            let y = product(x, if self.out_in { w.turned() } else { w });
+            let y = product(x, if self.out_in { w.transposed() } else { w });
             Ok((stored(y), Shape::from((rows, outputs))))
         })
     }
@@ -84,9 +84,9 @@ impl CustomOp2 for Linear {
                         let w = Matrix::of(w, w_rows, w_columns);
                         let grad = Matrix::of(grad, rows, outputs);
                         Ok(if self.out_in {
-                            (product(grad, w), product(grad.turned(), x))
+                            (product(grad, w), product(grad.transposed(), x))
                         } else {
-                            (product(grad, w.turned()), product(x.turned(), grad))
+                            (product(grad, w.transposed()), product(x.transposed(), grad))
                         })
                     })
                 })
@@ -98,29 +98,29 @@ impl CustomOp2 for Linear {
     }
 }
 
-/// Numbers in row order, or (`turned`) in column order.
+/// Numbers in row order, or (`transposed`) in column order.
 #[derive(Clone, Copy)]
 struct Matrix<'v, T> {
     values: &'v [T],
     rows: usize,
     columns: usize,
-    turned: bool,
+    transposed: bool,
 }
 
 impl<'v, T> Matrix<'v, T> {
     fn of(values: &'v [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix and its numbers");
-        Self { values, rows, columns, turned: false }
+        Self { values, rows, columns, transposed: false }
     }
 
-    const fn turned(self) -> Self {
-        let Self { values, rows, columns, turned } = self;
-        Self { values, rows: columns, columns: rows, turned: !turned }
+    const fn transposed(self) -> Self {
+        let Self { values, rows, columns, transposed } = self;
+        Self { values, rows: columns, columns: rows, transposed: !transposed }
     }
 
     /// Steps from row to row, and from column to column.
     const fn strides(&self) -> (isize, isize) {
-        if self.turned { (1, self.rows.cast_signed()) } else { (self.columns.cast_signed(), 1) }
+        if self.transposed { (1, self.rows.cast_signed()) } else { (self.columns.cast_signed(), 1) }
     }
 }
 
@@ -129,7 +129,7 @@ impl<'v, T> Matrix<'v, T> {
 fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     assert_eq!(a.columns, b.rows, "the inner dimensions of a product");
     let least = fewest_rows(&b);
-    if a.rows >= least || a.turned {
+    if a.rows >= least || a.transposed {
         return multiply(a, b);
     }
     let mut padded = a.values.to_vec();
@@ -143,7 +143,7 @@ fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
 /// kernels for a single row, for at most 16×16 numbers of result where both sides lie along the
 /// inner dimension, and another split of inner dimensions over 512 where nothing exceeds 64.
 fn fewest_rows<T>(b: &Matrix<'_, T>) -> usize {
-    let small = if b.turned { 256 / b.columns.max(1) + 1 } else { 0 };
+    let small = if b.transposed { 256 / b.columns.max(1) + 1 } else { 0 };
     let split = if b.rows > 512 && b.columns <= 64 { 65 } else { 0 };
     small.max(split).max(2)
 }
@@ -198,10 +198,10 @@ mod tests {
     #[test]
     fn a_row_does_not_depend_on_the_rows_beside_it() {
         for (inputs, outputs) in [(8, 3), (32, 16), (96, 64), (600, 48), (1200, 200), (768, 64)] {
-            for turned in [false, true] {
+            for transposed in [false, true] {
                 let w = numbers(inputs * outputs, 1);
-                let w = if turned {
-                    Matrix::of(&w, outputs, inputs).turned()
+                let w = if transposed {
+                    Matrix::of(&w, outputs, inputs).transposed()
                 } else {
                     Matrix::of(&w, inputs, outputs)
                 };
@@ -213,7 +213,7 @@ mod tests {
                         let some = product(Matrix::of(some, rows, inputs), w);
                         let same = &all[first * outputs..(first + rows) * outputs];
                         let at = format!("{inputs}×{outputs}, {rows} rows from {first}");
-                        assert_eq!(some, same, "{at}, turned: {turned}");
+                        assert_eq!(some, same, "{at}, transposed: {transposed}");
                     }
                 }
             }
@@ -230,10 +230,11 @@ mod tests {
                 assert!((y[row * 4 + column] - exact).abs() < 1e-5);
             }
         }
-        let turned = product(Matrix::of(&b, 7, 4).turned(), Matrix::of(&a, 5, 7).turned());
+        let transposed =
+            product(Matrix::of(&b, 7, 4).transposed(), Matrix::of(&a, 5, 7).transposed());
         for row in 0..5 {
             for column in 0..4 {
-                assert!((turned[column * 5 + row] - y[row * 4 + column]).abs() < 1e-5);
+                assert!((transposed[column * 5 + row] - y[row * 4 + column]).abs() < 1e-5);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 
+use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, largest, map_sum, vectorised};
-use super::{by_rows, covers, for_each_real, stored, values, with_values};
 
 /// log softmax(`logits` `[tokens, vocabulary]`) at `targets`, one a row: `[tokens]`, in nats.
 pub(crate) fn token_logps(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {

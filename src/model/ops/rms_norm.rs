@@ -3,8 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, dot, vectorised};
-use super::{by_rows, covers, for_each_real, stored, values, with_values};
 
 /// Scales every row of `x` `[.., width]` to a root mean square of 1, then by `weight` `[width]`.
 pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {

@@ -3,8 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, vectorised};
-use super::{by_rows, covers, for_each_real, stored, values, with_values};
 
 /// silu(`gate`)·`up`, number by number; both of one shape.
 pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::numbers::Numbers;
-use super::{Options, Row};
+use super::rows::{Options, Row};
 use crate::runner::StageError;
 use crate::stats::{
-    Arena, Battle, BradleyTerry, Clusters, Gamed, Games, LengthControl, Method, Orders, Paired,
-    Verdict, minimum_detectable,
+    Arena, Battle, BradleyTerry, Clusters, Gamed, Games, LengthControl, Method, OrderedVerdict,
+    Orders, Paired, minimum_detectable,
 };
 
 /// Significance and power of the smallest difference that a test would find.
@@ -208,7 +208,7 @@ fn compared(paired: &Paired, numbers: &mut Numbers<'_>) {
 enum BadModels {
     #[error("expected rows of two models, found {}", names(.0))]
     NotTwo(Vec<String>),
-    #[error("the baseline `{baseline}` is none of the models; there are {}", names(.known))]
+    #[error("the baseline `{baseline}` is not one of the models; there are {}", names(.known))]
     UnknownBaseline { baseline: String, known: Vec<String> },
 }
 
@@ -240,14 +240,14 @@ fn two_models<'m>(
 struct BadOrder(String);
 
 pub(super) fn position_bias(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
-    let verdict = |row: &&Row| -> Result<Verdict, BadOrder> {
+    let verdict = |row: &&Row| -> Result<OrderedVerdict, BadOrder> {
         let model_first = match row.order.as_deref().unwrap_or_default() {
             "model" => true,
             "baseline" => false,
             other => return Err(BadOrder(other.to_owned())),
         };
         let comparison = row.item.clone().unwrap_or_default();
-        Ok(Verdict { comparison, model_first, preference: row.value })
+        Ok(OrderedVerdict { comparison, model_first, preference: row.value })
     };
     rows.iter().map(verdict).collect::<Result<Vec<_>, _>>()?;
     let read: Vec<&Row> = rows.iter().copied().filter(|row| row.value.is_some()).collect();

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::games::{difference, length_control, position_bias, tournament, win_rate};
 use super::numbers::Numbers;
-use super::raters::{agreement, consistency, correlation, mean, variance};
-use super::{Options, Row};
+use super::raters::{agreement, consistency, correlation, mean, share, variance};
+use super::rows::{Options, Row};
 use crate::records::Estimate;
 use crate::runner::StageError;
 use crate::stats::holm;
@@ -132,7 +132,8 @@ impl Measure {
             Self::WinRate => win_rate(rows, numbers),
             Self::LengthControlledWinRate => length_control(rows, options, numbers),
             Self::Difference => difference(rows, options, numbers),
-            Self::Mean | Self::Share => mean(self, rows, numbers),
+            Self::Mean => mean(rows, numbers),
+            Self::Share => share(rows, numbers),
             Self::Agreement => agreement(rows, options, numbers),
             Self::Correlation => correlation(rows, numbers),
             Self::PositionBias => position_bias(rows, numbers),

@@ -7,23 +7,26 @@ mod games;
 mod measure;
 mod numbers;
 mod raters;
+mod rows;
 mod standard;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use measure::Measure;
 use numbers::Numbers;
+pub use rows::Options;
+use rows::{COLUMNS, Row};
 pub use standard::{Evaluated, Standard};
 
 use super::columns::{self, check, find};
 use crate::query::{Column, Inputs, TableFiles};
 use crate::records;
 use crate::runner::{Io, Signature, Stage, StageError};
-use crate::stats::{Bootstrap, Clusters};
+use crate::stats::Bootstrap;
 
 /// Estimates one measure.
 #[derive(Debug, Clone, Serialize)]
@@ -44,24 +47,9 @@ pub struct Estimate {
     pub options: Options,
 }
 
-/// Settings that only some measures have.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Options {
-    /// Who is compared with: a player of a tournament, or the first of two models.
-    pub baseline: Option<String>,
-    /// λ of a tournament's Gaussian prior, at least 0.
-    pub prior: f64,
-    /// Whether a tournament has an effect of order.
-    pub order_effect: bool,
-    /// C of length control's L1 penalty, above 0.
-    pub inverse_penalty: Option<f64>,
-    /// The category that stands for a tie.
-    pub tie: Option<String>,
-}
-
 impl Estimate {
     /// 1: the first.
-    const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 1;
 
     /// The tables of the loop that a query may name.
     const TABLES: [&'static str; 7] =
@@ -84,65 +72,6 @@ static NOT_CODE: LazyLock<Regex> = LazyLock::new(|| {
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+").unwrap());
-
-/// A row as the query gives it; each measure has its own columns among these.
-#[derive(Debug, Clone, Deserialize)]
-struct Row {
-    group: Option<String>,
-    prompt: Option<String>,
-    model: Option<String>,
-    item: Option<String>,
-    order: Option<String>,
-    first: Option<String>,
-    second: Option<String>,
-    value: Option<f64>,
-    weight: Option<f64>,
-    x: Option<f64>,
-    y: Option<f64>,
-    response_chars: Option<f64>,
-    baseline_chars: Option<f64>,
-    difficulty: Option<f64>,
-    gamed_length: Option<f64>,
-}
-
-impl Row {
-    /// Text that was checked to be there.
-    fn text(text: Option<&String>) -> String {
-        text.cloned().unwrap_or_default()
-    }
-
-    /// Whether the row has a value, and a weight that is not 0.
-    fn counts(&self) -> bool {
-        self.value.is_some() && self.weight != Some(0.0)
-    }
-
-    fn clusters(rows: &[&Self]) -> Clusters {
-        Clusters::of(rows.iter().map(|row| row.prompt.as_deref()))
-    }
-
-    fn weights(rows: &[&Self]) -> Vec<f64> {
-        rows.iter().map(|row| row.weight.unwrap_or(1.0)).collect()
-    }
-}
-
-/// Every column of [`Row`], with its type; `preference` and `outcome` are other names of `value`.
-const COLUMNS: [(&str, &str); 15] = [
-    ("group", "VARCHAR"),
-    ("prompt", "VARCHAR"),
-    ("model", "VARCHAR"),
-    ("item", "VARCHAR"),
-    ("order", "VARCHAR"),
-    ("first", "VARCHAR"),
-    ("second", "VARCHAR"),
-    ("value", "DOUBLE"),
-    ("weight", "DOUBLE"),
-    ("x", "DOUBLE"),
-    ("y", "DOUBLE"),
-    ("response_chars", "DOUBLE"),
-    ("baseline_chars", "DOUBLE"),
-    ("difficulty", "DOUBLE"),
-    ("gamed_length", "DOUBLE"),
-];
 
 /// Why rows cannot be estimated from. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]

@@ -2,49 +2,60 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::measure::Measure;
 use super::numbers::Numbers;
-use super::{Options, Row};
+use super::rows::{Options, Row};
 use crate::runner::StageError;
-use crate::stats::{Clusters, Draw, Draws, Method, PARTS, Ranks, Ratings, Slope, Split, Values};
+use crate::stats::{
+    Clusters, Draw, Draws, Interval, Method, PARTS, Ranks, Ratings, Resampled, Slope, Split, Values,
+};
 
-pub(super) fn mean(
-    measure: Measure,
-    rows: &[&Row],
-    numbers: &mut Numbers<'_>,
-) -> Result<(), StageError> {
+pub(super) fn mean(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+    let Some(values) = values_of(rows, numbers)? else { return Ok(()) };
+    let resampled = values.resampled(&numbers.bootstrap);
+    first(&values, &resampled, values.interval(numbers.bootstrap.level), numbers);
+    numbers.bootstrapped("percentile", &resampled, Method::Percentile, values.units());
+    numbers.bootstrapped("bca", &resampled, Method::Bca, values.units());
+    Ok(())
+}
+
+pub(super) fn share(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<(), StageError> {
+    let Some(values) = values_of(rows, numbers)? else { return Ok(()) };
+    let resampled = values.resampled(&numbers.bootstrap);
+    first(&values, &resampled, values.share_interval(numbers.bootstrap.level), numbers);
+    numbers.share_beside(&resampled, values.standard_error(), values.units());
+    Ok(())
+}
+
+/// The values of the rows that count, where there are some; how many have none is counted.
+fn values_of(rows: &[&Row], numbers: &mut Numbers<'_>) -> Result<Option<Values>, StageError> {
     let given: Vec<&Row> = rows.iter().copied().filter(|row| row.counts()).collect();
     let missing = rows.iter().filter(|row| row.value.is_none()).count();
     let all = Row::clusters(rows).count();
     numbers.count("missing", missing, all, "count of rows without a value");
     if given.is_empty() {
         numbers.none("", 0, "no row has a value that counts");
-        return Ok(());
+        return Ok(None);
     }
     let values = given.iter().filter_map(|row| row.value).collect();
-    let values = Values::new(values, Row::weights(&given), Row::clusters(&given))?;
-    let (n, level) = (values.units(), numbers.bootstrap.level);
-    let resampled = values.resampled(&numbers.bootstrap);
-    let interval = match measure {
-        Measure::Share => values.share_interval(level),
-        _ => values.interval(level),
-    };
-    if let Some(interval) = interval {
-        numbers.interval("", resampled.value, interval, n);
-    } else {
-        let why = "no interval: there is one prompt only, or all say the same";
-        numbers.plain("", resampled.value, n, why);
-    }
-    if measure == Measure::Share {
-        numbers.share_beside(&resampled, values.standard_error(), n);
-    } else {
-        numbers.bootstrapped("percentile", &resampled, Method::Percentile, n);
-        numbers.bootstrapped("bca", &resampled, Method::Bca, n);
-    }
-    Ok(())
+    Ok(Some(Values::new(values, Row::weights(&given), Row::clusters(&given))?))
 }
 
-/// Ratings that are no categories.
+/// The number that the measure is named after.
+fn first(
+    values: &Values,
+    resampled: &Resampled,
+    interval: Option<(Interval, Method)>,
+    numbers: &mut Numbers<'_>,
+) {
+    if let Some(interval) = interval {
+        numbers.interval("", resampled.value, interval, values.units());
+    } else {
+        let why = "no interval: there is one prompt only, or all say the same";
+        numbers.plain("", resampled.value, values.units(), why);
+    }
+}
+
+/// Ratings that are not categories.
 #[derive(Debug, thiserror::Error)]
 enum BadCategories {
     #[error("found {found} different ratings; expected at most {MOST_CATEGORIES} categories")]

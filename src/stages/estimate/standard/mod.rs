@@ -15,6 +15,8 @@ use crate::stages::evaluate::scored_by;
 /// Makes several estimates over the same tables.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standard {
+    /// [`Estimate::VERSION`]: numbers that are computed in another way are other numbers.
+    estimate_version: u32,
     estimates: Vec<Estimate>,
     /// The tables that the queries name.
     tables: Vec<&'static str>,
@@ -194,7 +196,8 @@ impl Standard {
             seed,
             options: Options::default(),
         };
-        Self { estimates: asked.into_iter().map(estimate).collect(), tables }
+        let estimates = asked.into_iter().map(estimate).collect();
+        Self { estimate_version: Estimate::VERSION, estimates, tables }
     }
 }
 

@@ -1,0 +1,197 @@
+//! What can go wrong with a model: one error for its folder, its network and its texts.
+
+use std::path::PathBuf;
+
+use super::refusal::Refusal;
+
+/// What can go wrong with a model.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of the model's folder is not there.
+    #[error("the model has no `{0}`")]
+    NoFile(String),
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration is not what it should be.
+    #[error("{} is not a model's configuration: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The architecture is not one that mrx knows.
+    #[error(
+        "{} names the architecture `{found}`; these are run: {}",
+        path.display(),
+        known.join(", ")
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it names.
+        found: String,
+        /// What is run.
+        known: Vec<&'static str>,
+    },
+    /// A template failed.
+    #[error("template `{name}`: {reason}")]
+    Template {
+        /// The template's file.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tokenizer is not one, or does not fit the model.
+    #[error("{} is not this model's tokenizer: {reason}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tokenizer failed on a text.
+    #[error("the tokenizer failed: {0}")]
+    Encode(String),
+    /// A vocabulary is too small for a byte-level tokenizer.
+    #[error("a byte-level vocabulary takes at least {least} ids, not {found}")]
+    Vocabulary {
+        /// Special tokens and bytes.
+        least: usize,
+        /// What was asked.
+        found: usize,
+    },
+    /// A file of weights is damaged.
+    #[error("{} does not hold weights: {reason}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A weight is not there.
+    #[error("the model has no tensor `{name}`, which its configuration asks for")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A weight has another shape.
+    #[error("tensor `{name}` has the shape {found:?}, its configuration says {expected:?}")]
+    TensorShape {
+        /// Its name.
+        name: String,
+        /// What the configuration says.
+        expected: Vec<usize>,
+        /// What the file says.
+        found: Vec<usize>,
+    },
+    /// A weight that the configuration does not know.
+    #[error("{} holds the tensor `{name}`, which its configuration does not know", path.display())]
+    UnknownTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+    },
+    /// Random weights cannot be drawn.
+    #[error("`initializer_range` is {0}: it should be a standard deviation")]
+    Range(f64),
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Weights cannot be written to where they are sent.
+    #[error("cannot write the weights")]
+    WriteWeights(#[source] std::io::Error),
+    /// A device cannot be opened.
+    #[error("cannot compute on `{name}`: {reason}")]
+    Device {
+        /// What was asked.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The machine has no thread left.
+    #[error("cannot start a thread: {0}")]
+    Threads(String),
+    /// A prompt that the model does not take.
+    #[error("request {request}: {refusal}")]
+    Refused {
+        /// Its place in the list.
+        request: usize,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Logits that are not finite: the weights are not, or are too large.
+    #[error("request {request}: the model's logits are not finite")]
+    NotFinite {
+        /// Its place in the list.
+        request: usize,
+    },
+    /// No token ends a text.
+    #[error(
+        "the model names no token that ends a text: no `eos_token_id` in generation_config.json or \
+         config.json"
+    )]
+    NoEnd,
+    /// The token that ends a text is not in the vocabulary.
+    #[error("`eos_token_id` {id} is not below the vocabulary's {vocabulary}")]
+    EndOutside {
+        /// The id.
+        id: u32,
+        /// Ids that there are.
+        vocabulary: usize,
+    },
+    /// No chat template.
+    #[error(
+        "the model has no `chat_template.jinja`, nor a `chat_template` in tokenizer_config.json"
+    )]
+    NoTemplate,
+    /// An id outside the vocabulary.
+    #[error("request {request}: token {id} is not below the vocabulary's {vocabulary}")]
+    NoSuchToken {
+        /// Its place in the list.
+        request: usize,
+        /// The id.
+        id: u32,
+        /// Ids that there are.
+        vocabulary: usize,
+    },
+    /// The cache of keys and values is too small for one text.
+    #[error("{needed} tokens do not fit a cache of {places}")]
+    CacheFull {
+        /// Tokens.
+        needed: usize,
+        /// Tokens that the cache holds.
+        places: usize,
+    },
+    /// The model cannot do this.
+    #[error("a scripted model cannot {0}")]
+    Scripted(&'static str),
+    /// The network failed.
+    #[error("the network failed")]
+    Network(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// The place in the list of the request that is at fault, where it is one.
+    #[must_use]
+    pub const fn request(&self) -> Option<usize> {
+        match self {
+            Self::Refused { request, .. }
+            | Self::NotFinite { request }
+            | Self::NoSuchToken { request, .. } => Some(*request),
+            _ => None,
+        }
+    }
+}

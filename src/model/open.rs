@@ -1,0 +1,52 @@
+//! Which kind of model a folder holds, and the way to it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use candle_core::Device;
+use serde::Deserialize;
+
+use super::config::SUPPORTED;
+use super::folder::{file_of, parse};
+use super::{Error, LanguageModel, Local, Scripted};
+
+/// What every configuration says first.
+#[derive(Deserialize)]
+struct Architecture {
+    architecture: Option<String>,
+    #[serde(default)]
+    architectures: Vec<String>,
+}
+
+/// Names the architecture of the model whose folder holds `files`, by name.
+fn architecture(files: &BTreeMap<String, PathBuf>) -> Result<Option<String>, Error> {
+    let config: Architecture = parse(file_of(files, "config.json")?)?;
+    Ok(config.architecture.or_else(|| config.architectures.into_iter().next()))
+}
+
+/// Tells whether the model whose folder holds `files`, by name, answers by rule.
+///
+/// # Errors
+/// Where its configuration cannot be read.
+pub fn is_scripted(files: &BTreeMap<String, PathBuf>) -> Result<bool, Error> {
+    Ok(architecture(files)?.as_deref() == Some("scripted"))
+}
+
+/// Opens the model whose folder holds `files`, by name, on a device.
+///
+/// # Errors
+/// Where a file is missing or is not what it should be.
+pub fn open(
+    files: &BTreeMap<String, PathBuf>,
+    device: &Device,
+) -> Result<Box<dyn LanguageModel>, Error> {
+    match architecture(files)?.as_deref() {
+        Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
+        Some(known) if SUPPORTED.contains(&known) => Ok(Box::new(Local::open(files, device)?)),
+        found => Err(Error::Unsupported {
+            path: file_of(files, "config.json")?.to_owned(),
+            found: found.unwrap_or("(none)").to_owned(),
+            known: SUPPORTED.into_iter().chain(["scripted"]).collect(),
+        }),
+    }
+}

@@ -1,0 +1,78 @@
+//! What the fused operations share: which tensors they take, and the way to the numbers behind one.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
+use rayon::prelude::*;
+
+use super::lanes::Real;
+
+/// Returns whether the fused operations take this tensor.
+pub(super) fn covers(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu()
+        && matches!(tensor.dtype(), DType::F32 | DType::F64)
+        && tensor.is_contiguous()
+}
+
+/// The numbers behind a contiguous tensor.
+pub(super) fn values<'s, T: Real>(storage: &'s CpuStorage, layout: &Layout) -> Result<&'s [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a fused operation was given strided values"),
+    }
+}
+
+/// Hands numbers over to candle.
+pub(super) fn stored<T: Real>(values: Vec<T>) -> CpuStorage {
+    T::to_cpu_storage_owned(values)
+}
+
+/// Lends the numbers of a contiguous CPU tensor to `read`.
+pub(super) fn with_values<T: Real, R>(
+    tensor: &Tensor,
+    read: impl FnOnce(&[T]) -> Result<R>,
+) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => read(values(storage, layout)?),
+        _ => bail!("a fused operation was given values that are not on the CPU"),
+    }
+}
+
+/// Runs `$call` with `$T` standing for the type of the numbers.
+macro_rules! for_each_real {
+    ($dtype:expr, $T:ident => $call:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $call
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $call
+            }
+            other => candle_core::bail!("the fused operations take f32 and f64, not {other:?}"),
+        }
+    };
+}
+pub(super) use for_each_real;
+
+/// Rows that one thread takes at a time where there are several.
+const ROWS_PER_TASK: usize = 32;
+
+/// Calls `work` with every block of rows of `out` and the range of rows that it holds.
+pub(super) fn by_rows<T: Real>(
+    out: &mut [T],
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [T]) + Send + Sync,
+) {
+    let rows = out.len() / width.max(1);
+    if rayon::current_num_threads() == 1 || rows <= ROWS_PER_TASK {
+        return work(0..rows, out);
+    }
+    out.par_chunks_mut(ROWS_PER_TASK * width).enumerate().for_each(|(block, out)| {
+        let start = block * ROWS_PER_TASK;
+        work(start..start + out.len() / width, out);
+    });
+}
