@@ -31,3 +31,4 @@ mod scripted;
 mod simulated;
 mod store;
 mod training;
+mod views;
