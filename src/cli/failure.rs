@@ -94,8 +94,8 @@ fn look(error: &(dyn Error + 'static)) -> Look {
     if let Some(error) = error.downcast_ref::<query::Error>() {
         return query_error(error);
     }
-    if let Some(query::InputsError::Rows(error)) = error.downcast_ref() {
-        return store_error(error);
+    if let Some(error) = error.downcast_ref::<query::InputsError>() {
+        return inputs_error(error);
     }
     if let Some(experiment::Error::At { did_you_mean: Some(near), .. }) = error.downcast_ref() {
         return (None, Some(format!("did you mean `{near}`?")));
@@ -153,12 +153,38 @@ fn query_error(error: &query::Error) -> Look {
         query::Error::Refused(query::Refused::Several(_)) => {
             (None, Some("run them one by one".to_owned()))
         }
+        query::Error::DuckDb(_) if is_out_of_memory(error) => {
+            (None, Some("take fewer columns or rows at once, or raise --memory-limit".to_owned()))
+        }
+        query::Error::Shape { .. } => {
+            (None, Some("another mrx wrote it; `mrx run` with this one makes it again".to_owned()))
+        }
         query::Error::DuckDb(_) if error.to_string().contains("does not exist") => (
             None,
             Some(
                 "`mrx sql \"SHOW TABLES\"` lists the views, `DESCRIBE judgements` the columns"
                     .to_owned(),
             ),
+        ),
+        _ => (None, None),
+    }
+}
+
+/// What DuckDB says when it reaches its limit.
+fn is_out_of_memory(error: &dyn Error) -> bool {
+    error.to_string().starts_with("Out of Memory Error")
+}
+
+fn inputs_error(error: &query::InputsError) -> Look {
+    let hint = |text: &str| (None, Some(text.to_owned()));
+    match error {
+        query::InputsError::Rows(error) => store_error(error),
+        query::InputsError::Unrepeatable(_) => hint(
+            "write the value itself into the query, or a file with it among its declared files; for a \
+             seeded draw, ORDER BY md5_number(prompt)",
+        ),
+        query::InputsError::DuckDb(_) if is_out_of_memory(error) => hint(
+            "the query may take half of the machine's memory: take fewer columns or rows at once",
         ),
         _ => (None, None),
     }

@@ -4,6 +4,7 @@ mod completions;
 mod diff;
 mod display;
 mod failure;
+mod memory;
 mod plan;
 mod run;
 mod shell;

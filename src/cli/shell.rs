@@ -11,7 +11,7 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::failure::{Failure, Kind};
-use super::sql::print_query;
+use super::tables::print_query;
 use super::ui::{Label, Ui};
 use crate::query::{Format, Session};
 use crate::store::Store;

@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use super::failure::{Failure, Kind};
-use super::tables::{format, rows_out, tell_left_out};
+use super::tables::{format, print_query};
 use super::ui::Ui;
-use super::{Place, shell};
-use crate::query::{Catalogue, Error, Format, Refused, Session};
+use super::{Place, memory, shell};
+use crate::query::{Format, MemoryLimit, Session};
 
 /// Ask SQL over every table of every experiment
 ///
@@ -39,6 +39,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
 
+    /// Take no more memory than this, as 8GB; half of the machine's where not given
+    #[arg(long, value_name = "SIZE", value_parser = MemoryLimit::parse)]
+    memory_limit: Option<MemoryLimit>,
+
     /// Print a script that gives DuckDB's own shell, or Python, the same views
     #[arg(long, conflicts_with_all = ["query", "file"])]
     attach: bool,
@@ -46,16 +50,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
+    let session = Session::within(&store, &args.memory_limit.clone().unwrap_or_default())?;
     if args.attach {
-        let catalogue = Catalogue::open(&store)?;
-        let script = catalogue.script();
-        catalogue.check(&script)?;
-        ui.print(&script)?;
+        ui.print(&session.script()?)?;
         ui.hint("duckdb:  mrx sql --attach > views.sql && duckdb -init views.sql");
         ui.hint("python:  duckdb.execute(subprocess.check_output([\"mrx\", \"sql\", \"--attach\"], text=True))");
         return Ok(());
     }
-    let session = Session::open(&store)?;
+    memory::watch(session.memory());
     let query = match (&args.query, &args.file) {
         (Some(query), _) => query.clone(),
         (None, Some(file)) => std::fs::read_to_string(file).map_err(|e| {
@@ -71,29 +73,4 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         }
     };
     print_query(&session, &query, args.format, args.rows, ui)
-}
-
-/// Runs one query and prints what comes out.
-pub(super) fn print_query(
-    session: &Session,
-    query: &str,
-    format: Format,
-    rows: Option<usize>,
-    ui: &Ui,
-) -> Result<(), Failure> {
-    let mut out = rows_out(ui, format, rows);
-    match session.run(query, out.as_mut()) {
-        Ok(()) => {
-            tell_left_out(ui, out.as_ref());
-            Ok(())
-        }
-        Err(Error::Refused(refused @ Refused::Syntax { .. })) => {
-            let excerpt = match &refused {
-                Refused::Syntax { place, .. } => format!("{refused}\n{place}"),
-                other => other.to_string(),
-            };
-            Err(Failure::new(Kind::Data, excerpt))
-        }
-        Err(error) => Err(error.into()),
-    }
 }

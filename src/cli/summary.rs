@@ -86,7 +86,7 @@ impl Model {
 
 /// Prints the table and, where something was made, three commands that go on from it.
 pub(super) fn tell(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), Failure> {
-    let session = Session::open(store)?;
+    let session = Session::of(store, &[experiment])?;
     let models: Vec<Model> = session.rows(&MODELS.replace("{experiment}", experiment))?;
     if models.is_empty() {
         return Ok(());

@@ -28,9 +28,7 @@ pub(super) fn add(
             let message = format!("`{name}` is the name of a standard estimate; expected another");
             return Err(file.text.error(&table.measure.span(), message));
         }
-        let path = file.find(table.sql.as_ref());
-        let sql = file.text.read(&path, &table.sql.span())?;
-        let tables = Estimate::tables_in(&sql);
+        let (sql, tables) = asked(file, table)?;
         let model = match iteration {
             Some(t) => format!("m{t}"),
             None => ALL.to_owned(),
@@ -65,11 +63,19 @@ pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
     };
     let lost = file.root.estimate.iter().find(|(name, _)| !made(name));
     lost.map_or(Ok(()), |(name, table)| {
-        let sql = file.text.read(&file.find(table.sql.as_ref()), &table.sql.span());
-        let tables = Estimate::tables_in(&sql.unwrap_or_default()).join(", ");
+        let tables = asked(file, table)?.1.join(", ");
         let message = format!("`{name}` asks for {tables}, and no iteration makes all of that");
         Err(file.text.error(&table.sql.span(), message))
     })
+}
+
+/// An estimate's query, and the tables of the loop that it names.
+fn asked(file: &File, table: &file::Estimate) -> Result<(String, Vec<&'static str>), Error> {
+    let (path, span) = (file.find(table.sql.as_ref()), table.sql.span());
+    let sql = file.text.read(&path, &span)?;
+    let tables = Estimate::tables_in(&sql);
+    let tables = tables.map_err(|e| file.text.error(&span, format!("{}: {e}", path.display())))?;
+    Ok((sql, tables))
 }
 
 /// Where a table that a query names comes from: of the iteration's nodes, those that make it and what

@@ -2,11 +2,10 @@
 
 use std::io::Write;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::json::writer::{EncoderOptions, JsonArray, LineDelimited, make_encoder};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::json::writer::{JsonArray, LineDelimited};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -14,7 +13,8 @@ use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::cells::{as_json, cells, one_line};
+use super::sink::{Error, Sink, failed};
 use super::table_text::{TableSink, TableText};
 use crate::store::fields;
 
@@ -57,32 +57,6 @@ impl Format {
     }
 }
 
-/// Takes rows as they come.
-pub trait Sink {
-    /// Learns the columns. Called once, first.
-    ///
-    /// # Errors
-    /// Where it cannot write.
-    fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error>;
-
-    /// Takes rows; returns whether it wants more.
-    ///
-    /// # Errors
-    /// Where it cannot write.
-    fn batch(&mut self, batch: &RecordBatch) -> Result<bool, Error>;
-
-    /// Writes what is left. Called once, last.
-    ///
-    /// # Errors
-    /// Where it cannot write.
-    fn end(&mut self) -> Result<(), Error>;
-
-    /// Says what it left out, for a person.
-    fn note(&self) -> Option<String> {
-        None
-    }
-}
-
 /// Makes the sink of a format. `Table` is [`TableText`]'s, which needs to know the terminal.
 #[must_use]
 pub fn sink<'w>(
@@ -120,54 +94,13 @@ pub fn emit<T: Serialize + DeserializeOwned>(rows: &[T], sink: &mut dyn Sink) ->
     sink.end()
 }
 
-fn failed(error: ArrowError) -> Error {
-    match error {
-        ArrowError::IoError(_, source) => Error::Write(source),
-        other => Error::Format(other.to_string()),
-    }
-}
-
-/// Returns the text of one value: nested values as JSON, NULL as nothing.
-pub(super) fn cells(schema: &Schema, batch: &RecordBatch) -> Result<Vec<Vec<String>>, Error> {
-    let options = FormatOptions::default().with_display_error(false);
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        let texts: Vec<String> = if field.data_type().is_nested() {
-            as_json(field, column)?.iter().map(|text| text.unwrap_or_default().to_owned()).collect()
-        } else {
-            let formatter = ArrayFormatter::try_new(column.as_ref(), &options).map_err(failed)?;
-            (0..column.len())
-                .map(|row| formatter.value(row).try_to_string())
-                .collect::<Result<_, _>>()
-                .map_err(failed)?
-        };
-        columns.push(texts);
-    }
-    Ok(columns)
-}
-
-fn as_json(field: &std::sync::Arc<Field>, column: &ArrayRef) -> Result<StringArray, Error> {
-    let options = EncoderOptions::default();
-    let mut encoder = make_encoder(field, column.as_ref(), &options).map_err(failed)?;
-    let mut texts = Vec::with_capacity(column.len());
-    for row in 0..column.len() {
-        let mut bytes = Vec::new();
-        if !column.is_null(row) {
-            encoder.encode(row, &mut bytes);
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        texts.push((!column.is_null(row)).then_some(text));
-    }
-    Ok(StringArray::from(texts))
-}
-
 struct MarkdownSink<'w> {
     out: Box<dyn Write + Send + 'w>,
 }
 
 impl Sink for MarkdownSink<'_> {
     fn begin(&mut self, schema: &SchemaRef) -> Result<(), Error> {
-        let names = schema.fields().iter().map(|field| field.name().replace('|', "\\|"));
+        let names = schema.fields().iter().map(|field| in_markdown(field.name()));
         writeln!(self.out, "| {} |", names.collect::<Vec<_>>().join(" | "))?;
         let rules = schema
             .fields()
@@ -180,9 +113,7 @@ impl Sink for MarkdownSink<'_> {
     fn batch(&mut self, batch: &RecordBatch) -> Result<bool, Error> {
         let columns = cells(batch.schema_ref(), batch)?;
         for row in 0..batch.num_rows() {
-            let texts = columns.iter().map(|column| {
-                column[row].replace('|', "\\|").replace("\r\n", "<br>").replace('\n', "<br>")
-            });
+            let texts = columns.iter().map(|column| in_markdown(&column[row]));
             writeln!(self.out, "| {} |", texts.collect::<Vec<_>>().join(" | "))?;
         }
         Ok(true)
@@ -191,6 +122,12 @@ impl Sink for MarkdownSink<'_> {
     fn end(&mut self) -> Result<(), Error> {
         Ok(self.out.flush()?)
     }
+}
+
+/// A text in a cell of Markdown, which people read on terminals too.
+fn in_markdown(text: &str) -> String {
+    let lines = text.replace('|', "\\|").replace("\r\n", "<br>").replace('\n', "<br>");
+    one_line(&lines)
 }
 
 struct CsvSink<'w> {

@@ -4,13 +4,15 @@
 //! only if DuckDB's own parser calls it a query: `json_serialize_sql` accepts it (SELECT, FROM,
 //! VALUES, WITH, DESCRIBE, SHOW, SUMMARIZE), or it is one PIVOT, or an EXPLAIN of one of these.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use duckdb::Connection;
 use regex::Regex;
 use serde_json::Value;
 
-use super::syntax::{Parsed, Place, parse, skip_blank, visit};
+use super::engine::tidy;
+use super::syntax::{Parsed, Place, Reference, parse, references, skip_blank, visit};
 
 /// Why a statement does not run.
 #[derive(Debug, thiserror::Error)]
@@ -32,27 +34,37 @@ pub enum Refused {
         /// Where.
         place: Place,
     },
+    /// DuckDB could not tell what it is.
+    #[error("{}", tidy(.0))]
+    Unread(#[from] duckdb::Error),
 }
 
-/// Lets a single query through, and nothing else.
-pub(super) fn admit(connection: &Connection, sql: &str) -> Result<(), super::Error> {
+/// Lets a single query through, and nothing else; returns the views that it may name, in lower case.
+pub(super) fn admit(connection: &Connection, sql: &str) -> Result<BTreeSet<String>, Refused> {
     let query = without_explain(sql);
     match parse(connection, query)? {
-        Parsed::Queries(trees) if trees.len() == 1 => refuse_acts(called(&trees[0])),
-        Parsed::Queries(trees) if trees.is_empty() => Err(Refused::Nothing.into()),
-        Parsed::Queries(trees) => Err(Refused::Several(trees.len()).into()),
-        // Without a tree, any word may be a call.
+        Parsed::Queries(trees) => match trees.as_slice() {
+            [] => Err(Refused::Nothing),
+            [tree] => {
+                refuse_acts(&called(tree))?;
+                Ok(references(tree).iter().filter_map(Reference::view).collect())
+            }
+            several => Err(Refused::Several(several.len())),
+        },
+        // Without a tree, any word may be a call, or a name.
         Parsed::Other if is_one_pivot(connection, query)? => {
             let is_name = |c: char| c.is_alphanumeric() || c == '_';
-            refuse_acts(query.split(|c| !is_name(c)).map(str::to_lowercase).collect())
+            let words = query.split(|c| !is_name(c)).map(str::to_lowercase).collect();
+            refuse_acts(&words)?;
+            Ok(words)
         }
         Parsed::Other => {
             let word = skip_blank(query).split_whitespace().next().unwrap_or_default();
-            Err(Refused::NotAQuery(word.to_uppercase()).into())
+            Err(Refused::NotAQuery(word.to_uppercase()))
         }
         Parsed::Wrong { message, offset } => {
             let offset = offset + (sql.len() - query.len());
-            Err(Refused::Syntax { message, place: Place::of(sql, offset) }.into())
+            Err(Refused::Syntax { message, place: Place::of(sql, offset) })
         }
     }
 }
@@ -73,16 +85,16 @@ const ACTS: [&str; 11] = [
     "write_log",
 ];
 
-fn refuse_acts(names: Vec<String>) -> Result<(), super::Error> {
-    match names.into_iter().find(|name| ACTS.contains(&name.as_str())) {
-        Some(name) => Err(Refused::NotAQuery(name).into()),
+fn refuse_acts(names: &BTreeSet<String>) -> Result<(), Refused> {
+    match names.iter().find(|name| ACTS.contains(&name.as_str())) {
+        Some(name) => Err(Refused::NotAQuery(name.clone())),
         None => Ok(()),
     }
 }
 
 /// Every function that a tree calls, in lower case.
-fn called(tree: &Value) -> Vec<String> {
-    let mut names = Vec::new();
+fn called(tree: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
     visit(tree, &mut |node| {
         let name = node.get("function_name").and_then(Value::as_str);
         names.extend(name.map(str::to_lowercase));

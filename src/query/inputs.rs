@@ -2,8 +2,8 @@
 //! else.
 //!
 //! The query decides what an experiment is about, so its result must follow from its text and the
-//! digests of its files alone: functions that change from call to call, samples without a seed and
-//! LIMIT without ORDER BY are refused, and so is every file that is not declared.
+//! digests of its files alone: what changes from call to call or from machine to machine is refused (see
+//! `repeatable`), and so is every file that is not declared. Time zones are UTC's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,9 +14,11 @@ use duckdb::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::catalogue::{MACROS, quote, with_readings};
-use super::session::{closed, lock_down, tidy};
-use super::syntax::{Parsed, Place, parse, statement, visit};
+use super::engine::{self, MemoryLimit, lock_down, quote, tidy};
+use super::repeatable::{self, Known, Unrepeatable};
+use super::schema::MACROS;
+use super::syntax::{Parsed, Place, Reference, parse, parse_alone, references, statement, visit};
+use super::table_view::with_readings;
 use crate::store::{self, from_batch};
 
 /// Why an experiment's query cannot be used.
@@ -34,11 +36,8 @@ pub enum InputsError {
     #[error("expected one query (SELECT, FROM, VALUES or WITH)")]
     NotOneQuery,
     /// It would not give the same rows again.
-    #[error("{what}, so the query would not give the same rows twice")]
-    Unstable {
-        /// What in it.
-        what: String,
-    },
+    #[error(transparent)]
+    Unrepeatable(#[from] Unrepeatable),
     /// It reads a file that the experiment does not declare.
     #[error("the query reads `{file}`, which is not among its declared files ({declared})")]
     Undeclared {
@@ -122,12 +121,12 @@ impl Inputs {
         tables: &[TableFiles],
         views: &[(&str, &str)],
     ) -> Result<Vec<Self>, InputsError> {
-        let connection = Rc::new(Connection::open_in_memory_with_flags(closed()?)?);
-        let unstable = unstable_functions(&connection)?;
+        let connection = Rc::new(engine::open(&MemoryLimit::default())?.0);
+        let known = Known::ask(&connection)?;
         let mut bound = Vec::with_capacity(queries.len());
         for sql in queries {
-            let tree = one_query(&connection, sql)?;
-            refuse_unstable(&tree, &unstable)?;
+            let tree = one_query(parse(&connection, sql)?, sql)?;
+            known.check(&tree)?;
             bound.push(bind(sql, &tree, files)?);
         }
         let of_tables =
@@ -135,10 +134,11 @@ impl Inputs {
         let paths = files.values().chain(of_tables.flatten());
         let paths: Vec<String> = paths.map(|path| path.to_string_lossy().into_owned()).collect();
         connection.execute_batch(MACROS)?;
+        connection.execute_batch(&repeatable::script(files))?;
         for TableFiles { table, rows, readings } in tables {
             let read = |path: &PathBuf| format!("read_parquet({})", quote(&path.to_string_lossy()));
             let rows = match readings {
-                Some(readings) => with_readings(table, "r.*", &read(rows), &read(readings)),
+                Some(readings) => with_readings(table, "t.*", &read(rows), &read(readings)),
                 None => format!("SELECT * FROM {}", read(rows)),
             };
             connection.execute_batch(&format!("CREATE VIEW {table} AS {rows};"))?;
@@ -184,79 +184,24 @@ impl Inputs {
     }
 }
 
-fn one_query(connection: &Connection, sql: &str) -> Result<Value, InputsError> {
-    match parse(connection, sql)? {
+/// Lists the tables that a query names, in lower case, wherever it reads them: not columns, texts, or names
+/// that it defines itself.
+///
+/// # Errors
+/// Where it does not parse, or is not one query.
+pub fn tables_named(sql: &str) -> Result<BTreeSet<String>, InputsError> {
+    let tree = one_query(parse_alone(sql)?, sql)?;
+    Ok(references(&tree).iter().filter_map(Reference::view).collect())
+}
+
+fn one_query(parsed: Parsed, sql: &str) -> Result<Value, InputsError> {
+    match parsed {
         Parsed::Queries(mut trees) if trees.len() == 1 => Ok(trees.remove(0)),
         Parsed::Wrong { message, offset } => {
             Err(InputsError::Syntax { message, place: Place::of(sql, offset) })
         }
         Parsed::Queries(_) | Parsed::Other => Err(InputsError::NotOneQuery),
     }
-}
-
-/// Functions that DuckDB itself calls volatile, as `random`, or bound to the moment, as `now`.
-fn unstable_functions(connection: &Connection) -> Result<BTreeSet<String>, InputsError> {
-    let mut statement = connection.prepare(
-        "SELECT DISTINCT function_name FROM duckdb_functions()
-         WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')",
-    )?;
-    let names = statement.query_map([], |row| row.get(0))?;
-    Ok(names.collect::<Result<_, _>>()?)
-}
-
-/// Names that DuckDB reads as the moment, or that say where and when a file was written.
-const MOMENTARY: [&str; 7] = [
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "localtime",
-    "localtimestamp",
-    "filename",
-    "last_modified",
-];
-
-/// Functions that run a text as a query: what that reads, and whether it says the same twice, cannot be
-/// seen.
-const HIDDEN: [&str; 3] = ["json_execute_serialized_sql", "query", "query_table"];
-
-/// Functions that DuckDB calls stable and whose answer is not in the query's text or files.
-const ENVIRONMENT: [&str; 6] =
-    ["age", "current_setting", "getenv", "getvariable", "glob", "version"];
-
-fn refuse_unstable(tree: &Value, unstable: &BTreeSet<String>) -> Result<(), InputsError> {
-    let text =
-        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let mut found = None;
-    visit(tree, &mut |node| {
-        let column = node.get("column_names").and_then(Value::as_array).and_then(|c| c.last());
-        if let Some(name) = column.and_then(Value::as_str).map(str::to_lowercase)
-            && MOMENTARY.contains(&name.as_str())
-        {
-            found.get_or_insert(format!("`{name}` says when or where the query ran"));
-        }
-        if let Some(name) = text(node, "function_name") {
-            let about_here = ["duckdb_", "pragma_"].iter().any(|prefix| name.starts_with(prefix));
-            if HIDDEN.contains(&name.as_str()) {
-                found.get_or_insert(format!("`{name}()` runs a text that nobody has checked"));
-            }
-            if about_here || unstable.contains(&name) || ENVIRONMENT.contains(&name.as_str()) {
-                found.get_or_insert(format!("`{name}()` changes from call to call"));
-            }
-        }
-        let modifiers = node.get("modifiers").and_then(Value::as_array);
-        let kinds: Vec<String> =
-            modifiers.into_iter().flatten().filter_map(|modifier| text(modifier, "type")).collect();
-        let has = |kind: &str| kinds.iter().any(|found| found.starts_with(kind));
-        if has("LIMIT") && !has("ORDER") {
-            found.get_or_insert("a LIMIT without an ORDER BY takes any rows".to_owned());
-        }
-        if let Some(sample) = node.get("sample").filter(|sample| sample.is_object())
-            && sample.get("seed").and_then(Value::as_i64).is_none_or(|seed| seed < 0)
-        {
-            found.get_or_insert("a sample without REPEATABLE takes any rows".to_owned());
-        }
-    });
-    found.map_or(Ok(()), |what| Err(InputsError::Unstable { what }))
 }
 
 /// A file name that stands in the query, and where.

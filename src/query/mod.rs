@@ -1,19 +1,30 @@
 //! DuckDB: a view per table of the store, SQL in, Arrow out. The only room that names duckdb.
 
+mod about_store;
 mod catalogue;
+mod cells;
+mod engine;
+mod exact;
 mod format;
 mod gate;
 mod inputs;
+mod repeatable;
 mod schema;
 mod session;
+mod sink;
 mod syntax;
 mod table_text;
+mod table_view;
+mod views;
 
-pub use catalogue::Catalogue;
-pub use format::{Format, Sink, emit, sink};
+pub use catalogue::LostNode;
+pub use engine::MemoryLimit;
+pub use format::{Format, emit, sink};
 pub use gate::Refused;
-pub use inputs::{Column, Inputs, InputsError, TableFiles};
+pub use inputs::{Column, Inputs, InputsError, TableFiles, tables_named};
+pub use repeatable::Unrepeatable;
 pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, keys, references};
-pub use session::{Error, Session};
-pub use syntax::Place;
+pub use session::Session;
+pub use sink::{Error, Sink};
+pub use syntax::{Place, without_end};
 pub use table_text::TableText;

@@ -1,8 +1,9 @@
 //! The tables: `schemas/*.sql`, the single source of what columns there are and what they mean.
 
+use arrow::datatypes::{DataType, Schema};
 use duckdb::Connection;
 
-use super::Error;
+use super::sink::Error;
 
 /// Every table and its DDL, in an order in which references point backwards.
 pub const TABLES: [(&str, &str); 13] = [
@@ -28,8 +29,82 @@ pub fn ddl_of(table: &str) -> Option<&'static str> {
 }
 
 /// Leaves out the comments, which stand last: running them takes longer than everything else.
-pub(super) fn without_comments(ddl: &str) -> &str {
+fn without_comments(ddl: &str) -> &str {
     ddl.split_once("COMMENT ON").map_or(ddl, |(table, _)| table)
+}
+
+/// The script that declares every table in a schema of its own, empty, and the views' short-hands.
+pub(super) fn declaring() -> String {
+    let tables = TABLES.iter().map(|(_, ddl)| without_comments(ddl));
+    let tables = tables.collect::<Vec<_>>().join("");
+    format!("CREATE SCHEMA IF NOT EXISTS declared;\nUSE declared;\n{tables}USE main;\n{MACROS}")
+}
+
+/// Short-hands that save typing. Each is documented where `mrx sql --help` prints it.
+pub(super) const MACROS: &str = "\
+CREATE MACRO preference(first, second) AS 1.0 / (1.0 + exp(second - first));
+CREATE MACRO share(condition) AS avg(CASE WHEN condition THEN 1.0 ELSE 0.0 END);
+CREATE MACRO excerpt(text, length := 60) AS CASE WHEN len(text) > length
+    THEN left(regexp_replace(text, '\\s+', ' ', 'g'), length - 1) || '…'
+    ELSE regexp_replace(text, '\\s+', ' ', 'g') END;
+";
+
+/// A column that a table declares, to hold stored tables against.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnShape {
+    pub(super) name: String,
+    /// Its type, in DuckDB's spelling.
+    pub(super) kind: String,
+    arrow: DataType,
+}
+
+/// Reads the columns of a table that was declared in this database.
+pub(super) fn shape_of(connection: &Connection, table: &str) -> Result<Vec<ColumnShape>, Error> {
+    let mut select = connection.prepare(&format!("FROM declared.{table} LIMIT 0"))?;
+    let schema = select.stream_arrow([])?.get_schema();
+    let mut describe = connection.prepare(&format!("DESCRIBE declared.{table}"))?;
+    let kinds = describe.query_map([], |row| row.get(1))?.collect::<Result<Vec<String>, _>>()?;
+    let fields = schema.fields().iter().zip(kinds);
+    let shape = fields.map(|(field, kind)| {
+        let (name, arrow) = (field.name().clone(), field.data_type().clone());
+        ColumnShape { name, kind, arrow }
+    });
+    Ok(shape.collect())
+}
+
+/// Tells which declared columns a stored table has: an older one may lack some.
+///
+/// # Errors
+/// Says which column has another type than the declared one.
+pub(super) fn held_against(declared: &[ColumnShape], stored: &Schema) -> Result<Vec<bool>, String> {
+    let held = declared.iter().map(|ColumnShape { name, kind, arrow }| {
+        match stored.field_with_name(name) {
+            Err(_) => Ok(false),
+            Ok(field) if same_kind(field.data_type(), arrow) => Ok(true),
+            Ok(field) => {
+                Err(format!("its column `{name}` is {}; expected {kind}", field.data_type()))
+            }
+        }
+    });
+    held.collect()
+}
+
+/// Whether values of both types are the same to SQL: what the items of a list are called, and whether they
+/// may be NULL, does not matter.
+fn same_kind(one: &DataType, other: &DataType) -> bool {
+    match (one, other) {
+        (DataType::List(one), DataType::List(other)) => {
+            same_kind(one.data_type(), other.data_type())
+        }
+        (DataType::Struct(one), DataType::Struct(other)) => {
+            let mut fields = one.iter().zip(other);
+            one.len() == other.len()
+                && fields.all(|(one, other)| {
+                    one.name() == other.name() && same_kind(one.data_type(), other.data_type())
+                })
+        }
+        (one, other) => one == other,
+    }
 }
 
 /// What a table's DDL says of it.

@@ -1,95 +1,83 @@
-//! A session: the catalogue in a locked DuckDB, queries in, Arrow out.
+//! A session: the views of a store in a locked DuckDB, queries in, Arrow out.
+//!
+//! Every view has its name and its columns from the start. What it reads is looked for when a query names it:
+//! a question costs what it asks for, and what is wrong with one table is no answer to a question about
+//! another.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use duckdb::{Config, Connection};
+use duckdb::Connection;
 use serde::de::DeserializeOwned;
 
-use super::catalogue::quote;
-use super::gate::{Refused, admit};
-use super::syntax::statement;
-use super::{Catalogue, Sink};
-use crate::store::{self, Store, from_batch};
-
-/// What can go wrong with a query.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The gate refused the statement.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// DuckDB refused or failed.
-    #[error("{}", tidy(.0))]
-    DuckDb(duckdb::Error),
-    /// The store is at fault.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// What came out could not be written.
-    #[error("cannot write the rows")]
-    Write(#[from] std::io::Error),
-    /// What came out has no form in this format.
-    #[error("the rows cannot be written in this format: {0}")]
-    Format(String),
-}
-
-impl From<duckdb::Error> for Error {
-    fn from(error: duckdb::Error) -> Self {
-        Self::DuckDb(error)
-    }
-}
-
-/// DuckDB's own words, which carry the line and a caret, without the wrapper's prefix.
-pub(super) fn tidy(error: &duckdb::Error) -> String {
-    match error {
-        duckdb::Error::DuckDBFailure(_, Some(message)) => message.trim_end().to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// Settings under which nothing can be loaded from anywhere.
-pub(super) fn closed() -> Result<Config, duckdb::Error> {
-    Config::default()
-        .with("autoload_known_extensions", "false")?
-        .with("autoinstall_known_extensions", "false")
-}
-
-/// The statements after which only `paths` can be read, nothing written, and no setting changed.
-pub(super) fn lock_down(setting: &str, paths: &[String]) -> String {
-    let paths: Vec<String> = paths.iter().map(|path| quote(path)).collect();
-    format!(
-        "SET temp_directory = ''; SET {setting} = [{}]; SET enable_external_access = false; \
-         SET lock_configuration = true;",
-        paths.join(", ")
-    )
-}
+use super::about_store;
+use super::catalogue::{Catalogue, LostNode};
+use super::engine::{self, MemoryLimit, lock_down};
+use super::exact::exactly;
+use super::gate::admit;
+use super::schema::{TABLES, declaring};
+use super::sink::{Error, Sink};
+use super::views;
+use crate::store::{Store, from_batch};
 
 /// The views of a store, ready for queries, read-only.
 pub struct Session {
     catalogue: Catalogue,
     connection: Connection,
+    memory: u64,
+    /// The views that read what there is, and the nodes that each should have had, too.
+    made: RefCell<BTreeMap<String, BTreeSet<LostNode>>>,
+    /// The nodes that the views of the last query should have had.
+    lost: RefCell<BTreeSet<LostNode>>,
 }
 
 impl Session {
-    /// Opens the views of a store.
+    /// Opens the views of a store, over every experiment.
     ///
     /// # Errors
-    /// Where the store cannot be read.
+    /// What DuckDB says.
     pub fn open(store: &Store) -> Result<Self, Error> {
-        let catalogue = Catalogue::open(store)?;
-        let connection = Connection::open_in_memory_with_flags(closed()?)?;
-        connection.execute_batch(&catalogue.session_script())?;
+        Self::new(Catalogue::new(store, None), &MemoryLimit::default())
+    }
+
+    /// The same, in no more memory than this.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn within(store: &Store, limit: &MemoryLimit) -> Result<Self, Error> {
+        Self::new(Catalogue::new(store, None), limit)
+    }
+
+    /// The same, over some experiments: what others have does not slow it down.
+    ///
+    /// # Errors
+    /// What DuckDB says.
+    pub fn of(store: &Store, experiments: &[&str]) -> Result<Self, Error> {
+        Self::new(Catalogue::new(store, Some(experiments)), &MemoryLimit::default())
+    }
+
+    fn new(catalogue: Catalogue, limit: &MemoryLimit) -> Result<Self, Error> {
+        let (connection, memory) = engine::open(limit)?;
+        connection.execute_batch(&declaring())?;
+        connection.execute_batch(&views::empty())?;
+        let store = &catalogue.store;
         let folders = [store.objects_folder(), store.runs_folder(), store.plans_folder()];
         let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
         connection.execute_batch(&lock_down("allowed_directories", &folders))?;
-        Ok(Self { catalogue, connection })
+        let (made, lost) = (RefCell::default(), RefCell::default());
+        Ok(Self { catalogue, connection, memory, made, lost })
     }
 
     /// Runs one query and streams what comes out.
     ///
     /// # Errors
-    /// [`Error::Refused`] for anything but one query; else what DuckDB or the sink says.
+    /// [`Error::Refused`] for anything but one query; else what the store, DuckDB or the sink says.
     pub fn run(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
-        admit(&self.connection, sql)?;
-        self.catalogue.check(sql)?;
+        self.lost.borrow_mut().clear();
+        let names = admit(&self.connection, sql)?;
+        self.make(&names)?;
         let exact = exactly(&self.connection, sql);
         let mut statement = self.connection.prepare(exact.as_deref().unwrap_or(sql))?;
         let schema = statement.stream_arrow([])?.get_schema();
@@ -112,6 +100,25 @@ impl Session {
         Ok(kept.0)
     }
 
+    /// Lists the nodes that were finished once and are lost, of the views that the last query named: their
+    /// rows were not in its answer.
+    pub fn lost(&self) -> BTreeSet<LostNode> {
+        self.lost.borrow().clone()
+    }
+
+    /// Returns how many bytes DuckDB may take.
+    pub const fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Returns the script that gives a foreign DuckDB the same views.
+    ///
+    /// # Errors
+    /// Where any part of any view cannot be read.
+    pub fn script(&self) -> Result<String, Error> {
+        views::script(&self.catalogue, &self.connection)
+    }
+
     /// Returns what stops the query in hand, from another thread.
     pub fn interrupter(&self) -> impl Fn() + Send + Sync + 'static {
         let handle = self.connection.interrupt_handle();
@@ -130,42 +137,27 @@ impl Session {
         let columns = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(columns.collect::<Result<Vec<_>, _>>()?)
     }
-}
 
-/// Wraps a query whose columns have types that Arrow's forms would bend: they are cast by DuckDB,
-/// exactly, or it says that it cannot. `None` where there is nothing to bend.
-fn exactly(connection: &Connection, sql: &str) -> Option<String> {
-    let query = statement(connection, sql).ok()?;
-    // What cannot be described (EXPLAIN, SHOW) has plain columns.
-    let mut statement = connection.prepare(&format!("DESCRIBE\n{query}")).ok()?;
-    let described = statement
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let columns = described.ok()?;
-    if !columns.iter().any(|(_, kind)| exact_type(kind).is_some()) {
-        return None;
-    }
-    let places: Vec<String> = (0..columns.len()).map(|at| format!("c{at}")).collect();
-    let casts = columns.iter().zip(&places).map(|((name, kind), place)| {
-        let name = name.replace('"', "\"\"");
-        match exact_type(kind) {
-            Some(exact) => format!("CAST({place} AS {exact}) AS \"{name}\""),
-            None => format!("{place} AS \"{name}\""),
+    /// Makes the views that are named read what there is.
+    fn make(&self, names: &BTreeSet<String>) -> Result<(), Error> {
+        let mut made = self.made.borrow_mut();
+        for (table, _) in TABLES.iter().filter(|(table, _)| names.contains(*table)) {
+            if !made.contains_key(*table) {
+                let (view, lost) = views::of_table(&self.catalogue, &self.connection, table)?;
+                self.connection.execute_batch(&view)?;
+                made.insert((*table).to_owned(), lost);
+            }
         }
-    });
-    let casts = casts.collect::<Vec<_>>().join(", ");
-    Some(format!("SELECT {casts} FROM (\n{query}\n) exact({})", places.join(", ")))
-}
-
-/// The type in which a value of this type leaves without a loss, where its own would lose some.
-fn exact_type(kind: &str) -> Option<&'static str> {
-    const BENT: [&str; 6] = ["UHUGEINT", "BIGNUM", "BIT", "INTERVAL", "WITH TIME ZONE", "UNION("];
-    let odd_map = kind.match_indices("MAP(").any(|(at, _)| !kind[at..].starts_with("MAP(VARCHAR"));
-    let inner_huge = kind != "HUGEINT" && kind.contains("HUGEINT");
-    if BENT.iter().any(|bent| kind.contains(bent)) || odd_map || inner_huge {
-        return Some("VARCHAR");
+        let about_store = about_store::VIEWS.iter().filter(|view| names.contains(**view));
+        if about_store.clone().next().is_some() && !made.contains_key(about_store::VIEWS[0]) {
+            let (script, lost) = views::about_store(&self.catalogue)?;
+            self.connection.execute_batch(&script)?;
+            made.extend(about_store::VIEWS.map(|view| (view.to_owned(), lost.clone())));
+        }
+        let named = names.iter().filter_map(|name| made.get(name));
+        self.lost.borrow_mut().extend(named.flatten().cloned());
+        Ok(())
     }
-    (kind == "HUGEINT").then_some("DECIMAL(38, 0)")
 }
 
 /// Keeps rows in memory.

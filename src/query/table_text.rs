@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
-use super::Error;
-use super::format::{Sink, cells};
+use super::cells::{cells, one_line};
+use super::sink::{Error, Sink};
 
 /// How much of a result a terminal shows.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +81,8 @@ impl Sink for TableSink<'_> {
         if self.is_plan() {
             return Ok(self.out.flush()?);
         }
-        let names: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        // A PIVOT makes names of texts.
+        let names: Vec<String> = self.schema.fields().iter().map(|f| one_line(f.name())).collect();
         let natural: Vec<usize> = names
             .iter()
             .enumerate()
@@ -190,17 +191,6 @@ fn rounded(text: &str) -> String {
         }
         _ => format!("{value:.5e}"),
     }
-}
-
-/// A text on one line. Control characters are shown, not sent: a model's text must not steer a
-/// terminal.
-fn one_line(text: &str) -> String {
-    let shown = text.chars().map(|c| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if c.is_control() => '\u{fffd}',
-        c => c,
-    });
-    shown.collect()
 }
 
 #[cfg(test)]

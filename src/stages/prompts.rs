@@ -30,8 +30,8 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// 1: the first.
-    const VERSION: u32 = 1;
+    /// 1: the first. 2: time zones are UTC's, not the machine's; `read_text` says no place and no time.
+    const VERSION: u32 = 2;
 }
 
 /// Why a query's rows are no prompts. Rows are counted from 1, as the query gives them.

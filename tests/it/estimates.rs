@@ -79,6 +79,26 @@ fn an_experiment_over_ready_made_verdicts_needs_no_model() {
     lab.mrx(&["run", "rates"]).success().says("nothing to do");
 }
 
+/// A query is asked of an iteration's tables where it reads them, not where it only says their names.
+#[test]
+fn names_that_are_no_tables_are_not_taken_for_them() {
+    let sql = "WITH pairs AS (SELECT 'a' AS prompt, 1.0 AS responses, 'verdicts' AS ratings)
+               SELECT p.prompt, responses AS \"value\", ratings AS \"group\" FROM pairs p -- FROM judgements";
+    let lab = one("measure = \"mean\"", sql);
+    lab.mrx(&["run", "e"]).success();
+    assert_eq!(
+        lab.ask("SELECT node, value FROM estimates WHERE name = 'it'"),
+        "estimate.all.it,1.0"
+    );
+}
+
+#[test]
+fn an_estimate_that_does_not_parse_is_told_before_anything_is_made() {
+    let lab = one("measure = \"mean\"", "SELECT 1 AS value\nFORM pairs p q");
+    let outcome = lab.mrx(&["plan", "e"]).fails_with(1);
+    outcome.says("q.sql: syntax error").says("line 2");
+}
+
 #[test]
 fn two_models_are_compared_prompt_by_prompt() {
     let lab = with_rates();

@@ -32,3 +32,4 @@ mod simulated;
 mod states;
 mod store;
 mod training;
+mod views;

@@ -138,12 +138,18 @@ fn a_query_that_would_not_say_the_same_twice_is_refused() {
             "`current_timestamp` says when",
         ),
         ("SELECT age('2020-01-01'::TIMESTAMP)::VARCHAR AS prompt", "`age()` changes"),
-        ("SELECT current_setting('threads')::VARCHAR AS prompt", "`current_setting()` changes"),
+        (
+            "SELECT current_setting('threads')::VARCHAR AS prompt",
+            "`current_setting()` depends on the machine",
+        ),
         (
             "SELECT filename AS prompt FROM read_text('prompts.jsonl')",
             "`filename` says when or where",
         ),
-        ("SELECT name AS prompt FROM duckdb_settings()", "`duckdb_settings()` changes"),
+        (
+            "SELECT name AS prompt FROM duckdb_settings()",
+            "`duckdb_settings()` depends on the machine",
+        ),
         ("SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9", "LIMIT without an ORDER BY"),
         (
             "SELECT prompt FROM (SELECT instruction AS prompt FROM 'prompts.jsonl' LIMIT 9)",
@@ -158,6 +164,69 @@ fn a_query_that_would_not_say_the_same_twice_is_refused() {
     }
     let ordered = "SELECT instruction AS prompt FROM 'prompts.jsonl' ORDER BY md5_number(instruction) LIMIT 9";
     lab(ordered).mrx(&["run", "loop", "prompts.m0"]).success();
+}
+
+#[test]
+fn a_query_that_would_say_something_else_on_another_machine_is_refused() {
+    for (sql, what) in [
+        ("SELECT current_localtimestamp()::VARCHAR AS prompt", "changes from call to call"),
+        ("SELECT ago(INTERVAL 1 DAY)::VARCHAR AS prompt", "`ago()` changes from call to call"),
+        ("SELECT value AS prompt FROM pg_settings", "`pg_settings` tells of the database"),
+        ("SELECT name AS prompt FROM duckdb_databases", "`duckdb_databases` tells of the database"),
+        ("SELECT table_name AS prompt FROM information_schema.tables", "`tables` tells of"),
+        ("SELECT database AS prompt FROM (SHOW ALL TABLES)", "SHOW tells of the database"),
+        ("SELECT getenv('HOME') AS prompt", "`getenv()` depends on the machine"),
+        ("SELECT user || i AS prompt FROM range(4) t(i)", "`user` depends on the session"),
+        ("SELECT current_user() AS prompt", "`current_user()` depends on the machine"),
+        ("SELECT pg_conf_load_time()::VARCHAR AS prompt", "`pg_conf_load_time()` depends on"),
+        ("SELECT nextval('s')::VARCHAR AS prompt", "`nextval()` changes"),
+        ("SELECT file AS prompt FROM glob('*') t(file)", "`glob()` is not known to depend on"),
+        (
+            "SELECT f AS prompt FROM read_csv('prompts.jsonl', filename := true) t(a, f)",
+            "`filename` of",
+        ),
+        (
+            "SELECT f AS prompt FROM parquet_metadata('prompts.jsonl') t(f)",
+            "is not known to depend",
+        ),
+        (
+            "SELECT f AS prompt FROM system.main.read_text('prompts.jsonl') t(f)",
+            "may be any function",
+        ),
+    ] {
+        let outcome = lab(sql).mrx(&["run", "loop", "prompts.m0"]).fails_with(3);
+        outcome.says(what).says("would not give the same rows twice");
+    }
+}
+
+/// Such names are columns first.
+#[test]
+fn a_column_may_be_called_user() {
+    let lab = lab("SELECT user AS prompt FROM (SELECT unnest(['a', 'b', 'c', 'd']) AS user)");
+    lab.mrx(&["run", "loop", "prompts.m0"]).success();
+}
+
+#[test]
+fn a_file_has_the_name_that_the_experiment_gives_it_and_no_time() {
+    let lab = lab("SELECT f || i AS prompt, coalesce(m::VARCHAR, 'never') AS category
+         FROM read_text(['prompts.jsonl']) t(f, c, s, m), range(4) r(i) WHERE s > 0 AND c != ''");
+    lab.mrx(&["run", "loop", "prompts.m3"]).success();
+    let found = "SELECT min(prompt[:-2]), max(prompt[:-2]), max(category) FROM prompts";
+    assert_eq!(lab.ask(found), "prompts.jsonl,prompts.jsonl,never");
+}
+
+#[test]
+fn prompts_do_not_depend_on_the_time_zone_of_the_machine() {
+    let sql = "SELECT to_timestamp(i * 3600)::VARCHAR || ' ' || ('2026-03-29 01:30:00'::TIMESTAMPTZ + to_hours(i))
+               AS prompt FROM range(4) t(i)";
+    let digests = ["UTC", "Asia/Tokyo", "America/New_York"].map(|zone| {
+        let lab = lab(sql);
+        let run =
+            lab.command(&["run", "loop", "prompts.m0", "prompts.m1"]).env("TZ", zone).output();
+        assert!(run.unwrap().status.success());
+        lab.digests("scripted")
+    });
+    assert!(digests.iter().all(|other| *other == digests[0] && !other.is_empty()), "{digests:?}");
 }
 
 #[test]

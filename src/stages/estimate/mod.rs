@@ -10,10 +10,8 @@ mod raters;
 mod rows;
 mod standard;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
 
-use regex::Regex;
 use serde::Serialize;
 
 pub use measure::Measure;
@@ -23,7 +21,7 @@ use rows::{COLUMNS, Row};
 pub use standard::{Evaluated, Standard};
 
 use super::columns::{self, check, find};
-use crate::query::{Column, Inputs, TableFiles};
+use crate::query::{Column, Inputs, InputsError, TableFiles, tables_named};
 use crate::records;
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stats::Bootstrap;
@@ -48,30 +46,22 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// 1: the first.
-    pub(super) const VERSION: u32 = 1;
+    /// 1: the first. 2: time zones are UTC's, not the machine's; `read_text` says no place and no time.
+    pub(super) const VERSION: u32 = 2;
 
     /// The tables of the loop that a query may name.
     const TABLES: [&'static str; 7] =
         ["prompts", "responses", "judgements", "meta_judgements", "ratings", "pairs", "verdicts"];
 
-    /// Tells which of the loop's tables a query names, outside its texts and comments.
-    #[must_use]
-    pub fn tables_in(sql: &str) -> Vec<&'static str> {
-        let code = NOT_CODE.replace_all(sql, " ").to_lowercase();
-        let words: BTreeSet<&str> = WORD.find_iter(&code).map(|word| word.as_str()).collect();
-        Self::TABLES.into_iter().filter(|table| words.contains(table)).collect()
+    /// Tells which of the loop's tables a query names.
+    ///
+    /// # Errors
+    /// Where it does not parse, or is not one query.
+    pub fn tables_in(sql: &str) -> Result<Vec<&'static str>, InputsError> {
+        let named = tables_named(sql)?;
+        Ok(Self::TABLES.into_iter().filter(|table| named.contains(*table)).collect())
     }
 }
-
-/// Texts and comments of SQL, and names that are parts of others: columns, and aliases after `AS`.
-#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static NOT_CODE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?is)'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\.\s*\w+|\bas\s+\w+").unwrap()
-});
-
-#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\w+").unwrap());
 
 /// Why rows cannot be estimated from. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +91,7 @@ impl Stage for Estimate {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
-        let tables = tables_of(io, &Self::tables_in(&self.sql))?;
+        let tables = tables_of(io, &Self::tables_in(&self.sql)?)?;
         let estimates = self.estimates(&Inputs::open(&self.sql, &files, &tables, &[])?)?;
         io.check_unchanged("files")?;
         let estimates = estimates.ok_or(BadRows::None)?;

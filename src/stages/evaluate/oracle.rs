@@ -1,13 +1,11 @@
 //! Verdicts by a query: it scores answers beside their references, and the better score wins.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::{Game, games};
-use crate::query::{Inputs, TableFiles};
+use crate::query::{Inputs, TableFiles, without_end};
 use crate::records::{Shown, Status, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::columns::find;
@@ -24,7 +22,8 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// 1: the first. 2: answers that were refused are not scored, and nobody wins by them.
+    /// 1: the first. 2: answers that were refused are not scored, and nobody wins by them; time zones are
+    /// UTC's, not the machine's; `read_text` says no place and no time.
     const VERSION: u32 = 2;
 }
 
@@ -66,14 +65,9 @@ fn answers_of(responses: &[&str]) -> String {
 /// Says in SQL, as the beginning of a query, what `scored` is: the answers in a table of responses with
 /// the scores that an oracle's query gives them.
 pub(in crate::stages) fn scored_by(oracle: &str, responses: &str) -> String {
-    let oracle = END.replace(oracle, "");
+    let oracle = without_end(oracle);
     format!("WITH answers AS ({}),\nscored AS (\n{oracle}\n)\n", answers_of(&[responses]))
 }
-
-/// A semicolon that ends a query, and the comments after it.
-#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static END: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?s);\s*(?:--[^\n]*(?:\n\s*|$)|/\*.*?\*/\s*|;\s*)*$").unwrap());
 
 impl Stage for Oracle {
     fn signature(&self) -> Signature {

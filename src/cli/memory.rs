@@ -1,0 +1,46 @@
+//! A watch over the memory of a query.
+//!
+//! DuckDB keeps to its limit in all that it plans for. A single value is outside of it: `repeat('a', 4e9)`,
+//! or a list of long texts, is made in one go, and copied on its way out. So the process watches itself and
+//! gives up before the machine does. A query changes nothing, so there is nothing to lose.
+
+use std::fs;
+use std::time::Duration;
+
+use super::failure::Kind;
+use super::ui::talk;
+
+/// How often to look: a processor fills some tens of megabytes in this time.
+const EVERY: Duration = Duration::from_millis(20);
+
+/// Ends the process when it takes a quarter more than DuckDB may, where the system tells what it takes.
+pub(super) fn watch(limit: u64) {
+    let most = limit.saturating_add(limit / 4).saturating_add(MARGIN);
+    if resident().is_none() || limit == u64::MAX {
+        return;
+    }
+    std::thread::spawn(move || {
+        while resident().is_some_and(|bytes| bytes <= most) {
+            std::thread::sleep(EVERY);
+        }
+        give_up(most);
+    });
+}
+
+/// What mrx takes besides DuckDB.
+const MARGIN: u64 = 64 << 20;
+
+#[expect(clippy::exit, reason = "an allocation in hand cannot be stopped in another way")]
+fn give_up(most: u64) -> ! {
+    talk(&format!("error: the query took more than {} MiB of memory", most >> 20));
+    talk("\nhint: take fewer or shorter texts at once, or raise --memory-limit");
+    std::process::exit(i32::from(Kind::Data.code()))
+}
+
+/// The bytes of memory that this process takes, on Linux.
+fn resident() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
