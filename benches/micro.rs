@@ -10,7 +10,7 @@ mod rows;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mrx::records::{FinishReason, Judgement};
-use mrx::stats::{Bouts, BradleyTerry};
+use mrx::stats::{Bootstrap, Bouts, BradleyTerry, Clusters, Draws};
 use mrx::store::{Digest, Store, StoredTable, TableReader, TableWriter};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -123,6 +123,23 @@ fn fit_eleven_players(bencher: Bencher<'_, '_>) {
     }
     bencher
         .bench(|| divan::black_box(&bouts).fit(BradleyTerry { prior: 0.01, order_effect: false }));
+}
+
+/// Resamples how alike eleven scores of each of 5,000 answers are, a hundred times.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn resample_draws(bencher: Bencher<'_, '_>) {
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let answers: Vec<u32> = (0..5000).flat_map(|answer| [answer; 11]).collect();
+    let scores: Vec<f64> = answers.iter().map(|_| f64::from(random.random_range(0..6))).collect();
+    let draws = Draws::new(&scores, answers.iter().copied(), Clusters::of(&answers)).unwrap();
+    let bootstrap = Bootstrap { resamples: 100, ..Bootstrap::default() };
+    bencher.bench_local(|| {
+        bootstrap.draw(draws.clusters(), |counts| {
+            [draws.consistency(counts), draws.spread(counts)]
+                .map(Option::unwrap_or_default)
+                .to_vec()
+        })
+    });
 }
 
 /// Hashes a text of the length of a judgement.

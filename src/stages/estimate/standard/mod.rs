@@ -251,3 +251,14 @@ fn warn_of_probes(io: &Io<'_>, estimates: &[records::Estimate]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_computed_in_another_way_are_made_again() {
+        let key = serde_json::json!(Standard::of_games(["m0", "m1"], 0));
+        assert_eq!(key["estimate_version"], serde_json::json!(Estimate::VERSION));
+    }
+}
