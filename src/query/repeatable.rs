@@ -6,6 +6,7 @@
 //! the name that the experiment gives it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use duckdb::Connection;
@@ -155,10 +156,9 @@ impl Known {
         if self.unstable.contains(&name) || CLOCKS.contains(&name.as_str()) {
             return Some(format!("`{name}()` changes from call to call"));
         }
-        let begins = |prefix: &&str| name.starts_with(*prefix);
         if SURROUNDINGS.contains(&name.as_str())
             || SESSION.contains(&name.as_str())
-            || SURROUNDING.iter().any(|prefix| begins(&prefix))
+            || SURROUNDING.iter().any(|prefix| name.starts_with(prefix))
         {
             return Some(format!("`{name}()` depends on the machine or the session"));
         }
@@ -208,19 +208,21 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 pub(super) fn script(files: &BTreeMap<String, PathBuf>) -> String {
     let mut script = String::new();
     for name in SESSION {
-        let said =
-            quote(&Unrepeatable { what: format!("`{name}` depends on the session") }.to_string());
-        script.push_str(&format!("CREATE MACRO \"{name}\"() AS error({said})::VARCHAR;\n"));
+        let said = Unrepeatable { what: format!("`{name}` depends on the session") }.to_string();
+        let said = quote(&said);
+        let _ = writeln!(script, "CREATE MACRO \"{name}\"() AS error({said})::VARCHAR;");
     }
-    let names = files
-        .iter()
-        .map(|(name, path)| format!("{}: {}", quote(&path.to_string_lossy()), quote(name)));
-    let names = format!("MAP {{{}}}", names.collect::<Vec<_>>().join(", "));
+    // One file may be declared under two names; a map has each key once.
+    let names: BTreeMap<_, _> =
+        files.iter().map(|(name, path)| (quote(&path.to_string_lossy()), quote(name))).collect();
+    let names: Vec<String> = names.iter().map(|(path, name)| format!("{path}: {name}")).collect();
+    let names = format!("MAP {{{}}}", names.join(", "));
     for function in ["read_text", "read_blob"].into_iter().filter(|_| !files.is_empty()) {
-        script.push_str(&format!(
+        let _ = writeln!(
+            script,
             "CREATE MACRO {function}(files) AS TABLE SELECT {names}[filename] AS filename, content, size, \
-             NULL::TIMESTAMPTZ AS last_modified FROM system.main.{function}(files);\n"
-        ));
+             NULL::TIMESTAMPTZ AS last_modified FROM system.main.{function}(files);"
+        );
     }
     script
 }

@@ -21,17 +21,11 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// A stored table does not have the columns of its view.
-    #[error(
-        "the table `{view}` of {node} in `{experiment}` cannot be read: {reason} (object {object})"
-    )]
+    #[error("the table {table} cannot be read: {reason} (object {object})")]
     Shape {
-        /// The view.
-        view: String,
-        /// The experiment.
-        experiment: String,
-        /// The node that made the table.
-        node: String,
-        /// The table.
+        /// The table, and the node and experiment that it is of.
+        table: String,
+        /// Its bytes.
         object: Digest,
         /// What is wrong with it.
         reason: String,

@@ -16,7 +16,7 @@ use super::schema::ColumnShape;
 use crate::store::{Digest, ROW_GROUP_ROWS, Store};
 
 /// Objects that are small, and more of them than this, are read in one scan.
-const MANY: usize = 16;
+const MANY: usize = 4;
 
 /// A part of a table, and where its readings are, if it has been read.
 pub(super) struct Source {

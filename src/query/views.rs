@@ -98,9 +98,7 @@ fn check(
             other => other,
         })?;
         held_against(columns, &schema).map_err(|reason| Error::Shape {
-            view: table.to_owned(),
-            experiment: part.experiment.clone(),
-            node: part.node.clone(),
+            table: format!("`{table}` of {} in `{}`", part.node, part.experiment),
             object: digest,
             reason,
         })
