@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mrx::experiment::Experiment;
 use mrx::query::{Session, TABLES};
 use mrx::records::VERSIONS;
-use mrx::runner::{Event, Interrupt, Listener, Runner};
+use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner};
 use mrx::store::{Damage, Digest, Host, Store};
 use serde::Deserialize;
 
@@ -56,9 +56,9 @@ struct Heard {
     verify: Vec<String>,
     /// Errors that are not the store's own: exit code 1 or 3 in place of 4.
     not_damage: Vec<String>,
-    /// What every view held; of each experiment, what its nodes made.
+    /// What every view held, and what the nodes made that were run again.
     answers: BTreeMap<String, String>,
-    made: BTreeMap<String, BTreeMap<String, Digest>>,
+    made: BTreeMap<String, Digest>,
 }
 
 #[derive(Deserialize)]
@@ -144,45 +144,48 @@ impl Heard {
         }
     }
 
-    fn run(&mut self, root: &Path, experiments: &[PathBuf]) {
+    fn run(&mut self, root: &Path, (path, wanted): (&Path, &[NodeName])) {
         let store = match Store::create(root) {
             Ok(store) => store.knowing(&VERSIONS),
             Err(error) => return self.run = vec![self.error(&error)],
         };
-        for path in experiments {
-            let experiment = Experiment::load(path, &[]).unwrap();
-            let ear = Ear(Mutex::default());
-            let runner = Runner {
-                store: &store,
-                listener: &ear,
-                interrupt: &Interrupt::default(),
-                clock: SystemTime::now,
-                device: "cpu",
-                host: &Host::default(),
-            };
-            match runner.run(experiment.plan(), &[]) {
-                Ok(summary) => {
-                    for failed in summary.failed {
-                        let said = self.error(failed.error.as_ref());
-                        self.run.push(format!("{}: {said}", failed.node));
-                    }
-                }
-                Err(error) => {
-                    let said = self.error(&error);
-                    self.run.push(said);
+        let experiment = Experiment::load(path, &[]).unwrap();
+        let ear = Ear(Mutex::default());
+        let runner = Runner {
+            store: &store,
+            listener: &ear,
+            interrupt: &Interrupt::default(),
+            clock: SystemTime::now,
+            device: "cpu",
+            host: &Host::default(),
+        };
+        match runner.run(experiment.plan(), wanted) {
+            Ok(summary) => {
+                for failed in summary.failed {
+                    let said = self.error(failed.error.as_ref());
+                    self.run.push(format!("{}: {said}", failed.node));
                 }
             }
-            self.run.extend(ear.0.into_inner().unwrap());
-            let name = &experiment.plan().experiment;
-            self.made.insert(name.clone(), made(&store, name));
+            Err(error) => {
+                let said = self.error(&error);
+                self.run.push(said);
+            }
         }
+        self.run.extend(ear.0.into_inner().unwrap());
+        self.made = made(&store, &experiment.plan().experiment);
     }
 
-    fn of(root: &Path, experiments: &[PathBuf]) -> Self {
+    /// Hears what is said of a store in which `file` is damaged. Where it is work in hand, the killed run goes
+    /// on; else the finished one is run again.
+    fn of(lab: &Lab, root: &Path, file: &Path) -> Self {
         let mut heard = Self::default();
         heard.verify(root);
         heard.sql(root);
-        heard.run(root, experiments);
+        if file.starts_with("partial") {
+            heard.run(root, (&lab.path.join("killed"), &["judge.m0".parse().unwrap()]));
+        } else {
+            heard.run(root, (&lab.path.join("loop"), &[]));
+        }
         heard
     }
 
@@ -220,7 +223,7 @@ fn files(root: &Path, under: &Path) -> Vec<PathBuf> {
 
 /// A store with every kind of file: an experiment that is finished, one that was killed while it drew, a
 /// pin, and a big declared file whose digest is remembered.
-fn with_every_kind_of_file() -> Option<(Lab, Vec<PathBuf>)> {
+fn with_every_kind_of_file() -> Option<Lab> {
     let lab = Lab::with_loop();
     for (from, to) in [
         ("[0.0, 0.32, 0.32, 0.4]", "[0.0, 0.32]"),
@@ -228,6 +231,9 @@ fn with_every_kind_of_file() -> Option<(Lab, Vec<PathBuf>)> {
         ("[1100, 1000, false, false]", "[1100, 1000]"),
         ("[true, true, false, false]", "true"),
         ("iterations = 4", "iterations = 2"),
+        ("per_iteration = 10", "per_iteration = 5"),
+        ("samples = 7", "samples = 3"),
+        ("samples = 11", "samples = 4"),
     ] {
         lab.edit("loop/experiment.toml", from, to);
     }
@@ -235,16 +241,16 @@ fn with_every_kind_of_file() -> Option<(Lab, Vec<PathBuf>)> {
     let padded = fs::read_to_string(lab.path.join("loop/prompts.jsonl")).unwrap();
     lab.write("loop/prompts.jsonl", &format!("{padded}{}\n", " ".repeat(1 << 20)));
     lab.edit("killed/experiment.toml", "name = \"scripted\"", "name = \"killed\"");
-    lab.write("killed/prompts.sql", "SELECT 'Question ' || i AS prompt FROM range(600) t(i)");
+    lab.write("killed/prompts.sql", "SELECT 'Question ' || i AS prompt FROM range(1000) t(i)");
     lab.edit("killed/experiment.toml", "files = [\"prompts.jsonl\"]", "");
-    lab.edit("killed/experiment.toml", "per_iteration = 10", "per_iteration = 300");
+    lab.edit("killed/experiment.toml", "per_iteration = 5", "per_iteration = 500");
     lab.mrx(&["run", "loop"]).success();
     lab.mrx(&["store", "pin", "judge.m1"]).success();
     let whole = lab.path.join("whole");
     copy_folder(&lab.path.join(".mrx"), &whole);
     for _ in 0..20 {
         if killed_while_it_draws(&lab) {
-            return Some((lab, vec!["loop".into(), "killed".into()]));
+            return Some(lab);
         }
         fs::remove_dir_all(lab.path.join(".mrx")).unwrap();
         copy_folder(&whole, &lab.path.join(".mrx"));
@@ -254,7 +260,7 @@ fn with_every_kind_of_file() -> Option<(Lab, Vec<PathBuf>)> {
 
 /// Whether a kill left draws that are safe, and no table of them yet.
 fn killed_while_it_draws(lab: &Lab) -> bool {
-    let mut command = lab.command(&["run", "killed"]);
+    let mut command = lab.command(&["run", "killed", "judge.m0"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let partial = lab.path.join(".mrx/partial");
     let drawn = || {
@@ -284,18 +290,18 @@ fn may_vanish(file: &Path) -> bool {
 
 #[test]
 fn no_damage_to_any_file_is_silent() {
-    let Some((lab, experiments)) = with_every_kind_of_file() else {
+    let Some(lab) = with_every_kind_of_file() else {
         return skip("no kill came between two draws");
     };
     let store = lab.path.join(".mrx");
     let all = files(&store, &store);
-    let experiments: Vec<PathBuf> = experiments.iter().map(|name| lab.path.join(name)).collect();
-    let undamaged = {
-        let copy = lab.path.join("copies/undamaged");
+    let undamaged = ["FORMAT", "partial"].map(|file| {
+        let copy = lab.path.join("copies").join(file);
         copy_folder(&store, &copy);
-        Heard::of(&copy, &experiments)
-    };
-    assert!(undamaged.silent() && undamaged.not_damage.is_empty(), "{undamaged:#?}");
+        let heard = Heard::of(&lab, &copy, Path::new(file));
+        assert!(heard.silent() && heard.not_damage.is_empty(), "{heard:#?}");
+        heard
+    });
     let damages: Vec<(&PathBuf, Harm)> =
         all.iter().flat_map(|file| Harm::ALL.map(|harm| (file, harm))).collect();
     let next = Mutex::new(damages.iter().enumerate());
@@ -307,9 +313,10 @@ fn no_damage_to_any_file_is_silent() {
             let copy = lab.path.join(format!("copies/{number}"));
             copy_folder(&store, &copy);
             harm.be_done_to(&copy.join(file));
-            let heard = Heard::of(&copy, &experiments);
+            let heard = Heard::of(&lab, &copy, file);
             fs::remove_dir_all(&copy).unwrap();
-            let told = judge(file, *harm, &heard, &undamaged);
+            let undamaged = &undamaged[usize::from(file.starts_with("partial"))];
+            let told = judge(file, *harm, &heard, undamaged);
             complaints.lock().unwrap().extend(told);
             let kind = file.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
             let mut counts = counts.lock().unwrap();
@@ -357,12 +364,9 @@ fn judge(file: &Path, harm: Harm, heard: &Heard, undamaged: &Heard) -> Vec<Strin
     if heard.run.is_empty() && heard.made != undamaged.made {
         complain("a run silently makes something else");
     }
-    for (node, object) in heard.made.values().flatten() {
-        let right = undamaged.made.values().find_map(|made| made.get(node));
-        let any = undamaged.made.values().any(|made| made.get(node) == Some(object));
-        if right.is_some() && !any {
-            complain("a table is made with other rows");
-        }
+    let other = |(node, object): (&String, &Digest)| undamaged.made.get(node) != Some(object);
+    if heard.made.iter().any(other) {
+        complain("a table is made with other rows");
     }
     wrong
 }
