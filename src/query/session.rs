@@ -76,7 +76,12 @@ impl Session {
     pub fn open(store: &Store) -> Result<Self, Error> {
         let catalogue = Catalogue::open(store)?;
         let connection = Connection::open_in_memory_with_flags(closed()?)?;
-        connection.execute_batch(&catalogue.session_script())?;
+        let script = catalogue.session_script();
+        if let Err(error) = connection.execute_batch(&script) {
+            // DuckDB looks into what a view reads when the view is made: damage is told as what it is.
+            catalogue.check(&script)?;
+            return Err(error.into());
+        }
         let folders = [store.objects_folder(), store.runs_folder(), store.plans_folder()];
         let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
         connection.execute_batch(&lock_down("allowed_directories", &folders))?;

@@ -102,12 +102,13 @@ impl Store {
     pub(super) fn format(&self) -> Result<Option<u32>, Error> {
         let path = self.format_path();
         let Some(text) = file::read_text(&path)? else { return Ok(None) };
-        match text.trim().parse() {
-            Ok(0) | Err(_) => {
-                let reason = format!("expected a format number, found `{}`", text.trim());
+        match text.strip_suffix('\n').map(str::parse) {
+            Some(Ok(found)) if found > 0 => Ok(Some(found)),
+            _ => {
+                let found = text.escape_debug();
+                let reason = format!("expected a line with a format number, found `{found}`");
                 Err(Error::unreadable(&path, reason))
             }
-            Ok(found) => Ok(Some(found)),
         }
     }
 

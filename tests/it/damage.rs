@@ -2,6 +2,7 @@
 //! silently another.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -206,14 +207,18 @@ fn made(store: &Store, experiment: &str) -> BTreeMap<String, Digest> {
     made
 }
 
-/// Files of a store, but those that are empty or hold nothing that decides anything.
+fn name_of(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+/// Files of a store, but those that are empty, and what a crash left half-written.
 fn files(root: &Path, under: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(under).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(root, &path));
-        } else if path.metadata().unwrap().len() > 0 {
+        } else if path.metadata().unwrap().len() > 0 && !name_of(&path).starts_with(".tmp-") {
             found.push(path.strip_prefix(root).unwrap().to_owned());
         }
     }
@@ -265,9 +270,10 @@ fn killed_while_it_draws(lab: &Lab) -> bool {
     let partial = lab.path.join(".mrx/partial");
     let drawn = || {
         let drawn = partial.exists().then(|| files(&partial, &partial)).unwrap_or_default();
-        drawn.into_iter().filter(|path| path.components().count() > 1).any(|path| {
-            !["lock", "effort.json"].contains(&path.file_name().unwrap().to_str().unwrap())
-        })
+        drawn
+            .into_iter()
+            .filter(|path| path.components().count() > 1)
+            .any(|path| !["lock", "effort.json"].contains(&name_of(&path)))
     };
     let patience = Instant::now();
     while !drawn() && patience.elapsed() < Duration::from_secs(20) {
@@ -333,19 +339,22 @@ fn no_damage_to_any_file_is_silent() {
         let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
-    eprintln!("{} damages; of each kind: all, said by run, sql, verify, nobody", damages.len());
+    let mut report =
+        format!("{} damages; of each kind: all, said by run, sql, verify, nobody", damages.len());
     for ((kind, harm), counts) in counts.into_inner().unwrap() {
-        eprintln!("{kind:<14} {harm:<10?} {counts:?}");
+        let _ = write!(report, "\n{kind:<14} {harm:?} {counts:?}");
     }
     let complaints = complaints.into_inner().unwrap();
-    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(complaints.is_empty(), "{report}\n{}", complaints.join("\n"));
+    fs::write(std::env::temp_dir().join("mrx-damage.txt"), report).unwrap();
 }
 
 /// What is wrong with what was heard of a damage.
 fn judge(file: &Path, harm: Harm, heard: &Heard, undamaged: &Heard) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut complain = |what: &str| {
-        wrong.push(format!("{} {harm:?}: {what}: {heard:?}", file.display()));
+        let said = [&heard.run, &heard.sql, &heard.verify, &heard.not_damage];
+        wrong.push(format!("{} {harm:?}: {what}: {said:?}", file.display()));
     };
     let may_be_silent = harm == Harm::Deleted && may_vanish(file);
     if heard.silent() && !may_be_silent {
