@@ -131,10 +131,10 @@ fn store_error(error: &store::Error) -> Look {
         store::Error::Unreadable { path, .. } if path.ends_with("FORMAT") => {
             (Some(Kind::Damaged), Some(mend_format(path)))
         }
-        store::Error::OtherVersion { found, known, .. } if found > known => {
+        store::Error::OtherVersion(other) if other.found > other.known => {
             (None, hint("a newer mrx wrote it; use that one"))
         }
-        store::Error::OtherVersion { .. } => (
+        store::Error::OtherVersion(_) => (
             None,
             hint("`mrx run` of its experiment makes it again, in the version that is read now"),
         ),

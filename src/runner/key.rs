@@ -38,7 +38,7 @@ impl Signature {
 /// experiment's name, paths, thread counts, batch and shard sizes, the device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunKey {
-    key: Key,
+    key: Box<Key>,
     digest: Digest,
 }
 
@@ -49,7 +49,7 @@ impl RunKey {
         let Signature { stage, version, config } = signature;
         let key = Key { stage: stage.to_owned(), version, engine: None, config, inputs };
         let digest = key.digest();
-        Self { key, digest }
+        Self { key: Box::new(key), digest }
     }
 
     /// Returns the run's name.
@@ -60,7 +60,7 @@ impl RunKey {
 
     /// Returns the readable form, as the manifest keeps it.
     #[must_use]
-    pub const fn key(&self) -> &Key {
+    pub fn key(&self) -> &Key {
         &self.key
     }
 }

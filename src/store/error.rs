@@ -84,25 +84,30 @@ pub enum Error {
         reason: String,
     },
     /// A table is of a version that is read otherwise.
-    #[error("table `{table}` is of version {found}, and this mrx reads {known}: {reason} (object {})", object.short())]
-    OtherVersion {
-        /// The table.
-        table: String,
-        /// Its object.
-        object: Digest,
-        /// Its version.
-        found: Version,
-        /// The version that this mrx knows.
-        known: Version,
-        /// What cannot be read.
-        reason: String,
-    },
+    #[error("{0}")]
+    OtherVersion(Box<OtherVersion>),
     /// Something else holds the store.
     #[error("the store at {} is in use by another mrx process", path.display())]
     Busy {
         /// The store.
         path: PathBuf,
     },
+}
+
+/// A table of a version that this mrx does not read, or not so.
+#[derive(Debug, thiserror::Error)]
+#[error("table `{table}` is of version {found}, and this mrx reads {known}: {reason} (object {})", object.short())]
+pub struct OtherVersion {
+    /// The table.
+    pub table: String,
+    /// Its object.
+    pub object: Digest,
+    /// Its version.
+    pub found: Version,
+    /// The version that this mrx knows.
+    pub known: Version,
+    /// What cannot be read.
+    pub reason: String,
 }
 
 impl Error {

@@ -136,7 +136,7 @@ impl Store {
         let folders = ["objects", "plans", "runs"].map(|name| self.root.join(name));
         let named = |path: &PathBuf| {
             let name = name_of(path);
-            name.ends_with(".json")
+            path.extension().is_some_and(|extension| extension == "json")
                 || name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit())
         };
         for folder in folders {

@@ -39,7 +39,7 @@ mod table;
 mod verify;
 
 pub use digest::{Digest, NotADigest, Prefix, Resolved};
-pub use error::Error;
+pub use error::{Error, OtherVersion};
 pub use file::digest_file;
 pub use format::{FORMAT, NotAVersion, Version};
 pub use key::{Engine, Key, KeyInput};

@@ -11,7 +11,7 @@ use parquet::file::metadata::ParquetMetaData;
 use serde::de::DeserializeOwned;
 
 use super::digest::Digest;
-use super::error::Error;
+use super::error::{Error, OtherVersion};
 use super::format::{FIRST, Version};
 use super::layout::Store;
 use super::record::{fields, from_batch};
@@ -104,7 +104,8 @@ impl Told<'_> {
         let Self { object, said, .. } = *self;
         let table = said.name.clone().unwrap_or_default();
         let known = store.known_version(&table).unwrap_or(said.version);
-        Error::OtherVersion { table, object, found: said.version, known, reason }
+        let other = OtherVersion { table, object, found: said.version, known, reason };
+        Error::OtherVersion(Box::new(other))
     }
 
     fn check_major(&self, store: &Store) -> Result<(), Error> {
@@ -128,7 +129,7 @@ impl Told<'_> {
             let name = column.name();
             match self.schema.field_with_name(name) {
                 Ok(found) if same_kind(found.data_type(), column.data_type()) => {
-                    columns.push(column)
+                    columns.push(column);
                 }
                 Ok(found) => {
                     let (found, wanted) = (found.data_type(), column.data_type());

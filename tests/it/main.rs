@@ -18,6 +18,7 @@ mod help;
 mod lab;
 mod llama3_8b;
 mod local;
+mod lost;
 mod model;
 mod numbers;
 mod odd_rows;
