@@ -1,3 +1,4 @@
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal.
 -- One row per draw of the judge: N rows for each distinct response. Nothing is parsed here.
 CREATE TABLE judgements (
     judgement_id      VARCHAR PRIMARY KEY,

@@ -98,8 +98,8 @@ impl Catalogue {
     /// Finds every part of a table.
     ///
     /// # Errors
-    /// Where a plan or a manifest cannot be read, and where an object is gone or cut short: an answer over a
-    /// part of the rows would not be true.
+    /// Where a plan or a manifest cannot be read, and where an object is gone or is not what was written:
+    /// an answer over a part of the rows would not be true.
     pub(super) fn find(&self, table: &str) -> Result<Found, Error> {
         let nodes = self.plans()?.iter().flat_map(|plan| plan.nodes.iter().map(move |n| (plan, n)));
         let nodes = nodes.filter(|(_, node)| may_make(node, table));
@@ -126,6 +126,7 @@ impl Catalogue {
                 of: source_of_readings(table, &manifest),
             });
         }
+        self.store.check_objects(found.parts.iter().map(|part| part.stored.object))?;
         Ok(found)
     }
 
@@ -144,7 +145,10 @@ impl Catalogue {
             Some(_) => planned.collect::<HashSet<_>>().into_iter().collect(),
         };
         runs.sort_unstable();
-        let folder = self.store.runs_folder();
+        // DuckDB reads what is written; whether that is what was meant, a manifest vouches for itself.
+        let store = &self.store;
+        runs.par_iter().try_for_each(|run| store.manifest(*run).map(|_| ()))?;
+        let folder = store.runs_folder();
         Ok((runs.iter().map(|run| folder.join(format!("{run}.json"))).collect(), gone))
     }
 
@@ -169,9 +173,8 @@ fn part_of(node: &PlannedNode) -> Option<String> {
 
 /// The object that a readings table was read from, as its run's key says.
 fn source_of_readings(table: &str, manifest: &Manifest) -> Option<Digest> {
-    let inputs = manifest.key.get("inputs").filter(|_| table == "readings")?;
-    let read = inputs.get("judgements").or_else(|| inputs.get("meta_judgements"))?;
-    read.as_str()?.parse().ok()
+    let key = Some(&manifest.key).filter(|_| table == "readings")?;
+    key.table("judgements").or_else(|| key.table("meta_judgements"))
 }
 
 /// DuckDB would say only that some file is too small; this says which object of the store it is.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// Why a draw ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,7 @@ macro_rules! table {
 
         impl Record for $row {
             const TABLE: &'static str = $table;
+            const VERSION: Version = Version::new(1, 1);
             const DISTINCT: &'static [&'static str] =
                 &[stringify!($id), "seed", "text", "text_digest"];
         }

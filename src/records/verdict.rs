@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DrawnRow, Status};
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `verdicts`; the columns' meanings stand in `schemas/verdicts.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ impl DrawnRow for Verdict {
 
 impl Record for Verdict {
     const TABLE: &'static str = "verdicts";
+    const VERSION: Version = Version::new(1, 1);
     const DISTINCT: &'static [&'static str] =
         &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text"];
 }

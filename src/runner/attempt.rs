@@ -5,10 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
-use super::{Event, Interrupt, Listener, NodeName, StageError};
-use crate::store::{self, Cost, Effort, Partial, Store};
+use super::events::{Event, Interrupt, Listener, StageError};
+use super::node::NodeName;
+use super::time::rfc3339;
+use crate::store::{self, Cost, Effort, Host, Partial, Store};
 
 /// Runs plans in a store.
 pub struct Runner<'a> {
@@ -22,6 +22,8 @@ pub struct Runner<'a> {
     pub clock: fn() -> SystemTime,
     /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
+    /// The machine, for the manifests.
+    pub host: &'a Host,
     /// What one node opened and the next may use, as a model.
     pub open: Shelf,
 }
@@ -127,8 +129,4 @@ impl<'a> Attempt<'a> {
     pub(super) fn warn(&self, text: String) {
         self.listener.hear(&Event::Warned { node: self.node.clone(), text });
     }
-}
-
-pub(super) fn rfc3339(time: SystemTime) -> String {
-    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
 }

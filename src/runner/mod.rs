@@ -11,8 +11,12 @@ mod io;
 mod key;
 mod meter;
 mod node;
+mod progress;
+mod record;
 mod run;
+mod stage;
 mod survey;
+mod time;
 mod window;
 
 pub use attempt::{Runner, Shelf};
@@ -22,21 +26,8 @@ pub use io::Io;
 pub use key::{Difference, RunKey, Signature};
 pub use meter::Meter;
 pub use node::{BadName, Input, Node, NodeName, Plan, Source};
-pub use run::{Error, FailedNode, Summary};
+pub use progress::Error;
+pub use run::{FailedNode, Summary};
+pub use stage::Stage;
 pub use survey::{Outlook, State, Why, survey};
 pub use window::{Handed, Window};
-
-/// Turns input tables into output tables.
-///
-/// The struct that implements this *is* its configuration and *is* its key: what is not a field,
-/// an input or the version cannot matter.
-pub trait Stage: Send + Sync {
-    /// Says which stage this is, in which version, and with which configuration.
-    fn signature(&self) -> Signature;
-
-    /// Makes the tables.
-    ///
-    /// # Errors
-    /// Whatever keeps it from making them; shards that are already safe stay safe.
-    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError>;
-}

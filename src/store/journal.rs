@@ -11,8 +11,10 @@ use std::marker::PhantomData;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::objects::name_of;
-use super::{Error, Partial, Record};
+use super::error::Error;
+use super::file::name_of;
+use super::partial::Partial;
+use super::record::Record;
 
 /// Begins every record, so that the next one is found after one that is damaged.
 const MARK: [u8; 4] = [0xD7, b'm', b'r', b'x'];
@@ -324,7 +326,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::store::{Digest, Store};
+    use crate::store::{Digest, Store, Version};
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Line {
@@ -335,6 +337,7 @@ mod tests {
 
     impl Record for Line {
         const TABLE: &'static str = "lines";
+        const VERSION: Version = Version::new(1, 0);
         const DISTINCT: &'static [&'static str] = &[];
     }
 

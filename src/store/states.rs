@@ -7,9 +7,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, HashedFile};
-use super::objects::name_of;
-use super::{Digest, Error, digest_file};
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{self, HashedFile, digest_file, name_of};
 
 /// The folder of a run's states.
 #[derive(Debug, Clone)]
