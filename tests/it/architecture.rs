@@ -29,7 +29,7 @@ const WALLS: [(&[&str], &[&str]); 5] = [
     (&["SystemTime::now", "Instant::now", "Utc::now", "env::var", "process::exit"], &["cli"]),
 ];
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
