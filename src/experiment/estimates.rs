@@ -6,7 +6,6 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Error;
-use super::plan::declared_files;
 use super::toml_file::{self as file, File};
 use crate::runner::{Input, Node, NodeName, Source};
 use crate::stages::{Estimate, Measure, Options};
@@ -28,8 +27,7 @@ pub(super) fn add(
             let message = format!("`{name}` is the name of a standard estimate; expected another");
             return Err(file.text.error(&table.measure.span(), message));
         }
-        let path = file.find(table.sql.as_ref());
-        let sql = file.text.read(&path, &table.sql.span())?;
+        let sql = file.sql(&table.sql)?;
         let tables = Estimate::tables_in(&sql);
         let model = match iteration {
             Some(t) => format!("m{t}"),
@@ -42,7 +40,7 @@ pub(super) fn add(
         let inputs: Option<Vec<Vec<Input>>> = inputs.collect();
         // An iteration that does not train the judge compares no judgements.
         let Some(mut inputs) = inputs.map(|inputs| inputs.concat()) else { continue };
-        let files = Source::Files(declared_files(file, &table.files)?);
+        let files = Source::Files(file.declared(&table.files)?);
         inputs.push(Input { name: "files", source: files });
         let name_at = table.measure.span();
         let node: NodeName = format!("estimate.{model}.{name}").parse().map_err(|_| {

@@ -2,12 +2,17 @@
 
 mod estimates;
 mod evaluation;
+mod iteration;
 mod locate;
+mod loop_;
+mod named;
 mod per_iteration;
 mod plan;
 mod scale;
+mod settings;
 mod toml_file;
 mod training;
+mod values;
 mod versus;
 
 use std::path::{Path, PathBuf};
