@@ -75,11 +75,10 @@ fn multiply(store: &Store, wanted: usize) -> Outcome {
     let models = store.manifests()?;
     for copy in models.len()..wanted {
         let mut manifest: Manifest = models[copy % models.len()].clone();
-        manifest.key["config"]["seed"] = json!(copy);
-        manifest.run = Digest::of_json(&manifest.key);
+        manifest.key.config["seed"] = json!(copy);
+        manifest.run = manifest.key.digest();
         "another".clone_into(&mut manifest.experiment);
-        let path = store.runs_folder().join(format!("{}.json", manifest.run));
-        std::fs::write(path, serde_json::to_vec_pretty(&manifest)?)?;
+        store.write_manifest(&manifest)?;
     }
     Ok(())
 }

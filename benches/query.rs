@@ -23,7 +23,7 @@ use command::{milliseconds, mrx, timed};
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::records::{Judgement, Reading, Status};
 use mrx::store::{
-    Cost, Digest, FORMAT, Manifest, PlannedNode, RecordedPlan, Store, StoredTable, TableWriter,
+    Cost, Digest, FORMAT, Key, Manifest, PlannedNode, RecordedPlan, Store, StoredTable, TableWriter,
 };
 use process::stdout_of;
 use python::python;
@@ -173,7 +173,8 @@ fn record(
     let (stage, model) = node.split_once('.').ok_or("a node has a stage")?;
     let key =
         json!({ "stage": stage, "version": 1, "config": { "model": model }, "inputs": inputs });
-    let run = Digest::of_json(&key);
+    let key: Key = serde_json::from_value(key)?;
+    let run = key.digest();
     let manifest = Manifest {
         format: FORMAT,
         run,
@@ -183,10 +184,9 @@ fn record(
         tables: BTreeMap::from([(name.to_owned(), table)]),
         objects: BTreeMap::new(),
         cost: Cost { started: "2026-01-01T00:00:00.000Z".to_owned(), seconds: 1.0, attempts: 1 },
+        made_by: None,
     };
-    std::fs::create_dir_all(store.runs_folder())?;
-    let path = store.runs_folder().join(format!("{run}.json"));
-    std::fs::write(path, serde_json::to_vec_pretty(&manifest)?)?;
+    store.write_manifest(&manifest)?;
     Ok(PlannedNode {
         node: node.to_owned(),
         model: model.to_owned(),

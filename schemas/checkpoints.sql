@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per tensor of a model, and one per other file of its folder.
 CREATE TABLE checkpoints (
     file     VARCHAR NOT NULL,

@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per estimated number.
 CREATE TABLE estimates (
     name     VARCHAR NOT NULL,

@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per supervised example: what fine-tuning makes M0 from.
 CREATE TABLE examples (
     example_id VARCHAR PRIMARY KEY,

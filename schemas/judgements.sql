@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per draw of the judge: N rows for each distinct response. Nothing is parsed here.
 CREATE TABLE judgements (
     judgement_id      VARCHAR PRIMARY KEY,

@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per comparison of two judgements of one response, in one order.
 CREATE TABLE meta_judgements (
     meta_judgement_id   VARCHAR PRIMARY KEY,

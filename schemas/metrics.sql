@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per training step and metric.
 CREATE TABLE metrics (
     step   INTEGER NOT NULL,

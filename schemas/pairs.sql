@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per candidate preference pair, kept or dropped with its reason.
 CREATE TABLE pairs (
     pair_id               VARCHAR PRIMARY KEY,

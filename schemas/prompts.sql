@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per prompt of an iteration's share. Shares of one experiment are disjoint.
 CREATE TABLE prompts (
     prompt_id VARCHAR PRIMARY KEY,

@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per player of a prompt's tournament of judgements.
 CREATE TABLE ratings (
     prompt_id      VARCHAR NOT NULL REFERENCES prompts (prompt_id),

@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per text that was read: what it says, or why nothing could be read.
 CREATE TABLE readings (
     judgement_id      VARCHAR REFERENCES judgements (judgement_id),

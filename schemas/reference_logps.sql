@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per kept pair: what the reference model thinks of both sides.
 CREATE TABLE reference_logps (
     pair_id           VARCHAR PRIMARY KEY REFERENCES pairs (pair_id),

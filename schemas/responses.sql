@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per draw of the actor: K rows for each prompt.
 CREATE TABLE responses (
     response_id       VARCHAR PRIMARY KEY,

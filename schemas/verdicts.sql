@@ -1,3 +1,4 @@
+-- Version 1.0. History: 1.0, the first.
 -- One row per game: two answers to one prompt, in one order.
 CREATE TABLE verdicts (
     verdict_id           VARCHAR PRIMARY KEY,

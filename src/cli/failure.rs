@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 use crate::runner::{Interrupted, StageError};
 use crate::{experiment, query, runner, store};
@@ -58,6 +59,12 @@ impl Failure {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Tells which of two failures decides the exit code, and which does not: damage does, else the later.
+    pub(super) fn worse(earlier: Self, later: Self) -> (Self, Self) {
+        let earlier_decides = earlier.kind == Kind::Damaged && later.kind != Kind::Damaged;
+        if earlier_decides { (earlier, later) } else { (later, earlier) }
     }
 
     /// Classifies an error by what it is made of.
@@ -120,6 +127,17 @@ fn store_error(error: &store::Error) -> Look {
                 "`mrx run EXPERIMENT` makes one here; `--store DIR` or MRX_STORE names another";
             (None, hint(text))
         }
+        store::Error::NoFormat { path } => (Some(Kind::Damaged), Some(mend_format(path))),
+        store::Error::Unreadable { path, .. } if path.ends_with("FORMAT") => {
+            (Some(Kind::Damaged), Some(mend_format(path)))
+        }
+        store::Error::OtherVersion { found, known, .. } if found > known => {
+            (None, hint("a newer mrx wrote it; use that one"))
+        }
+        store::Error::OtherVersion { .. } => (
+            None,
+            hint("`mrx run` of its experiment makes it again, in the version that is read now"),
+        ),
         store::Error::Newer { .. } => (None, hint("a newer mrx wrote it; use that one")),
         store::Error::Busy { .. } => (None, hint("wait for it to finish, then try again")),
         store::Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => (
@@ -135,6 +153,15 @@ fn store_error(error: &store::Error) -> Look {
         ),
         _ => (None, None),
     }
+}
+
+/// How to mend the file that says which format a store has.
+fn mend_format(path: &Path) -> String {
+    format!(
+        "if no newer mrx wrote this store, `echo {} > '{}'` mends it",
+        store::FORMAT,
+        path.display()
+    )
 }
 
 fn query_error(error: &query::Error) -> Look {

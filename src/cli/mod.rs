@@ -4,6 +4,7 @@ mod completions;
 mod diff;
 mod display;
 mod failure;
+mod host;
 mod plan;
 mod run;
 mod shell;
@@ -24,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use self::failure::{Failure, Kind};
 use self::ui::{Color, Ui};
+use crate::records::VERSIONS;
 use crate::store::Store;
 
 /// What every command takes.
@@ -74,12 +76,12 @@ struct Place(PathBuf);
 impl Place {
     /// The store, which has to be there.
     fn open(&self) -> Result<Store, Failure> {
-        Ok(Store::open(absolute(&self.0)?)?)
+        Ok(Store::open(absolute(&self.0)?)?.knowing(&VERSIONS))
     }
 
     /// The store, made where there is none.
     fn create(&self) -> Result<Store, Failure> {
-        Ok(Store::create(absolute(&self.0)?)?)
+        Ok(Store::create(absolute(&self.0)?)?.knowing(&VERSIONS))
     }
 
     /// The store, or one that is not there yet: for looking only.
@@ -87,7 +89,7 @@ impl Place {
         let root = absolute(&self.0)?;
         match Store::open(&root) {
             Err(crate::store::Error::Missing { .. }) => Ok(Store::not_yet(root)),
-            opened => Ok(opened?),
+            opened => Ok(opened?.knowing(&VERSIONS)),
         }
     }
 }

@@ -131,6 +131,7 @@ fn said(why: &Why, outlook: &Outlook) -> String {
     match why {
         Why::New => "never made".to_owned(),
         Why::Lost { table } => format!("`{table}` is gone from the store"),
+        Why::Unrecorded => "its manifest is gone from the store".to_owned(),
         Why::After { node } => format!("after {node}"),
         Why::Differs { first, more, from_node, from_experiment } => {
             let others = match more {

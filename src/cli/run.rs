@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
+use super::host::host;
 use super::ui::{Label, Ui, seconds};
 use super::{Place, summary};
 use crate::experiment::Experiment;
@@ -57,7 +58,9 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let events = JsonEvents(ui);
     let listener: &dyn Listener = if args.json { &events } else { &display };
     let (interrupt, device) = (&interrupt, args.device.as_str());
-    let runner = Runner { store: &store, listener, interrupt, clock: SystemTime::now, device };
+    let host = &host();
+    let runner =
+        Runner { store: &store, listener, interrupt, clock: SystemTime::now, device, host };
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);
@@ -83,7 +86,7 @@ fn tell(summary: &Summary, spent: f64, ui: &Ui) {
 
 /// Prints each node's error; the worst of them decides the exit code.
 fn failures(summary: Summary, ui: &Ui) -> Result<(), Failure> {
-    let mut worst = None;
+    let mut worst: Option<Failure> = None;
     for (nodes, error) in by_message(summary.failed) {
         let mut failure = Failure::of(error);
         failure.error = format!("{nodes}: {}", with_causes(failure.error.as_ref())).into();
@@ -94,9 +97,14 @@ fn failures(summary: Summary, ui: &Ui) -> Result<(), Failure> {
             let again = "what was made is kept; once this is mended, the same command goes on";
             failure.hints.push(again.to_owned());
         }
-        if let Some(earlier) = worst.replace(failure) {
-            ui.failure(&earlier);
-        }
+        worst = Some(match worst.take() {
+            None => failure,
+            Some(earlier) => {
+                let (worse, other) = Failure::worse(earlier, failure);
+                ui.failure(&other);
+                worse
+            }
+        });
     }
     worst.map_or(Ok(()), Err)
 }

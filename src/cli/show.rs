@@ -13,7 +13,7 @@ use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
-use crate::store::{Digest, Manifest, Store, read_schema};
+use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Store, read_schema};
 
 /// Print a node, a run, an object, or the schemas
 #[derive(Debug, clap::Args)]
@@ -106,33 +106,34 @@ fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
     let _ = writeln!(text, "run       {}", manifest.run);
     let _ = writeln!(text, "started   {}", cost.started);
     let _ = writeln!(text, "took      {}{attempts}", seconds(cost.seconds));
+    if let Some(MadeBy { mrx, device, host }) = &manifest.made_by {
+        let Host { os, arch, cpu, cores } = host;
+        let cpu = if cpu.is_empty() { String::new() } else { format!(", {cpu}") };
+        let _ = writeln!(text, "by        mrx {mrx} on {device}, {os} {arch}{cpu}, {cores} cores");
+    }
     text.push_str("\nmade\n");
     for (name, table) in &manifest.tables {
         let (rows, bytes) = (thousands(table.rows), HumanBytes(table.bytes));
         let _ =
             writeln!(text, "  {name:<16} {rows:>12} rows  {bytes:>11}  {}", table.object.short());
     }
-    for (name, object) in &manifest.objects {
-        let _ = writeln!(text, "  {name:<46} {}", object.short());
+    for (name, file) in &manifest.objects {
+        let bytes = file.bytes.map(|bytes| HumanBytes(bytes).to_string()).unwrap_or_default();
+        let _ = writeln!(text, "  {name:<34} {bytes:>11}  {}", file.object.short());
     }
     text.push_str("\nfrom\n");
     let makers: Vec<Maker> = session.rows(&format!(
         "SELECT DISTINCT input, from_node FROM lineage WHERE run = '{}' AND from_node IS NOT NULL",
         manifest.run
     ))?;
-    if let Some(Value::Object(inputs)) = manifest.key.get("inputs") {
-        for (name, input) in inputs {
-            ancestry(&mut text, name, input, &makers);
-        }
+    let Key { stage, version, config, inputs, .. } = &manifest.key;
+    for (name, input) in inputs {
+        ancestry(&mut text, name, input, &makers);
     }
     text.push_str("\nwith\n");
-    let version = manifest.key.get("version").unwrap_or(&Value::Null);
-    let stage = manifest.key.get("stage").and_then(Value::as_str).unwrap_or_default();
     let _ = writeln!(text, "  {stage} version {version}");
-    if let Some(Value::Object(config)) = manifest.key.get("config") {
-        for (name, value) in config {
-            setting(&mut text, name, value);
-        }
+    for (name, value) in config.as_object().into_iter().flatten() {
+        setting(&mut text, name, value);
     }
     Ok(text.trim_end().to_owned())
 }
@@ -145,24 +146,17 @@ struct Maker {
 }
 
 /// One input: a table and the node that made it, or files and their digests.
-fn ancestry(text: &mut String, name: &str, input: &Value, makers: &[Maker]) {
+fn ancestry(text: &mut String, name: &str, input: &KeyInput, makers: &[Maker]) {
     match input {
-        Value::Object(files) => {
+        KeyInput::Files(files) => {
             for (file, digest) in files {
-                let digest = digest.as_str().unwrap_or_default();
-                let _ = writeln!(
-                    text,
-                    "  {name:<16} {file:<29} {}",
-                    digest.get(..12).unwrap_or(digest)
-                );
+                let _ = writeln!(text, "  {name:<16} {file:<29} {}", digest.short());
             }
         }
-        other => {
-            let digest = other.as_str().unwrap_or_default();
+        KeyInput::Table(digest) => {
             let maker = makers.iter().find(|maker| maker.input == name);
             let maker = maker.map_or("", |maker| maker.from_node.as_str());
-            let _ =
-                writeln!(text, "  {name:<16} {maker:<29} {}", digest.get(..12).unwrap_or(digest));
+            let _ = writeln!(text, "  {name:<16} {maker:<29} {}", digest.short());
         }
     }
 }

@@ -79,6 +79,7 @@ fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
             Damage::Damaged => "damaged",
             Damage::Missing => "missing",
             Damage::Foreign => "foreign",
+            Damage::Unplanned => "unplanned",
         };
         let path = finding.path.strip_prefix(store.root()).unwrap_or(&finding.path);
         ui.print(&format!("{word}  {}  {}", path.display(), finding.note))?;
@@ -99,7 +100,8 @@ fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
         ui.hint("`mrx run` makes again what is missing");
         return Ok(());
     }
-    let harmful = verified.findings.iter().any(|finding| finding.damage != Damage::Foreign);
+    let harmless = [Damage::Foreign, Damage::Unplanned];
+    let harmful = verified.findings.iter().any(|found| !harmless.contains(&found.damage));
     if !harmful {
         ui.say(&format!("nothing is damaged: {looked}"));
         return Ok(());

@@ -40,7 +40,7 @@ impl Target {
         }
         let made = |m: &Manifest| {
             m.tables.values().any(|table| table.object == digest)
-                || m.objects.values().any(|object| *object == digest)
+                || m.objects.values().any(|file| file.object == digest)
         };
         Ok(Self::Object(digest, store.manifests()?.into_iter().filter(made).collect()))
     }

@@ -90,10 +90,9 @@ impl Catalogue {
     /// the rows would not be true. Tables that it does not speak of are no reason to be silent.
     ///
     /// # Errors
-    /// Naming the first object that is gone or cut short.
+    /// Naming the first object that is gone, cut short or damaged.
     pub fn check(&self, sql: &str) -> Result<(), Error> {
-        let is_name = |c: char| c.is_alphanumeric() || c == '_';
-        let words: Vec<String> = sql.split(|c| !is_name(c)).map(str::to_lowercase).collect();
+        let words = words(sql);
         let speaks_of = |table: &str| words.iter().any(|word| word == table);
         for (table, stored) in &self.lost {
             let joined = table == "readings"
@@ -101,6 +100,25 @@ impl Catalogue {
             if speaks_of(table) || joined {
                 check_length(&self.store, stored)?;
             }
+        }
+        if speaks_of("runs") {
+            // Manifests that plans lead to were read already; this view shows the others too.
+            self.store.manifests()?;
+        }
+        let named = self.parts.iter().filter(|(table, _)| {
+            speaks_of(table)
+                || *table == "readings"
+                    && ["judgements", "meta_judgements"].map(speaks_of).contains(&true)
+        });
+        let objects = named.flat_map(|(_, parts)| parts.iter().map(|part| part.object));
+        self.store.check_objects(objects)
+    }
+
+    /// Checks every manifest, for a statement over the views that are made of all of them.
+    pub(super) fn check_manifests(&self, sql: &str) -> Result<(), Error> {
+        let words = words(sql);
+        if ["runs", "nodes", "lineage"].iter().any(|view| words.iter().any(|word| word == view)) {
+            self.store.manifests()?;
         }
         Ok(())
     }
@@ -285,9 +303,8 @@ pub(super) fn with_readings(table: &str, columns: &str, rows: &str, readings: &s
 
 /// The object that a readings table was read from, as its run's key says.
 fn source_of_readings(table: &str, manifest: &Manifest) -> Option<Digest> {
-    let inputs = manifest.key.get("inputs").filter(|_| table == "readings")?;
-    let read = inputs.get("judgements").or_else(|| inputs.get("meta_judgements"))?;
-    read.as_str()?.parse().ok()
+    let key = Some(&manifest.key).filter(|_| table == "readings")?;
+    key.table("judgements").or_else(|| key.table("meta_judgements"))
 }
 
 /// DuckDB would say only that some file is too small; this says which object of the store it is.
@@ -301,6 +318,12 @@ fn check_length(store: &Store, stored: &StoredTable) -> Result<(), Error> {
     }
     let reason = format!("it has {} bytes, and its manifest says {bytes}", found.len());
     Err(Error::ObjectDamaged { digest, reason })
+}
+
+/// The words of a statement, in lower case.
+fn words(sql: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    sql.split(|c| !is_name(c)).map(str::to_lowercase).collect()
 }
 
 /// Quotes text as a SQL string.

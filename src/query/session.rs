@@ -90,6 +90,17 @@ impl Session {
     pub fn run(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
         admit(&self.connection, sql)?;
         self.catalogue.check(sql)?;
+        match self.answer(sql, sink) {
+            // DuckDB reads every manifest for some views, and cannot know which of them is damaged.
+            Err(Error::DuckDb(error)) => {
+                self.catalogue.check_manifests(sql)?;
+                Err(error.into())
+            }
+            answered => answered,
+        }
+    }
+
+    fn answer(&self, sql: &str, sink: &mut dyn Sink) -> Result<(), Error> {
         let exact = exactly(&self.connection, sql);
         let mut statement = self.connection.prepare(exact.as_deref().unwrap_or(sql))?;
         let schema = statement.stream_arrow([])?.get_schema();

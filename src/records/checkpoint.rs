@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `checkpoints`; the columns' meanings stand in `schemas/checkpoints.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,5 +27,6 @@ pub struct CheckpointPart {
 
 impl Record for CheckpointPart {
     const TABLE: &'static str = "checkpoints";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["digest"];
 }

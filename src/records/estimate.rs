@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `estimates`; the columns' meanings stand in `schemas/estimates.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,5 +29,6 @@ pub struct Estimate {
 
 impl Record for Estimate {
     const TABLE: &'static str = "estimates";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &[];
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Message;
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `examples`; the columns' meanings stand in `schemas/examples.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,5 +22,6 @@ pub struct Example {
 
 impl Record for Example {
     const TABLE: &'static str = "examples";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["example_id", "position"];
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FinishReason;
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `judgements`; the columns' meanings stand in `schemas/judgements.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,5 +34,6 @@ pub struct Judgement {
 
 impl Record for Judgement {
     const TABLE: &'static str = "judgements";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["judgement_id", "seed", "text", "text_digest"];
 }

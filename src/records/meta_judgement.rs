@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::FinishReason;
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `meta_judgements`; the columns' meanings stand in `schemas/meta_judgements.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,5 +36,6 @@ pub struct MetaJudgement {
 
 impl Record for MetaJudgement {
     const TABLE: &'static str = "meta_judgements";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["meta_judgement_id", "seed", "text", "text_digest"];
 }

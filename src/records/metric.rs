@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `metrics`; the columns' meanings stand in `schemas/metrics.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,5 +19,6 @@ pub struct Metric {
 
 impl Record for Metric {
     const TABLE: &'static str = "metrics";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["value"];
 }

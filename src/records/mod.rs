@@ -18,6 +18,8 @@ mod reference_logps;
 mod response;
 mod verdict;
 
+use crate::store::{Record, Version};
+
 pub use checkpoint::CheckpointPart;
 pub use estimate::Estimate;
 pub use example::Example;
@@ -32,3 +34,20 @@ pub use reading::{Reading, Status};
 pub use reference_logps::ReferenceLogps;
 pub use response::{FinishReason, Response};
 pub use verdict::{Shown, Verdict};
+
+/// Every table, and the version in which it is written and read.
+pub const VERSIONS: [(&str, Version); 13] = [
+    (Prompt::TABLE, Prompt::VERSION),
+    (Example::TABLE, Example::VERSION),
+    (Response::TABLE, Response::VERSION),
+    (Judgement::TABLE, Judgement::VERSION),
+    (MetaJudgement::TABLE, MetaJudgement::VERSION),
+    (Reading::TABLE, Reading::VERSION),
+    (Rating::TABLE, Rating::VERSION),
+    (Pair::TABLE, Pair::VERSION),
+    (ReferenceLogps::TABLE, ReferenceLogps::VERSION),
+    (CheckpointPart::TABLE, CheckpointPart::VERSION),
+    (Metric::TABLE, Metric::VERSION),
+    (Verdict::TABLE, Verdict::VERSION),
+    (Estimate::TABLE, Estimate::VERSION),
+];

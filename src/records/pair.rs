@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Message;
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `pairs`; the columns' meanings stand in `schemas/pairs.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,7 @@ pub struct Pair {
 
 impl Record for Pair {
     const TABLE: &'static str = "pairs";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &[
         "pair_id",
         "prompt_id",

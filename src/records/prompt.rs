@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `prompts`; the columns' meanings stand in `schemas/prompts.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ pub struct Prompt {
 
 impl Record for Prompt {
     const TABLE: &'static str = "prompts";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["prompt_id", "position", "prompt"];
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `ratings`; the columns' meanings stand in `schemas/ratings.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,5 +29,6 @@ pub struct Rating {
 
 impl Record for Rating {
     const TABLE: &'static str = "ratings";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["judgement_id", "strength", "standard_error"];
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `readings`; the columns' meanings stand in `schemas/readings.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct Reading {
 
 impl Record for Reading {
     const TABLE: &'static str = "readings";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["judgement_id", "meta_judgement_id"];
 }
 

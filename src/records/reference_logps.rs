@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `reference_logps`; the columns' meanings stand in `schemas/reference_logps.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct ReferenceLogps {
 
 impl Record for ReferenceLogps {
     const TABLE: &'static str = "reference_logps";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] =
         &["pair_id", "ref_chosen_logps", "ref_rejected_logps"];
 }

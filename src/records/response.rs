@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `responses`; the columns' meanings stand in `schemas/responses.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub struct Response {
 
 impl Record for Response {
     const TABLE: &'static str = "responses";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &["response_id", "seed", "text", "text_digest"];
 }
 

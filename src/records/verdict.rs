@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Status;
-use crate::store::Record;
+use crate::store::{Record, Version};
 
 /// A row of `verdicts`; the columns' meanings stand in `schemas/verdicts.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct Verdict {
 
 impl Record for Verdict {
     const TABLE: &'static str = "verdicts";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] =
         &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text"];
 }

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::RunKey;
-use crate::store::{Cost, Digest, Error, FORMAT, Manifest, Partial, Store, StoredTable};
+use super::key::RunKey;
+use super::node::NodeName;
+use crate::store::{
+    Cost, Digest, Error, FORMAT, MadeBy, Manifest, Partial, Store, StoredObject, StoredTable,
+};
 
 /// What the store knows of a run key.
 #[must_use]
@@ -54,25 +57,20 @@ pub(super) fn finished(store: &Store, run: Digest) -> Result<Option<Manifest>, E
     Ok(manifest.filter(|manifest| missing_table(store, manifest).is_none()))
 }
 
-/// Names the first of a manifest's tables or objects that is gone.
+/// Names the first of a manifest's tables or objects that is gone or cut short.
 pub(super) fn missing_table(store: &Store, manifest: &Manifest) -> Option<String> {
     let tables = manifest.tables.iter();
-    let gone = tables.filter(|(_, table)| !store.has(table.object, table.bytes));
-    let gone = gone.map(|(name, _)| name.clone()).next();
-    let objects = manifest.objects.iter();
-    gone.or_else(|| {
-        objects
-            .filter(|(_, object)| !store.object_path(**object).exists())
-            .map(|(name, _)| name.clone())
-            .next()
-    })
+    let tables = tables.map(|(name, table)| (name, table.object, Some(table.bytes)));
+    let objects = manifest.objects.iter().map(|(name, file)| (name, file.object, file.bytes));
+    let mut all = tables.chain(objects);
+    all.find(|(_, object, bytes)| !store.has(*object, *bytes)).map(|(name, ..)| name.clone())
 }
 
 /// What a stage made, ready to be recorded.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub(super) tables: BTreeMap<String, StoredTable>,
-    pub(super) objects: BTreeMap<String, Digest>,
+    pub(super) objects: BTreeMap<String, StoredObject>,
 }
 
 impl Claim {
@@ -84,20 +82,22 @@ impl Claim {
     pub(super) fn commit(
         self,
         store: &Store,
-        node: &super::NodeName,
-        experiment: &str,
+        made_for: (&NodeName, &str),
         made: Made,
         cost: Cost,
+        made_by: MadeBy,
     ) -> Result<Manifest, Error> {
+        let (node, experiment) = made_for;
         let manifest = Manifest {
             format: FORMAT,
             run: self.key.digest(),
             node: node.to_string(),
             experiment: experiment.to_owned(),
-            key: self.key.json().clone(),
+            key: self.key.key().clone(),
             tables: made.tables,
             objects: made.objects,
             cost,
+            made_by: Some(made_by),
         };
         store.write_manifest(&manifest)?;
         self.partial.discard()?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::NodeName;
+use super::node::NodeName;
 use crate::store::Digest;
 
 /// Something that happened while a plan ran.
@@ -124,3 +124,6 @@ impl Interrupt {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("interrupted")]
 pub struct Interrupted;
+
+/// What a stage fails with: the runner only records it and shows it.
+pub type StageError = Box<dyn std::error::Error + Send + Sync>;

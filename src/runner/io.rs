@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::json;
 
+use super::attempt::Attempt;
 use super::claim::Made;
-use super::run::Attempt;
-use super::{Event, Interrupted, StageError};
+use super::events::{Event, Interrupted, StageError};
 use crate::store::{
-    Digest, Record, Shards, Sources, Store, StoredTable, TableReader, TableWriter, fields, to_batch,
+    Digest, KeyInput, Record, Shards, Sources, Store, StoredObject, StoredTable, TableReader,
+    TableWriter, fields, to_batch,
 };
 
 /// An input whose bytes are known.
@@ -28,11 +29,12 @@ pub(super) enum Resolved {
 
 impl Resolved {
     /// How the input stands in the key.
-    pub(super) fn key(&self) -> Value {
+    pub(super) fn key(&self) -> KeyInput {
         match self {
-            Self::Table(table) => table.object.to_hex().into(),
+            Self::Table(table) => KeyInput::Table(table.object),
             Self::Files(files) => {
-                files.iter().map(|(name, (_, digest))| (name.clone(), digest.to_hex())).collect()
+                let named = files.iter().map(|(name, (_, digest))| (name.clone(), *digest));
+                KeyInput::Files(named.collect())
             }
         }
     }
@@ -40,7 +42,7 @@ impl Resolved {
     fn digest(&self) -> Digest {
         match self {
             Self::Table(table) => table.object,
-            Self::Files(_) => Digest::of_json(&self.key()),
+            Self::Files(_) => Digest::of_json(&json!(self.key())),
         }
     }
 }
@@ -163,7 +165,8 @@ impl<'a> Io<'a> {
     /// Where the file cannot be read or the store cannot be written.
     pub fn keep_file(&mut self, name: &str, path: &Path) -> Result<(Digest, u64), StageError> {
         let (digest, bytes) = self.store.put_file(path)?;
-        self.made.objects.insert(name.to_owned(), digest);
+        let stored = StoredObject { object: digest, bytes: Some(bytes) };
+        self.made.objects.insert(name.to_owned(), stored);
         Ok((digest, bytes))
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::store::Digest;
+use crate::store::{Digest, Key, KeyInput};
 
 /// Which stage, in which version, with which configuration.
 #[derive(Debug, Clone)]
@@ -36,24 +36,20 @@ impl Signature {
 ///
 /// In it: stage, version, configuration, and the digest of every input. Not in it: the
 /// experiment's name, paths, thread counts, batch and shard sizes, the device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunKey {
-    json: Value,
+    key: Key,
     digest: Digest,
 }
 
 impl RunKey {
     /// Spells out the key of a stage over its inputs.
     #[must_use]
-    pub fn new(signature: &Signature, inputs: &BTreeMap<String, Value>) -> Self {
-        let json = json!({
-            "stage": signature.stage,
-            "version": signature.version,
-            "config": signature.config,
-            "inputs": inputs,
-        });
-        let digest = Digest::of_json(&json);
-        Self { json, digest }
+    pub fn new(signature: Signature, inputs: BTreeMap<String, KeyInput>) -> Self {
+        let Signature { stage, version, config } = signature;
+        let key = Key { stage: stage.to_owned(), version, engine: None, config, inputs };
+        let digest = key.digest();
+        Self { key, digest }
     }
 
     /// Returns the run's name.
@@ -64,8 +60,8 @@ impl RunKey {
 
     /// Returns the readable form, as the manifest keeps it.
     #[must_use]
-    pub const fn json(&self) -> &Value {
-        &self.json
+    pub const fn key(&self) -> &Key {
+        &self.key
     }
 }
 
@@ -83,11 +79,21 @@ pub struct Difference {
 impl Difference {
     /// Lists every field in which `after` differs from `before`, in the order of the key.
     #[must_use]
-    pub fn all(before: &Value, after: &Value) -> Vec<Self> {
+    pub fn all(before: &Key, after: &Key) -> Vec<Self> {
         let mut found = Vec::new();
-        for part in ["stage", "version", "config", "inputs"] {
-            let name = if matches!(part, "config" | "inputs") { "" } else { part };
-            collect(name, before.get(part), after.get(part), &mut found);
+        let mut part = |name: &str, [before, after]: [Value; 2]| {
+            let there = |value: Value| Some(value).filter(|value| !value.is_null());
+            collect(name, there(before).as_ref(), there(after).as_ref(), &mut found);
+        };
+        let both = [before, after];
+        part("stage", both.map(|key| json!(key.stage)));
+        part("version", both.map(|key| json!(key.version)));
+        part("engine", both.map(|key| json!(key.engine)));
+        if before.config != after.config {
+            part("", both.map(|key| key.config.clone()));
+        }
+        if before.inputs != after.inputs {
+            part("", both.map(|key| json!(key.inputs)));
         }
         found
     }
@@ -165,7 +171,7 @@ mod tests {
     use super::*;
 
     fn key(config: Value) -> RunKey {
-        RunKey::new(&Signature { stage: "judge", version: 1, config }, &BTreeMap::new())
+        RunKey::new(Signature { stage: "judge", version: 1, config }, BTreeMap::new())
     }
 
     #[test]
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn a_difference_reads_as_a_person_would_say_it() {
         let say = |before: Value, after: Value| {
-            let all = Difference::all(key(before).json(), key(after).json());
+            let all = Difference::all(key(before).key(), key(after).key());
             all.first().map(ToString::to_string).unwrap_or_default()
         };
         assert_eq!(say(json!({ "t": 0.7, "n": 1 }), json!({ "t": 0.8, "n": 1 })), "t 0.7 → 0.8");

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-use super::Stage;
+use super::stage::Stage;
 use crate::store::StoredTable;
 
 /// A node's name, `stage.model` or `stage.model.part`: `judge.m1`, `read.m0.meta`.

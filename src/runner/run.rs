@@ -2,52 +2,17 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::Value;
-
-use super::claim::{finished, missing_table};
+use super::attempt::Attempt;
+use super::claim::{Claim, Lookup, missing_table};
+use super::events::{Event, Interrupt, Interrupted, Listener, StageError};
 use super::io::{Io, Resolved};
-use super::{
-    Claim, Event, Input, Interrupt, Interrupted, Listener, Lookup, Node, NodeName, Plan, RunKey,
-    Source, StageError,
-};
-use crate::store::{
-    self, Cost, Digest, FORMAT, Manifest, Partial, PlannedNode, RecordedPlan, Sources, Store,
-};
-
-/// What keeps a plan from running at all.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A file that a node reads is not there, or cannot be read.
-    #[error("{node} needs `{name}`, which cannot be read")]
-    File {
-        /// The node.
-        node: NodeName,
-        /// The file, as the experiment names it.
-        name: String,
-        /// Why.
-        source: store::Error,
-    },
-    /// A node reads from one that is not before it in the plan: a mistake in mrx.
-    #[error("{node} reads `{table}` of {maker}, which does not make it")]
-    NoSuchTable {
-        /// The reader.
-        node: NodeName,
-        /// The table.
-        table: &'static str,
-        /// The supposed maker.
-        maker: NodeName,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The run was asked to stop.
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-}
+use super::key::RunKey;
+use super::node::{Input, Node, NodeName, Plan, Source};
+use super::progress::{Error, Progress, key_of};
+use super::record::Record;
+use crate::store::{Digest, Host, MadeBy, Manifest, Store};
 
 /// A node that failed, and with what.
 #[derive(Debug)]
@@ -83,111 +48,8 @@ pub struct Runner<'a> {
     pub clock: fn() -> SystemTime,
     /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
-}
-
-/// The keys and manifests of a plan, as far as they are known.
-pub(super) struct Progress {
-    sources: Sources,
-    finished: BTreeMap<NodeName, Manifest>,
-}
-
-impl Progress {
-    pub(super) fn new(store: &Store) -> Result<Self, Error> {
-        Ok(Self { sources: Sources::open(store)?, finished: BTreeMap::new() })
-    }
-
-    pub(super) fn finish(&mut self, node: &NodeName, manifest: Manifest) {
-        self.finished.insert(node.clone(), manifest);
-    }
-
-    /// Returns the inputs of a node, or the node that has to be made before they are known.
-    pub(super) fn resolve(
-        &mut self,
-        node: &Node,
-    ) -> Result<Result<BTreeMap<String, Resolved>, NodeName>, Error> {
-        let mut inputs = BTreeMap::new();
-        for input in &node.inputs {
-            let resolved = match &input.source {
-                Source::Table { node: maker, table } => match self.finished.get(maker) {
-                    None => return Ok(Err(maker.clone())),
-                    Some(manifest) => {
-                        Resolved::Table(*manifest.tables.get(*table).ok_or_else(|| {
-                            let (node, maker) = (node.name.clone(), maker.clone());
-                            Error::NoSuchTable { node, table, maker }
-                        })?)
-                    }
-                },
-                Source::Stored(table) => Resolved::Table(*table),
-                Source::Files(files) => Resolved::Files(self.digest_files(&node.name, files)?),
-            };
-            inputs.insert(input.name.to_owned(), resolved);
-        }
-        Ok(Ok(inputs))
-    }
-
-    fn digest_files(
-        &mut self,
-        node: &NodeName,
-        files: &BTreeMap<String, PathBuf>,
-    ) -> Result<BTreeMap<String, (PathBuf, Digest)>, Error> {
-        let digest = |(name, path): (&String, &PathBuf)| match self.sources.digest(path) {
-            Ok(digest) => Ok((name.clone(), (path.clone(), digest))),
-            Err(source) => Err(Error::File { node: node.clone(), name: name.clone(), source }),
-        };
-        files.iter().map(digest).collect()
-    }
-
-    /// Keeps what was learnt about files outside the store.
-    fn save(&mut self) -> Result<(), Error> {
-        Ok(self.sources.save()?)
-    }
-}
-
-/// Spells out the key of a node over inputs that are known.
-pub(super) fn key_of(node: &Node, inputs: &BTreeMap<String, Resolved>) -> RunKey {
-    let inputs: BTreeMap<String, Value> =
-        inputs.iter().map(|(name, input)| (name.clone(), input.key())).collect();
-    RunKey::new(&node.stage.signature(), &inputs)
-}
-
-/// One process's work on one run.
-pub(super) struct Attempt<'a> {
-    pub(super) node: &'a NodeName,
-    pub(super) partial: &'a Partial,
-    pub(super) listener: &'a dyn Listener,
-    pub(super) interrupt: &'a Interrupt,
-    pub(super) device: &'a str,
-    clock: fn() -> SystemTime,
-    started: SystemTime,
-    earlier_seconds: f64,
-    attempts: u32,
-    noted: Cell<f64>,
-}
-
-impl Attempt<'_> {
-    fn seconds(&self) -> f64 {
-        let elapsed = (self.clock)().duration_since(self.started).unwrap_or_default();
-        self.earlier_seconds + elapsed.as_secs_f64()
-    }
-
-    /// Keeps the cost so far, at most once a second: a kill then loses little of the account.
-    pub(super) fn note(&self) -> Result<(), store::Error> {
-        let seconds = self.seconds();
-        if seconds - self.noted.get() >= 1.0 {
-            self.partial.note(seconds, self.attempts)?;
-            self.noted.set(seconds);
-        }
-        Ok(())
-    }
-
-    fn cost(&self) -> Cost {
-        let started = rfc3339(self.started);
-        Cost { started, seconds: self.seconds(), attempts: self.attempts }
-    }
-}
-
-fn rfc3339(time: SystemTime) -> String {
-    DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Millis, true)
+    /// The machine, for the manifests.
+    pub host: &'a Host,
 }
 
 impl Runner<'_> {
@@ -231,7 +93,13 @@ impl Runner<'_> {
             if !chosen {
                 continue;
             }
-            record.save(self)?;
+            record.save(self.store, (self.clock)())?;
+            // What was learnt of files is kept before a stage asks for it again.
+            progress.save()?;
+            if record.has_lost(key.digest()) {
+                let text = "its manifest is gone from the store; it is made again".to_owned();
+                self.tell(Event::Warned { node: node.name.clone(), text });
+            }
             match self.look_up_or_make(plan, node, key, &inputs, &mut summary)? {
                 Ok(manifest) => {
                     record.finish(&node.name);
@@ -242,10 +110,10 @@ impl Runner<'_> {
                     summary.failed.push(failed);
                 }
             }
-            record.save(self)?;
-            progress.save()?;
+            record.save(self.store, (self.clock)())?;
         }
-        record.save(self)?;
+        record.save(self.store, (self.clock)())?;
+        progress.save()?;
         Ok(summary)
     }
 
@@ -268,13 +136,13 @@ impl Runner<'_> {
                 let table = node.inputs.iter().find_map(from).unwrap_or_default();
                 Error::NoSuchTable { node: node.name.clone(), table, maker }
             })?;
+            progress.save()?;
             let key = key_of(node, &inputs);
             let manifest = self.look_up_or_make(plan, node, key, &inputs, &mut summary)?;
             let manifest = manifest.map_err(|failed| failed.error)?;
             progress.finish(&node.name, manifest.clone());
             made.push(manifest);
         }
-        progress.save()?;
         Ok(made)
     }
 
@@ -380,71 +248,17 @@ impl Runner<'_> {
             claim.partial().note(cost.seconds, attempts)?;
             return Err(error);
         }
-        Ok(claim.commit(self.store, &node.name, &plan.experiment, made, cost)?)
+        let made_for = (&node.name, plan.experiment.as_str());
+        let made_by = MadeBy {
+            mrx: env!("CARGO_PKG_VERSION").to_owned(),
+            device: self.device.to_owned(),
+            host: self.host.clone(),
+        };
+        Ok(claim.commit(self.store, made_for, made, cost, made_by)?)
     }
 
     fn tell(&self, event: Event) {
         self.listener.hear(&event);
-    }
-}
-
-/// The plan as the store records it, written only when it changed.
-struct Record {
-    plan: RecordedPlan,
-    stored: Option<RecordedPlan>,
-}
-
-impl Record {
-    /// Starts from what is finished already: nodes whose inputs have to be made stand on no run.
-    fn open(store: &Store, plan: &Plan, progress: &mut Progress) -> Result<Self, Error> {
-        let mut nodes = Vec::with_capacity(plan.nodes.len());
-        for node in &plan.nodes {
-            let run = progress.resolve(node)?.ok().map(|inputs| key_of(node, &inputs).digest());
-            let manifest = run.map(|run| finished(store, run)).transpose()?.flatten();
-            let (model, finished) = (node.name.model().to_owned(), manifest.is_some());
-            nodes.push(PlannedNode { node: node.name.to_string(), model, run, finished });
-            if let Some(manifest) = manifest {
-                progress.finish(&node.name, manifest);
-            }
-        }
-        let experiment = plan.experiment.clone();
-        let stored = store.plan(&experiment)?;
-        let (file, recorded) = (plan.file.clone(), String::new());
-        let plan = RecordedPlan { format: FORMAT, experiment, file, recorded, nodes };
-        Ok(Self { plan, stored })
-    }
-
-    /// Counts the finished runs that the recorded plan stands on and this one does not.
-    fn replaced(&self, store: &Store) -> Result<usize, Error> {
-        let stored = self.stored.iter().flat_map(|plan| &plan.nodes).filter_map(|node| node.run);
-        let gone = stored.filter(|run| !self.plan.nodes.iter().any(|node| node.run == Some(*run)));
-        let mut replaced = 0;
-        for run in gone {
-            replaced += usize::from(store.manifest(run)?.is_some());
-        }
-        Ok(replaced)
-    }
-
-    fn set(&mut self, name: &NodeName, run: Digest) {
-        for node in self.plan.nodes.iter_mut().filter(|node| node.node == name.as_str()) {
-            (node.run, node.finished) = (Some(run), node.finished && node.run == Some(run));
-        }
-    }
-
-    fn finish(&mut self, name: &NodeName) {
-        for node in self.plan.nodes.iter_mut().filter(|node| node.node == name.as_str()) {
-            node.finished = true;
-        }
-    }
-
-    fn save(&mut self, runner: &Runner<'_>) -> Result<(), Error> {
-        if self.stored.as_ref().is_some_and(|stored| stored.nodes == self.plan.nodes) {
-            return Ok(());
-        }
-        self.plan.recorded = rfc3339((runner.clock)());
-        runner.store.record_plan(&self.plan)?;
-        self.stored = Some(self.plan.clone());
-        Ok(())
     }
 }
 

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::claim::{finished, missing_table};
-use super::run::{Error, Progress, key_of};
-use super::{Difference, NodeName, Plan, RunKey};
+use super::key::{Difference, RunKey};
+use super::node::{NodeName, Plan};
+use super::progress::{Error, Progress, key_of};
 use crate::store::{Digest, Manifest, RecordedPlan, Store};
 
 /// What would become of one node.
@@ -60,6 +61,8 @@ pub enum Why {
         /// The table.
         table: String,
     },
+    /// It was finished once, and its manifest is gone.
+    Unrecorded,
     /// A node that it reads from has to be made first.
     After {
         /// That node.
@@ -144,6 +147,10 @@ struct Earlier<'a> {
 impl Earlier<'_> {
     /// Compares with the run that this node stood on before, else with the nearest of its stage.
     fn why(&mut self, node: &NodeName, key: &RunKey) -> Result<Why, Error> {
+        let mut lost = self.recorded.iter().flat_map(|plan| plan.lost(self.store));
+        if lost.any(|lost| lost.run == Some(key.digest())) {
+            return Ok(Why::Unrecorded);
+        }
         if let Some(manifest) = self.recorded_run(node)?
             && manifest.run != key.digest()
         {
@@ -152,10 +159,10 @@ impl Earlier<'_> {
         if self.all.is_none() {
             self.all = Some(self.store.manifests()?);
         }
-        let stage = key.json().get("stage");
-        let same_stage = self.all.iter().flatten().filter(|m| m.key.get("stage") == stage);
+        let stage = &key.key().stage;
+        let same_stage = self.all.iter().flatten().filter(|m| m.key.stage == *stage);
         let nearest = same_stage.min_by_key(|manifest| {
-            let distance = Difference::all(&manifest.key, key.json()).len();
+            let distance = Difference::all(&manifest.key, key.key()).len();
             (distance, std::cmp::Reverse(manifest.cost.started.clone()))
         });
         Ok(nearest.map_or(Why::New, |manifest| differs(manifest, key)))
@@ -170,7 +177,7 @@ impl Earlier<'_> {
 }
 
 fn differs(manifest: &Manifest, key: &RunKey) -> Why {
-    let mut all = Difference::all(&manifest.key, key.json()).into_iter();
+    let mut all = Difference::all(&manifest.key, key.key()).into_iter();
     match all.next() {
         None => Why::New,
         Some(first) => Why::Differs {

@@ -7,14 +7,33 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::{Digest, Error, FORMAT};
+use super::digest::Digest;
+use super::error::Error;
 
 /// The prefix of temporary files; `gc` sweeps those that a crash left behind.
 pub(super) const TEMPORARY: &str = ".tmp-";
+
+/// Files smaller than this are hashed each time: that is faster than remembering them.
+pub(super) const WORTH_REMEMBERING: u64 = 1 << 20;
+
+/// Returns the digest of the file at `path`.
+///
+/// # Errors
+/// [`Error::Read`] where it cannot be read.
+pub fn digest_file(path: &Path) -> Result<Digest, Error> {
+    let mut hasher = blake3::Hasher::new();
+    let hashed = File::open(path).and_then(|file| {
+        if file.metadata()?.len() < WORTH_REMEMBERING {
+            hasher.update_reader(file).map(|_| ())
+        } else {
+            hasher.update_mmap_rayon(path).map(|_| ())
+        }
+    });
+    hashed.map_err(|source| Error::read(path, source))?;
+    Ok(hasher.finalize().into())
+}
 
 /// Bytes on their way to a place on disk, hashed while they are written.
 ///
@@ -87,41 +106,27 @@ fn sync_folder(folder: &Path) -> Result<(), Error> {
         .map_err(|source| Error::write(folder, source))
 }
 
-/// Writes `value` as indented JSON to `path`, replacing what was there in one step.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+/// Writes `text` to `path`, replacing what was there in one step.
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
     let folder = path.parent().unwrap_or(path);
     let wrote = |source: io::Error| Error::write(path, source);
     let mut file = temporary(folder, 0o644)?;
-    serde_json::to_writer_pretty(BufWriter::new(file.as_file_mut()), value)
-        .map_err(|e| wrote(e.into()))?;
-    file.write_all(b"\n").map_err(wrote)?;
+    file.write_all(text.as_bytes()).map_err(wrote)?;
     file.as_file().sync_all().map_err(wrote)?;
     file.persist(path).map_err(|e| wrote(e.error))?;
     sync_folder(folder)
 }
 
-/// Reads JSON that carries a `format` number from `path`; `None` where there is no such file.
-///
-/// The number is looked at before the shape: a newer mrx may have changed the shape.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    #[derive(Deserialize)]
-    struct Head {
-        format: u32,
+/// Reads the text at `path`; `None` where there is no such file. Bytes that are no text are damage.
+pub(super) fn read_text(path: &Path) -> Result<Option<String>, Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+            Err(Error::unreadable(path, "it is no text in UTF-8"))
+        }
+        Err(source) => Err(Error::read(path, source)),
     }
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::read(path, source)),
-    };
-    let unreadable = |source: serde_json::Error| Error::Unreadable {
-        path: path.to_owned(),
-        reason: source.to_string(),
-    };
-    let Head { format: found } = serde_json::from_str(&text).map_err(unreadable)?;
-    if found > FORMAT {
-        return Err(Error::Newer { path: path.to_owned(), found });
-    }
-    serde_json::from_str(&text).map(Some).map_err(unreadable)
 }
 
 /// Lists the entries of `folder` by name; none where the folder is missing.
@@ -137,4 +142,9 @@ pub(super) fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         .map_err(|source| Error::read(folder, source))?;
     paths.sort_unstable();
     Ok(paths)
+}
+
+/// Returns the last component of a path, empty where it is not Unicode.
+pub(super) fn name_of(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }

@@ -1,13 +1,21 @@
-//! Manifests (what one run read, wrote and cost) and recorded plans (which run a node stands on).
+//! Manifests: what one run read, wrote and cost.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::objects::name_of;
-use super::{Digest, Error, Store, file};
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{self, name_of};
+use super::key::Key;
+use super::layout::Store;
+use super::sealed;
 
 /// What one run read, wrote and cost. Written last: where there is a manifest, all of it is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,14 +29,41 @@ pub struct Manifest {
     /// The experiment that the run was first made for.
     pub experiment: String,
     /// Everything that decided the result, readable.
-    pub key: serde_json::Value,
+    pub key: Key,
     /// The tables it made, by name.
     pub tables: BTreeMap<String, StoredTable>,
     /// Other objects that its tables speak of (the files of a checkpoint), by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub objects: BTreeMap<String, Digest>,
+    pub objects: BTreeMap<String, StoredObject>,
     /// What it cost.
     pub cost: Cost,
+    /// Who made it, and where. Manifests of version 0.1.0 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
+}
+
+/// Who made a run, and where. None of it is in the key: the same rows may come from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// The version of mrx.
+    pub mrx: String,
+    /// Where models computed: `cpu`, `cuda:0`, `metal`.
+    pub device: String,
+    /// The machine.
+    pub host: Host,
+}
+
+/// A machine, as far as speed and rounding may follow from it. It has no name: stores are shared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// As `linux`.
+    pub os: String,
+    /// As `x86_64`.
+    pub arch: String,
+    /// The processor's own words, empty where it has none.
+    pub cpu: String,
+    /// Cores that mrx may use.
+    pub cores: u32,
 }
 
 /// One table of a run: a Parquet object.
@@ -42,6 +77,57 @@ pub struct StoredTable {
     pub bytes: u64,
 }
 
+/// A file that a run made beside its tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredObject {
+    /// The object.
+    pub object: Digest,
+    /// Its bytes on disk. Manifests of version 0.1.0 do not say.
+    pub bytes: Option<u64>,
+}
+
+impl Serialize for StoredObject {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(bytes) = self.bytes else { return self.object.serialize(serializer) };
+        let mut fields = serializer.serialize_struct("StoredObject", 2)?;
+        fields.serialize_field("object", &self.object)?;
+        fields.serialize_field("bytes", &bytes)?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SizedOrBare)
+    }
+}
+
+/// Reads `{ object, bytes }`, and the bare digest that version 0.1.0 wrote.
+struct SizedOrBare;
+
+impl<'de> Visitor<'de> for SizedOrBare {
+    type Value = StoredObject;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object's digest and its bytes")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<StoredObject, E> {
+        let object = text.parse().map_err(E::custom)?;
+        Ok(StoredObject { object, bytes: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<StoredObject, A::Error> {
+        #[derive(Deserialize)]
+        struct Sized {
+            object: Digest,
+            bytes: u64,
+        }
+        let Sized { object, bytes } = Sized::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(StoredObject { object, bytes: Some(bytes) })
+    }
+}
+
 /// What a run cost. Costs never live in a table: the same rows must have the same digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
@@ -53,47 +139,10 @@ pub struct Cost {
     pub attempts: u32,
 }
 
-/// Which run each node of an experiment stands on; what `gc` keeps and the SQL views show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecordedPlan {
-    /// [`super::FORMAT`] at the time of writing.
-    pub format: u32,
-    /// The experiment's name.
-    pub experiment: String,
-    /// The file that it was read from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
-    /// When it was recorded, RFC 3339, UTC.
-    pub recorded: String,
-    /// Its nodes, in the order in which they run.
-    pub nodes: Vec<PlannedNode>,
-}
-
-/// One node of a recorded plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedNode {
-    /// As `judge.m1`.
-    pub node: String,
-    /// The model it worked with, or made: `m1`.
-    pub model: String,
-    /// Its run, once there is one.
-    pub run: Option<Digest>,
-    /// Whether that run was finished when the plan was recorded: a manifest that is not there now was
-    /// lost. Plans of version 0.1.0 do not say.
-    #[serde(default)]
-    pub finished: bool,
-}
-
-impl PlannedNode {
-    /// The number of its model: 1 for `m1`; `None` where it belongs to no model.
-    #[must_use]
-    pub fn iteration(&self) -> Option<usize> {
-        self.model.strip_prefix('m').and_then(|number| number.parse().ok())
-    }
-}
-
 impl Store {
-    fn run_path(&self, run: Digest) -> PathBuf {
+    /// Returns where the manifest of a run is, or would be.
+    #[must_use]
+    pub fn run_path(&self, run: Digest) -> PathBuf {
         self.runs_folder().join(format!("{run}.json"))
     }
 
@@ -103,31 +152,28 @@ impl Store {
         self.root().join("runs")
     }
 
-    /// Returns the folder of recorded plans.
-    #[must_use]
-    pub fn plans_folder(&self) -> PathBuf {
-        self.root().join("plans")
-    }
-
     /// Reads the manifest of a run; `None` where the run never finished.
     ///
     /// # Errors
     /// [`Error::Newer`] for a manifest from the future, [`Error::Unreadable`] for a damaged one.
     pub fn manifest(&self, run: Digest) -> Result<Option<Manifest>, Error> {
         let path = self.run_path(run);
-        let manifest: Option<Manifest> = file::read_json(&path)?;
+        let manifest: Option<Manifest> = sealed::read(&path)?;
         match manifest {
-            Some(other) if other.run != run => Err(Error::Unreadable {
-                path,
-                reason: format!("it says that it is run {}", other.run.short()),
-            }),
+            Some(other) if other.run != run => {
+                let reason = format!("it says that it is run {}", other.run.short());
+                Err(Error::unreadable(&path, reason))
+            }
             manifest => Ok(manifest),
         }
     }
 
     /// Writes the manifest of a finished run: the last step of a commit.
-    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
-        file::write_json(&self.run_path(manifest.run), manifest)
+    ///
+    /// # Errors
+    /// [`Error::Write`] where the store cannot be written.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.write_sealed(&self.run_path(manifest.run), manifest)
     }
 
     /// Lists the keys of every finished run.
@@ -149,41 +195,5 @@ impl Store {
     pub fn manifests(&self) -> Result<Vec<Manifest>, Error> {
         let runs = self.run_keys()?.into_par_iter();
         runs.filter_map(|run| self.manifest(run).transpose()).collect()
-    }
-
-    /// Records which runs an experiment's nodes stand on, replacing what was recorded before.
-    ///
-    /// # Errors
-    /// [`Error::Write`] where the store cannot be written.
-    pub fn record_plan(&self, plan: &RecordedPlan) -> Result<(), Error> {
-        file::write_json(&self.plan_path(&plan.experiment), plan)
-    }
-
-    /// Reads the plan recorded for an experiment, if there is one.
-    ///
-    /// # Errors
-    /// As [`Store::manifest`].
-    pub fn plan(&self, experiment: &str) -> Result<Option<RecordedPlan>, Error> {
-        let path = self.plan_path(experiment);
-        file::read_json(&path)
-    }
-
-    /// Reads the plans of every experiment, by name.
-    ///
-    /// # Errors
-    /// As [`Store::manifest`].
-    pub fn plans(&self) -> Result<Vec<RecordedPlan>, Error> {
-        let mut plans = Vec::new();
-        for path in file::list(&self.plans_folder())? {
-            if path.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            plans.extend(file::read_json::<RecordedPlan>(&path)?);
-        }
-        Ok(plans)
-    }
-
-    fn plan_path(&self, experiment: &str) -> PathBuf {
-        self.plans_folder().join(format!("{experiment}.json"))
     }
 }

@@ -1,11 +1,17 @@
 //! Objects: immutable bytes under `objects/`, named by their digest.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::file::{self, HashedFile};
-use super::{Digest, Error, Prefix, Resolved, Store, digest_file};
+use super::digest::{Digest, Prefix, Resolved};
+use super::error::Error;
+use super::file::{self, HashedFile, digest_file, name_of};
+use super::layout::Store;
+use super::stamp::Stamp;
+
+/// How much of a file is in memory while it is copied.
+const COPIED_AT_ONCE: usize = 1 << 20;
 
 /// Bytes on their way to becoming an object. Dropping it leaves nothing behind.
 #[must_use = "nothing is kept until finish() names it"]
@@ -79,30 +85,49 @@ impl Store {
     pub fn put_file(&self, path: &Path) -> Result<(Digest, u64), Error> {
         let mut source = File::open(path).map_err(|source| Error::read(path, source))?;
         let mut writer = self.object_writer()?;
-        io::copy(&mut source, &mut writer).map_err(|source| Error::read(path, source))?;
+        let mut portion = vec![0; COPIED_AT_ONCE];
+        loop {
+            let read = match source.read(&mut portion) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(Error::read(path, source)),
+            };
+            let wrote = |source| Error::write(&self.objects_folder(), source);
+            writer.write_all(&portion[..read]).map_err(wrote)?;
+        }
         writer.finish()
     }
 
-    /// Whether the object is there with this many bytes: the quick look before a hit.
+    /// Whether the object is there with this many bytes, where they are known: the quick look before a
+    /// hit.
     #[must_use]
-    pub fn has(&self, digest: Digest, bytes: u64) -> bool {
-        fs::metadata(self.object_path(digest)).is_ok_and(|found| found.len() == bytes)
+    pub fn has(&self, digest: Digest, bytes: impl Into<Option<u64>>) -> bool {
+        let bytes = bytes.into();
+        let found = fs::metadata(self.object_path(digest));
+        found.is_ok_and(|found| bytes.is_none_or(|bytes| found.len() == bytes))
     }
 
-    /// Checks that the object holds the bytes its name promises, and returns its path.
+    /// Checks that the object holds the bytes its name promises, and returns its path. A process hashes
+    /// an object once: again only where it has changed since.
     ///
     /// # Errors
     /// [`Error::ObjectMissing`] or [`Error::ObjectDamaged`].
     pub fn checked_path(&self, digest: Digest) -> Result<PathBuf, Error> {
         let path = self.object_path(digest);
-        let found = match digest_file(&path) {
-            Ok(found) => found,
-            Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::ObjectMissing { digest });
+        let missing = |error| match error {
+            Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Error::ObjectMissing { digest }
             }
-            Err(other) => return Err(other),
+            other => other,
         };
+        let stamp = Stamp::of(&path).map_err(missing)?;
+        if self.checked().stamp(digest).as_ref() == Some(&stamp) {
+            return Ok(path);
+        }
+        let found = digest_file(&path).map_err(missing)?;
         if found == digest {
+            self.checked().learn(digest, stamp);
             return Ok(path);
         }
         let reason = format!("its bytes hash to {}", found.short());
@@ -145,7 +170,56 @@ impl Store {
     }
 }
 
-/// Returns the last component of a path, empty where it is not Unicode.
-pub(super) fn name_of(path: &Path) -> &str {
-    path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Changes a byte of a file so that its length, time and inode stay.
+    fn flip_unseen(path: &Path) {
+        let modified = fs::metadata(path).unwrap().modified().unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        bytes[0] ^= 1;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(path, bytes).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+    }
+
+    #[test]
+    fn a_process_hashes_an_object_once_and_again_when_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let object = store.put(b"some bytes").unwrap();
+        let path = store.checked_path(object).unwrap();
+        flip_unseen(&path);
+        assert!(store.clone().checked_path(object).is_ok(), "it is not hashed again");
+        let other = Store::open(folder.path()).unwrap();
+        assert!(matches!(other.checked_path(object), Err(Error::ObjectDamaged { .. })));
+        fs::write(&path, b"other bytes").unwrap();
+        assert!(matches!(store.checked_path(object), Err(Error::ObjectDamaged { .. })));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(store.checked_path(object), Err(Error::ObjectMissing { .. })));
+    }
+
+    #[test]
+    fn a_big_object_is_remembered_between_questions_until_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let [big, small] = [vec![1; 1 << 20], vec![2; 10]].map(|bytes| store.put(&bytes).unwrap());
+        store.check_objects([big, small]).unwrap();
+        let again = || Store::open(folder.path()).unwrap();
+        flip_unseen(&store.object_path(big));
+        again().check_objects([big, small]).unwrap();
+        flip_unseen(&store.object_path(small));
+        let told = again().check_objects([big, small]).unwrap_err();
+        assert!(matches!(told, Error::ObjectDamaged { digest, .. } if digest == small), "{told}");
+        // Whatever is remembered, `verify` hashes all.
+        assert_eq!(again().verify().unwrap().findings.len(), 2);
+        File::open(store.object_path(big))
+            .unwrap()
+            .set_modified(std::time::SystemTime::now())
+            .unwrap();
+        assert!(again().check_objects([big]).is_err(), "it has changed since");
+    }
 }

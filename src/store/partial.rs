@@ -13,9 +13,12 @@ use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use serde::{Deserialize, Serialize};
 
-use super::file::{self, HashedFile};
-use super::objects::name_of;
-use super::{Digest, Error, FORMAT, Store, digest_file};
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{self, HashedFile, digest_file, name_of};
+use super::format::FORMAT;
+use super::layout::Store;
+use super::sealed;
 
 /// The folder of a run that is being made. Whoever holds it holds the run's lock.
 ///
@@ -53,6 +56,10 @@ impl Store {
         mut go_on: impl FnMut() -> bool,
     ) -> Result<Option<Partial>, Error> {
         const PATIENCE: Duration = Duration::from_millis(20);
+        /// What is fleeting is over after so many looks; what is not (a link to nothing) stays.
+        const LOOKS: usize = 50;
+        self.raise_format()?;
+        let mut looks = 0;
         let folder = self.partial_folder().join(run.to_hex());
         let path = folder.join("lock");
         let wrote = |source: io::Error| Error::write(&path, source);
@@ -63,8 +70,12 @@ impl Store {
             let lock = match opened {
                 Ok(lock) => lock,
                 // The winner of the race is removing the folder at this moment: make it anew.
-                Err(e) if is_fleeting(&e) => continue,
-                Err(source) => return Err(wrote(source)),
+                Err(e) if is_fleeting(&e) && looks < LOOKS => {
+                    looks += 1;
+                    sleep(PATIENCE);
+                    continue;
+                }
+                Err(source) => return Err(self.no_folder().unwrap_or_else(|| wrote(source))),
             };
             match lock.try_lock() {
                 Ok(()) => {}
@@ -81,6 +92,15 @@ impl Store {
                 return Ok(Some(Partial { folder, _lock: lock }));
             }
         }
+    }
+
+    /// Says so where something is in the place of the folder of work in hand.
+    fn no_folder(&self) -> Option<Error> {
+        let path = self.partial_folder();
+        let found = fs::symlink_metadata(&path).ok().filter(|_| !path.is_dir())?;
+        let what = if found.is_symlink() { "a link that leads to no folder" } else { "no folder" };
+        let source = io::Error::new(io::ErrorKind::NotADirectory, format!("it is {what}"));
+        Some(Error::write(&path, source))
     }
 
     /// Counts the rows of an unfinished run that are already safe, per table.
@@ -144,14 +164,14 @@ impl Partial {
     /// [`Error::Write`] where the note cannot be kept.
     pub fn begin(&self) -> Result<(f64, u32), Error> {
         let path = self.folder.join("effort.json");
-        let earlier = match file::read_json::<Effort>(&path) {
+        let earlier = match sealed::read::<Effort>(&path) {
             // The account of what was spent is lost; the work is not.
             Err(Error::Unreadable { .. }) => None,
             earlier => earlier?,
         };
         let earlier = earlier.unwrap_or(Effort { format: FORMAT, seconds: 0.0, attempts: 0 });
         let effort = Effort { attempts: earlier.attempts + 1, ..earlier };
-        file::write_json(&path, &effort)?;
+        sealed::write(&path, &effort)?;
         Ok((effort.seconds, effort.attempts))
     }
 
@@ -160,7 +180,7 @@ impl Partial {
     /// # Errors
     /// [`Error::Write`] where the note cannot be kept.
     pub fn note(&self, seconds: f64, attempts: u32) -> Result<(), Error> {
-        file::write_json(
+        sealed::write(
             &self.folder.join("effort.json"),
             &Effort { format: FORMAT, seconds, attempts },
         )

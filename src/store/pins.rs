@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Error, FORMAT, Store, file};
+use super::digest::Digest;
+use super::error::Error;
+use super::format::FORMAT;
+use super::layout::Store;
+use super::sealed;
 
 /// A digest that must stay, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +31,7 @@ impl Store {
     /// # Errors
     /// [`Error::Unreadable`] where the list is damaged.
     pub fn pins(&self) -> Result<Vec<Pin>, Error> {
-        let pins: Option<Pins> = file::read_json(&self.root().join("pins.json"))?;
+        let pins: Option<Pins> = sealed::read(&self.root().join("pins.json"))?;
         Ok(pins.unwrap_or_default().pins)
     }
 
@@ -60,6 +64,6 @@ impl Store {
     }
 
     fn write_pins(&self, pins: Vec<Pin>) -> Result<(), Error> {
-        file::write_json(&self.root().join("pins.json"), &Pins { format: FORMAT, pins })
+        self.write_sealed(&self.root().join("pins.json"), &Pins { format: FORMAT, pins })
     }
 }

@@ -6,12 +6,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_arrow::schema::{SchemaLike, TracingOptions};
 
-use super::Error;
+use super::error::Error;
+use super::format::Version;
 
 /// A row of one table.
 pub trait Record: Serialize + DeserializeOwned + Send {
     /// The table's name, as in SQL.
     const TABLE: &'static str;
+
+    /// The version of the table; its history stands in the first line of the table's schema.
+    const VERSION: Version;
 
     /// Columns whose values hardly ever repeat (ids, seeds, texts): a dictionary does not pay.
     const DISTINCT: &'static [&'static str];
@@ -41,7 +45,10 @@ pub fn to_batch<R: Record>(fields: &[FieldRef], rows: &[R]) -> Result<RecordBatc
 /// Turns Arrow columns into rows.
 ///
 /// # Errors
-/// [`Error::Encode`] where the columns are not those of `R`.
+/// [`Error::Decode`] where the columns are not those of `R`.
 pub fn from_batch<R: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<R>, Error> {
-    serde_arrow::from_record_batch(batch).map_err(|e| Error::encode(std::any::type_name::<R>(), e))
+    serde_arrow::from_record_batch(batch).map_err(|e| Error::Decode {
+        row: std::any::type_name::<R>().to_owned(),
+        reason: e.to_string(),
+    })
 }

@@ -3,38 +3,22 @@
 //! Big files are hashed once and remembered by path, size, modification time and inode.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, Error, FORMAT, Store, file};
-
-/// Files smaller than this are hashed each time: that is faster than remembering them.
-const WORTH_REMEMBERING: u64 = 1 << 20;
-
-/// Returns the digest of the file at `path`.
-///
-/// # Errors
-/// [`Error::Read`] where it cannot be read.
-pub fn digest_file(path: &Path) -> Result<Digest, Error> {
-    let mut hasher = blake3::Hasher::new();
-    let hashed = File::open(path).and_then(|file| {
-        if file.metadata()?.len() < WORTH_REMEMBERING {
-            hasher.update_reader(file).map(|_| ())
-        } else {
-            hasher.update_mmap_rayon(path).map(|_| ())
-        }
-    });
-    hashed.map_err(|source| Error::read(path, source))?;
-    Ok(hasher.finalize().into())
-}
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{WORTH_REMEMBERING, digest_file};
+use super::format::FORMAT;
+use super::layout::Store;
+use super::sealed;
+use super::stamp::Stamp;
 
 /// Remembered digests of big files outside the store.
 #[derive(Debug)]
 pub struct Sources {
-    path: PathBuf,
+    store: Store,
     known: Known,
     changed: bool,
 }
@@ -51,40 +35,30 @@ struct Remembered {
     digest: Digest,
 }
 
-/// What a file looks like from outside. While it stays, the digest is taken to stay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Stamp {
-    bytes: u64,
-    modified_seconds: i64,
-    modified_nanos: i64,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Result<Self, Error> {
-        let metadata = fs::metadata(path).map_err(|source| Error::read(path, source))?;
-        Ok(Self {
-            bytes: metadata.len(),
-            modified_seconds: metadata.mtime(),
-            modified_nanos: metadata.mtime_nsec(),
-            inode: metadata.ino(),
-        })
-    }
-}
-
 impl Sources {
     /// Opens what the store remembers. A damaged list is forgotten: files are then hashed again.
     ///
     /// # Errors
     /// [`Error::Read`] where the list cannot be read.
     pub fn open(store: &Store) -> Result<Self, Error> {
-        let path = store.root().join("sources.json");
-        let known = match file::read_json(&path) {
-            Err(Error::Unreadable { .. }) => None,
+        let known = match Self::read(store) {
+            Err(Error::Unreadable { .. }) => Known::default(),
             known => known?,
         };
-        let known = known.unwrap_or_default();
-        Ok(Self { path, known, changed: false })
+        Ok(Self { store: store.clone(), known, changed: false })
+    }
+
+    fn path(store: &Store) -> PathBuf {
+        store.root().join("sources.json")
+    }
+
+    fn read(store: &Store) -> Result<Known, Error> {
+        Ok(sealed::read(&Self::path(store))?.unwrap_or_default())
+    }
+
+    /// Checks that the list is what was written.
+    pub(super) fn check(store: &Store) -> Result<(), Error> {
+        Self::read(store).map(|_| ())
     }
 
     /// Returns the digest of the file at `path`, hashing it only if it is new or has changed.
@@ -113,7 +87,7 @@ impl Sources {
     pub fn save(&mut self) -> Result<(), Error> {
         if self.changed {
             self.known.format = FORMAT;
-            file::write_json(&self.path, &self.known)?;
+            self.store.write_sealed(&Self::path(&self.store), &self.known)?;
             self.changed = false;
         }
         Ok(())

@@ -5,8 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::objects::name_of;
-use super::{Digest, Error, Manifest, Store, file};
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{self, name_of};
+use super::layout::Store;
+use super::manifest::Manifest;
 
 /// A file or folder that [`Sweep::carry_out`] would delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +73,7 @@ impl Reachable {
             }
             if let Some(manifest) = by_run.get(&digest) {
                 self.keep(digest, &by_run);
-                open.extend(digests_in(&manifest.key));
+                open.extend(manifest.key.digests());
                 continue;
             }
             self.objects.insert(digest);
@@ -90,17 +93,7 @@ fn by_run(manifests: &[Manifest]) -> BTreeMap<Digest, &Manifest> {
 
 fn objects_of(manifest: &Manifest) -> impl Iterator<Item = Digest> + '_ {
     let tables = manifest.tables.values().map(|table| table.object);
-    tables.chain(manifest.objects.values().copied())
-}
-
-/// Every digest that a key spells, wherever it stands in it.
-fn digests_in(key: &serde_json::Value) -> Vec<Digest> {
-    match key {
-        serde_json::Value::String(text) => text.parse().into_iter().collect(),
-        serde_json::Value::Array(items) => items.iter().flat_map(digests_in).collect(),
-        serde_json::Value::Object(fields) => fields.values().flat_map(digests_in).collect(),
-        _ => Vec::new(),
-    }
+    tables.chain(manifest.objects.values().map(|object| object.object))
 }
 
 impl Store {

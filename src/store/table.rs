@@ -5,16 +5,13 @@
 //! the machine or the moment is written, and encoding in parallel changes only who does the work.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter,
     ArrowWriterOptions, compute_leaves,
@@ -25,11 +22,13 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
-use serde::de::DeserializeOwned;
 
-use super::{
-    Digest, Error, FORMAT, ObjectWriter, Record, Store, StoredTable, fields, from_batch, to_batch,
-};
+use super::error::Error;
+use super::format::FORMAT;
+use super::layout::Store;
+use super::manifest::StoredTable;
+use super::objects::ObjectWriter;
+use super::record::{Record, fields, to_batch};
 
 /// Rows of a full row group: DuckDB scans a group per thread, and likes sixty vectors of 2,048.
 pub const ROW_GROUP_ROWS: usize = 122_880;
@@ -38,7 +37,7 @@ pub const ROW_GROUP_ROWS: usize = 122_880;
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// Rows that go to the encoder together; every group is a whole number of these.
-const CHUNK_ROWS: usize = 2048;
+pub(super) const CHUNK_ROWS: usize = 2048;
 
 /// Row groups that may be encoding while the next one fills: each holds some 128 MiB of rows.
 const IN_FLIGHT: usize = 1;
@@ -164,9 +163,8 @@ impl<R: Record> TableWriter<R> {
     /// Waits for the oldest group in flight and writes it: groups keep their order.
     fn append_oldest(&mut self) -> Result<(), Error> {
         let Some(encoded) = self.in_flight.pop_front() else { return Ok(()) };
-        let chunks = encoded
-            .recv()
-            .map_err(|_| Error::encode(R::TABLE, "an encoder thread died"))?
+        let chunks = wait_for(&encoded)
+            .ok_or_else(|| Error::encode(R::TABLE, "an encoder thread died"))?
             .map_err(failed::<R>)?;
         let mut group = self.file.next_row_group().map_err(failed::<R>)?;
         for chunk in chunks {
@@ -199,15 +197,15 @@ impl<R: Record> TableWriter<R> {
 /// The settings that decide a table's bytes.
 ///
 /// To change one, or to take a `parquet` crate that encodes otherwise: raise [`FORMAT`] and add a line
-/// to its history in `store/mod.rs`, then accept the new golden digest in `tests/it/schemas.rs`. Old
+/// to its history in `store/format.rs`, then accept the new golden digest in `tests/it/schemas.rs`. Old
 /// objects stay readable; new runs get other digests, so what stands on them is made again.
 fn properties<R: Record>() -> WriterProperties {
     let properties = WriterProperties::builder()
         .set_created_by(format!("mrx format {FORMAT}"))
-        .set_key_value_metadata(Some(vec![KeyValue::new(
-            "mrx.table".to_owned(),
-            R::TABLE.to_owned(),
-        )]))
+        .set_key_value_metadata(Some(vec![
+            KeyValue::new("mrx.table".to_owned(), R::TABLE.to_owned()),
+            KeyValue::new("mrx.version".to_owned(), R::VERSION.to_string()),
+        ]))
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
@@ -233,6 +231,21 @@ fn encode(mut writers: Vec<ArrowColumnWriter>, chunks: Vec<RecordBatch>) -> Enco
     writers.into_iter().map(ArrowColumnWriter::close).collect()
 }
 
+/// Waits for an encoder. One of rayon's own threads works on what waits in its queue meanwhile: the encoder
+/// may be waiting there, for this very thread.
+fn wait_for(encoded: &Receiver<Encoded>) -> Option<Encoded> {
+    loop {
+        match encoded.try_recv() {
+            Ok(encoded) => return Some(encoded),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => {}
+        }
+        if rayon::yield_now() != Some(rayon::Yield::Executed) {
+            return encoded.recv().ok();
+        }
+    }
+}
+
 /// The bytes that the rows themselves take, whatever buffers they are slices of.
 fn payload_bytes(batch: &RecordBatch) -> usize {
     let columns = batch.columns().iter();
@@ -250,66 +263,40 @@ fn failed<R: Record>(error: ParquetError) -> Error {
     }
 }
 
-/// Reads the rows of a stored table as `Q`, which may name only some of its columns.
-pub struct TableReader<Q> {
-    digest: Digest,
-    batches: ParquetRecordBatchReader,
-    rows: std::vec::IntoIter<Q>,
-}
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
 
-impl<Q: DeserializeOwned> TableReader<Q> {
-    /// Checks the object's bytes and opens it; only the columns that `Q` names are read.
-    ///
-    /// # Errors
-    /// [`Error::ObjectMissing`] or [`Error::ObjectDamaged`].
-    pub fn open(store: &Store, digest: Digest) -> Result<Self, Error> {
-        let path = store.checked_path(digest)?;
-        let file = File::open(&path).map_err(|source| Error::Read { path, source })?;
-        let damaged = |e: ParquetError| Error::ObjectDamaged { digest, reason: e.to_string() };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
-        let columns = fields::<Q>()?;
-        let names = columns.iter().map(|field| field.name().as_str());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), names);
-        let batches =
-            builder.with_projection(mask).with_batch_size(CHUNK_ROWS).build().map_err(damaged)?;
-        Ok(Self { digest, batches, rows: Vec::new().into_iter() })
+    use super::*;
+    use crate::store::format::Version;
+
+    #[derive(Serialize, Deserialize)]
+    struct Number {
+        number: u64,
     }
-}
 
-impl<Q: DeserializeOwned> Iterator for TableReader<Q> {
-    type Item = Result<Q, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(row) = self.rows.next() {
-                return Some(Ok(row));
-            }
-            let batch = match self.batches.next()? {
-                Ok(batch) => batch,
-                Err(e) => {
-                    let reason = e.to_string();
-                    return Some(Err(Error::ObjectDamaged { digest: self.digest, reason }));
-                }
-            };
-            match from_batch(&batch) {
-                Ok(rows) => self.rows = rows.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+    impl Record for Number {
+        const TABLE: &'static str = "numbers";
+        const VERSION: Version = Version::new(1, 0);
+        const DISTINCT: &'static [&'static str] = &["number"];
     }
-}
 
-/// Returns the name and the columns of the Parquet table at `path`, without reading rows.
-///
-/// # Errors
-/// [`Error::Read`] for the file, [`Error::Unreadable`] where it is no table.
-pub fn read_schema(path: &std::path::Path) -> Result<(Option<String>, SchemaRef), Error> {
-    let file = File::open(path).map_err(|source| Error::read(path, source))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
-        .map_err(|e| Error::Unreadable { path: path.to_owned(), reason: e.to_string() })?;
-    let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let name = metadata
-        .and_then(|pairs| pairs.iter().find(|pair| pair.key == "mrx.table"))
-        .and_then(|pair| pair.value.clone());
-    Ok((name, builder.schema().clone()))
+    /// With one thread, the encoder can only run on the thread that waits for it.
+    #[test]
+    fn a_table_is_written_on_the_only_thread_of_a_pool() {
+        let (done, written) = sync_channel(1);
+        std::thread::spawn(move || {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::create(folder.path()).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            let table = pool.install(|| {
+                let mut writer = TableWriter::<Number>::create(&store).unwrap();
+                writer.write(&[Number { number: 7 }]).unwrap();
+                writer.finish().unwrap()
+            });
+            done.send(table.rows).unwrap();
+        });
+        let patience = std::time::Duration::from_secs(20);
+        assert_eq!(written.recv_timeout(patience), Ok(1), "the writer waits for itself");
+    }
 }

@@ -1,12 +1,20 @@
 //! Trust: every file is hashed again and held against its name and its manifest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::objects::name_of;
-use super::{Digest, Error, Store, digest_file, file};
+use super::digest::Digest;
+use super::error::Error;
+use super::file::{self, digest_file, name_of};
+use super::format::FORMAT;
+use super::layout::Store;
+use super::manifest::Manifest;
+use super::pins::Pin;
+use super::sealed;
+use super::sources::Sources;
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +25,8 @@ pub enum Damage {
     Missing,
     /// Nothing of mrx has such a name.
     Foreign,
+    /// Runs were made for a plan that is not recorded: queries do not show them, and `gc` may delete them.
+    Unplanned,
 }
 
 /// One thing that is wrong.
@@ -44,8 +54,8 @@ pub struct Verified {
 }
 
 const FOLDERS: [&str; 4] = ["objects", "partial", "plans", "runs"];
-const FILES: [&str; 6] =
-    ["FORMAT", "lock", "pins.json", "pins.lock", "sources.json", "sql_history"];
+const FILES: [&str; 7] =
+    ["FORMAT", "checked.json", "lock", "pins.json", "pins.lock", "sources.json", "sql_history"];
 
 impl Store {
     /// Hashes every object and shard again, and follows every manifest and plan.
@@ -55,8 +65,10 @@ impl Store {
     pub fn verify(&self) -> Result<Verified, Error> {
         let mut verified = Verified::default();
         self.verify_objects(&mut verified)?;
-        self.verify_runs(&mut verified)?;
-        self.verify_plans(&mut verified)?;
+        let manifests = self.verify_runs(&mut verified)?;
+        self.verify_plans(&manifests, &mut verified)?;
+        self.verify_lists(&mut verified)?;
+        self.verify_format(&manifests, &mut verified)?;
         self.find_foreign(&mut verified)?;
         verified.findings.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(verified)
@@ -93,10 +105,12 @@ impl Store {
         Ok(())
     }
 
-    fn verify_runs(&self, verified: &mut Verified) -> Result<(), Error> {
+    /// Checks the manifests, and returns those that can be read.
+    fn verify_runs(&self, verified: &mut Verified) -> Result<Vec<Manifest>, Error> {
+        let mut manifests = Vec::new();
         for run in self.run_keys()? {
             verified.runs += 1;
-            let path = self.runs_folder().join(format!("{run}.json"));
+            let path = self.run_path(run);
             let manifest = match self.manifest(run) {
                 Ok(Some(manifest)) => manifest,
                 Ok(None) => continue,
@@ -105,33 +119,95 @@ impl Store {
                     continue;
                 }
             };
-            if Digest::of_json(&manifest.key) != run {
+            if manifest.key.digest() != run {
                 verified.find(Damage::Damaged, path, "its key does not hash to its name");
             }
             let tables = manifest.tables.iter().map(|(name, table)| (name, table.object));
-            let others = manifest.objects.iter().map(|(name, object)| (name, *object));
-            for (name, object) in tables.chain(others) {
+            let files = manifest.objects.iter().map(|(name, file)| (name, file.object));
+            for (name, object) in tables.chain(files) {
                 let path = self.object_path(object);
                 if !path.exists() {
                     let note = format!("`{name}` of {} ({})", manifest.node, manifest.experiment);
                     verified.find(Damage::Missing, path, note);
                 }
             }
+            manifests.push(manifest);
+        }
+        Ok(manifests)
+    }
+
+    fn verify_plans(&self, runs: &[Manifest], verified: &mut Verified) -> Result<(), Error> {
+        let mut planned = BTreeSet::new();
+        for path in file::list(&self.plans_folder())? {
+            let Some(experiment) = name_of(&path).strip_suffix(".json").map(ToOwned::to_owned)
+            else {
+                if !is_temporary(&path) {
+                    verified.find(Damage::Foreign, path, "not named by an experiment");
+                }
+                continue;
+            };
+            match self.plan(&experiment) {
+                Ok(plan) => {
+                    for node in plan.iter().flat_map(|plan| plan.lost(self)) {
+                        let path = node.run.map(|run| self.run_path(run)).unwrap_or_default();
+                        let note = format!("the manifest of {} ({experiment})", node.node);
+                        verified.find(Damage::Missing, path, note);
+                    }
+                }
+                Err(error) => verified.find(Damage::Damaged, path, chain(&error)),
+            }
+            planned.insert(experiment);
+        }
+        // What `diff` made is of no experiment: it names two, with a slash.
+        let named = runs.iter().map(|manifest| &manifest.experiment);
+        let mut unplanned: BTreeMap<&String, u64> = BTreeMap::new();
+        for experiment in named.filter(|name| !name.contains('/') && !planned.contains(*name)) {
+            *unplanned.entry(experiment).or_default() += 1;
+        }
+        for (experiment, runs) in unplanned {
+            let path = self.plans_folder().join(format!("{experiment}.json"));
+            let note = format!("{runs} runs were made for `{experiment}`, whose plan is not there");
+            verified.find(Damage::Unplanned, path, note);
         }
         Ok(())
     }
 
-    fn verify_plans(&self, verified: &mut Verified) -> Result<(), Error> {
-        for path in file::list(&self.plans_folder())? {
-            match name_of(&path).strip_suffix(".json").map(|experiment| self.plan(experiment)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => verified.find(Damage::Damaged, path, chain(&error)),
-                None if is_temporary(&path) => {}
-                None => verified.find(Damage::Foreign, path, "not named by an experiment"),
+    /// Checks the store's own lists: pins, accounts of what was spent, and digests that save hashing.
+    fn verify_lists(&self, verified: &mut Verified) -> Result<(), Error> {
+        let list = |name: &str| self.root().join(name);
+        match self.pins() {
+            Ok(pins) => {
+                let there = |pin: &&Pin| {
+                    self.run_path(pin.digest).exists() || self.object_path(pin.digest).exists()
+                };
+                for pin in pins.iter().filter(|pin| !there(pin)) {
+                    let note = format!("{}, which is pinned, is not there", pin.digest.short());
+                    verified.find(Damage::Missing, list("pins.json"), note);
+                }
+            }
+            Err(error) => verified.find(Damage::Damaged, list("pins.json"), chain(&error)),
+        }
+        for run in file::list(&self.partial_folder())? {
+            let effort = run.join("effort.json");
+            if let Err(error) = sealed::read::<serde_json::Value>(&effort) {
+                verified.find(Damage::Damaged, effort, chain(&error));
             }
         }
-        if let Err(error) = self.pins() {
-            verified.find(Damage::Damaged, self.root().join("pins.json"), chain(&error));
+        let savings = [("sources.json", Sources::check(self)), ("checked.json", self.check_list())];
+        for (name, checked) in savings {
+            if let Err(error) = checked {
+                verified.find(Damage::Damaged, list(name), chain(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the store's format against that of its files: a writer raises it first.
+    fn verify_format(&self, runs: &[Manifest], verified: &mut Verified) -> Result<(), Error> {
+        let said = self.format()?.unwrap_or(FORMAT);
+        if let Some(newest) = runs.iter().map(|run| run.format).max().filter(|n| *n > said) {
+            let note = format!("it says {said}, and a manifest is of format {newest}");
+            verified.find(Damage::Damaged, self.format_path(), note);
         }
         Ok(())
     }
@@ -152,15 +228,17 @@ impl Store {
         Ok(())
     }
 
-    /// Removes damaged objects, shards and manifests, so that the next run makes them again. Plans
-    /// and pins, which nothing can make again, stay for a person to look at.
+    /// Removes damaged objects, shards, manifests and lists that save hashing, so that the next run makes
+    /// them again. Plans and pins, which nothing can make again, stay for a person to look at.
     ///
     /// # Errors
     /// [`Error::Write`] where a file will not go.
     pub fn remove_damaged(&self, findings: &[Finding]) -> Result<usize, Error> {
         let made_again = |finding: &&Finding| {
             let folders = [self.objects_folder(), self.runs_folder(), self.partial_folder()];
+            let savings = ["sources.json", "checked.json"].map(|name| self.root().join(name));
             folders.iter().any(|folder| finding.path.starts_with(folder))
+                || savings.contains(&finding.path)
         };
         let damaged = findings.iter().filter(|finding| finding.damage == Damage::Damaged);
         let damaged = damaged.filter(made_again);

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use mrx::query::{Session, TABLES, documents, keys, references};
 use mrx::records;
-use mrx::store::{Cost, Digest, Manifest, PlannedNode, Record, RecordedPlan, Store, TableWriter};
-use serde::Deserialize;
+use mrx::store::{
+    Cost, Digest, FORMAT, Key, Manifest, PlannedNode, Record, RecordedPlan, Store, TableReader,
+    TableWriter, Version, read_version,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::lab::PROJECT;
 
@@ -51,6 +54,12 @@ fn check<R: Record>(store: &Store) {
     let fields = mrx::store::fields::<R>().unwrap();
     let optional: Vec<bool> = fields.iter().map(|field| field.is_nullable()).collect();
     assert_eq!(optional, nullable, "{}: NOT NULL is a field that is no Option", R::TABLE);
+    let ddl = mrx::query::ddl_of(R::TABLE).unwrap();
+    let first = format!("-- Version {}. History: 1.0, ", R::VERSION);
+    assert!(ddl.starts_with(&first), "schemas/{}.sql says: {first}", R::TABLE);
+    let latest = format!("{}, ", R::VERSION);
+    assert!(ddl.lines().next().unwrap().contains(&latest), "{}: {latest}…", R::TABLE);
+    assert!(records::VERSIONS.contains(&(R::TABLE, R::VERSION)), "{} is listed", R::TABLE);
     for column in R::DISTINCT {
         assert!(declared.iter().any(|(name, _)| name == column), "{}: no {column}", R::TABLE);
     }
@@ -157,8 +166,8 @@ fn the_same_rows_are_the_same_bytes() {
     for at_once in [1, 7, 2048, 4999] {
         assert_eq!(written(&store, &rows, at_once), whole, "in portions of {at_once}");
     }
-    insta::assert_snapshot!(whole.object, @"5c403dbfeb067d6a28bb9211cda8e7e6ee508eabfee72ac0d872753f10d50dd9");
-    insta::assert_snapshot!(written(&store, &[], 1).object, @"70155ce67ca74e4dba6014f6fb4e8bc290d9d58f2ef472ff9774221355ea4d8a");
+    insta::assert_snapshot!(whole.object, @"c0b849f3cb16e0a4996ef4ed9fbc51677e3706697ad78439ddd3507ab24d7286");
+    insta::assert_snapshot!(written(&store, &[], 1).object, @"548d9154da63610604c1a2bbead8e2d989659561f5d3edbd8e994942f51c6812");
 }
 
 #[test]
@@ -169,7 +178,7 @@ fn a_table_of_several_row_groups_comes_back_row_for_row() {
     let rows: Vec<_> = (0..count).map(response).collect();
     let table = written(&store, &rows, 10_000);
     assert_eq!(table, written(&store, &rows, 33_333), "groups do not follow batches");
-    let read = mrx::store::TableReader::<records::Response>::open(&store, table.object).unwrap();
+    let read = TableReader::<records::Response>::open(&store, table.object).unwrap();
     for (found, expected) in read.zip(&rows) {
         assert_eq!(found.unwrap(), *expected);
     }
@@ -189,10 +198,16 @@ fn shared_work_appears_under_both_experiments() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create(folder.path().join("store")).unwrap();
     let table = written(&store, &(0..10).map(response).collect::<Vec<_>>(), 10);
-    let key = serde_json::json!({ "stage": "respond", "version": 1, "config": {}, "inputs": {} });
-    let run = Digest::of_json(&key);
+    let key = Key {
+        stage: "respond".to_owned(),
+        version: 1,
+        engine: None,
+        config: serde_json::json!({}),
+        inputs: [].into(),
+    };
+    let run = key.digest();
     let manifest = Manifest {
-        format: 1,
+        format: FORMAT,
         run,
         node: "respond.m0".to_owned(),
         experiment: "one".to_owned(),
@@ -200,10 +215,9 @@ fn shared_work_appears_under_both_experiments() {
         tables: [("responses".to_owned(), table)].into(),
         objects: [].into(),
         cost: Cost { started: "2026-01-01T00:00:00Z".to_owned(), seconds: 1.0, attempts: 1 },
+        made_by: None,
     };
-    let json = serde_json::to_string(&manifest).unwrap();
-    fs::create_dir_all(store.runs_folder()).unwrap();
-    fs::write(store.runs_folder().join(format!("{run}.json")), json).unwrap();
+    store.write_manifest(&manifest).unwrap();
     for experiment in ["one", "two"] {
         let node = PlannedNode {
             node: "respond.m0".to_owned(),
@@ -213,7 +227,7 @@ fn shared_work_appears_under_both_experiments() {
         };
         let recorded = "2026-01-01T00:00:00Z".to_owned();
         let plan = RecordedPlan {
-            format: 1,
+            format: FORMAT,
             experiment: experiment.to_owned(),
             file: None,
             recorded,
@@ -228,11 +242,91 @@ fn shared_work_appears_under_both_experiments() {
     assert_eq!((found[0].rows, found[0].distinct_rows), (20, 10));
 }
 
+/// A row of `notes` as an earlier version wrote it.
+#[derive(Serialize, Deserialize)]
+struct EarlierNote {
+    id: u64,
+}
+
+/// A row of `notes` now.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Note {
+    id: u64,
+    text: Option<String>,
+}
+
+/// A row of `notes` in which the new column must be there.
+#[derive(Serialize, Deserialize)]
+struct StrictNote {
+    id: u64,
+    text: String,
+}
+
+/// A row of `notes` whose column has another type.
+#[derive(Serialize, Deserialize)]
+struct OtherNote {
+    id: Option<String>,
+}
+
+/// A row of `notes` whose columns mean something else.
+#[derive(Serialize, Deserialize)]
+struct NextNote {
+    id: u64,
+}
+
+macro_rules! notes {
+    ($($row:ty: $major:literal $minor:literal),*) => {$(
+        impl Record for $row {
+            const TABLE: &'static str = "notes";
+            const VERSION: Version = Version::new($major, $minor);
+            const DISTINCT: &'static [&'static str] = &[];
+        }
+    )*};
+}
+
+notes!(EarlierNote: 1 0, Note: 1 1, NextNote: 2 0);
+
+#[test]
+fn a_table_that_has_grown_is_read_in_every_version_of_its_major() {
+    const KNOWN: [(&str, Version); 1] = [("notes", Version::new(1, 1))];
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("store")).unwrap().knowing(&KNOWN);
+    let earlier = stored(&store, &[EarlierNote { id: 7 }, EarlierNote { id: 8 }]);
+    assert_eq!(read_version(&store.object_path(earlier)).unwrap(), Version::new(1, 0));
+    let read: Vec<Note> = read_all(&store, earlier).unwrap();
+    assert_eq!(read, [Note { id: 7, text: None }, Note { id: 8, text: None }]);
+    let grown = stored(&store, &[Note { id: 9, text: Some("new".to_owned()) }]);
+    assert_eq!(read_all::<EarlierNote>(&store, grown).unwrap()[0].id, 9);
+    // What cannot be read is told of by name: the column, the table and its version.
+    let told = read_all::<StrictNote>(&store, earlier).err().unwrap().to_string();
+    assert!(told.contains("table `notes` is of version 1.0, and this mrx reads 1.1"), "{told}");
+    assert!(told.contains("it has no column `text`"), "{told}");
+    let told = read_all::<OtherNote>(&store, grown).err().unwrap().to_string();
+    assert!(told.contains("column `id` is of type UInt64, not Utf8"), "{told}");
+    let next = stored(&store, &[NextNote { id: 1 }]);
+    let told = read_all::<EarlierNote>(&store, next).err().unwrap().to_string();
+    assert!(told.contains("version 2.0, and this mrx reads 1.1"), "{told}");
+    assert!(told.contains(&next.short()), "{told}");
+}
+
+fn stored<R: Record>(store: &Store, rows: &[R]) -> Digest {
+    let mut writer = TableWriter::<R>::create(store).unwrap();
+    writer.write(rows).unwrap();
+    writer.finish().unwrap().object
+}
+
+fn read_all<Q: serde::de::DeserializeOwned>(
+    store: &Store,
+    object: Digest,
+) -> Result<Vec<Q>, mrx::store::Error> {
+    TableReader::open(store, object)?.collect()
+}
+
 fn round_trip<R: Record + Clone + PartialEq + std::fmt::Debug>(store: &Store, rows: &[R]) {
     let mut writer = TableWriter::<R>::create(store).unwrap();
     writer.write(rows).unwrap();
     let table = writer.finish().unwrap();
-    let read = mrx::store::TableReader::<R>::open(store, table.object).unwrap();
+    let read = TableReader::<R>::open(store, table.object).unwrap();
     assert_eq!(read.collect::<Result<Vec<_>, _>>().unwrap(), rows, "{}", R::TABLE);
 }
 

@@ -7,7 +7,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use mrx::store::{Digest, Store};
+use mrx::runner::{
+    Event, Input, Interrupt, Io, Listener, Node, Plan, Runner, Signature, Source, Stage, StageError,
+};
+use mrx::store::{Digest, Host, Store};
 
 use crate::lab::{Lab, skip};
 
@@ -80,14 +83,15 @@ fn foreign_and_unreadable_files_are_named() {
 #[test]
 fn what_comes_from_the_future_is_refused() {
     let lab = finished();
-    let digest = lab.store().run_keys().unwrap()[0];
-    let path = format!(".mrx/runs/{digest}.json");
-    lab.edit(&path, "\"format\": 1", "\"format\": 99");
+    let store = lab.store();
+    let mut manifest = store.manifests().unwrap().remove(0);
+    manifest.format = 99;
+    store.write_manifest(&manifest).unwrap();
     lab.mrx(&["run", "loop"]).fails_with(1).says("has format 99").says("a newer mrx wrote it");
     lab.write(".mrx/FORMAT", "99\n");
     lab.mrx(&["sql", "SELECT 1"])
         .fails_with(1)
-        .says("has format 99, and this mrx knows formats up to 1");
+        .says("has format 99, and this mrx knows formats up to 2");
 }
 
 #[test]
@@ -101,8 +105,7 @@ fn gc_keeps_what_plans_and_pins_need() {
     shown.prints("judge.m0 of `scripted`, in no plan now").says("would be deleted").says("--yes");
     assert!(lab.store().verify().unwrap().findings.is_empty(), "showing deletes nothing");
     let old = lab.store().manifests().unwrap();
-    let old =
-        old.iter().find(|m| m.node == "judge.m3" && m.key["config"]["samples"] == 11).unwrap();
+    let old = old.iter().find(|m| m.node == "judge.m3" && m.key.config["samples"] == 11).unwrap();
     lab.mrx(&["store", "pin", &old.run.short(), "--note", "for the paper"]).success();
     lab.mrx(&["store", "pin"]).success().prints("for the paper");
     lab.mrx(&["store", "gc", "--grace", "0s", "--yes"]).success().says("files deleted");
@@ -182,6 +185,29 @@ fn a_full_disk_loses_nothing() {
     sound.success().says("all is well");
 }
 
+/// What fails is the disk that is written to, not the file that is copied from.
+#[test]
+fn a_disk_that_fills_up_while_a_file_is_copied_is_told_by_name() {
+    let lab = Lab::new();
+    let disk = lab.path.join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mut mounted = Command::new("mount");
+    mounted.args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk);
+    if !mounted.output().is_ok_and(|output| output.status.success()) {
+        skip("no small disk can be mounted here");
+        return;
+    }
+    let source = lab.path.join("model.safetensors");
+    fs::write(&source, vec![7; 4 << 20]).unwrap();
+    let told = Store::create(disk.join("store")).unwrap().put_file(&source).unwrap_err();
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    assert!(
+        matches!(&told, mrx::store::Error::Write { source, .. }
+        if source.kind() == std::io::ErrorKind::StorageFull),
+        "{told:?}"
+    );
+}
+
 /// Root may write anywhere, so the command runs as nobody.
 #[test]
 fn a_store_that_may_not_be_written_can_still_be_asked() {
@@ -222,4 +248,50 @@ fn a_writer_that_is_dropped_leaves_nothing() {
     drop(writer);
     assert_eq!(fs::read_dir(store.objects_folder()).unwrap().count(), 0);
     assert!(store.verify().unwrap().findings.is_empty());
+}
+
+/// A stage that looks at what the store remembers while it runs.
+struct Curious(std::path::PathBuf);
+
+impl Stage for Curious {
+    fn signature(&self) -> Signature {
+        Signature { stage: "curious", version: 1, config: serde_json::Value::Null }
+    }
+
+    fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        let known = fs::read_to_string(self.0.join("sources.json"))?;
+        assert!(known.contains("weights"), "{known}");
+        io.check_unchanged("model")
+    }
+}
+
+struct Deaf;
+
+impl Listener for Deaf {
+    fn hear(&self, _: &Event) {}
+}
+
+/// A model folder is hashed when its key is spelt out, and not again when a stage makes sure of it.
+#[test]
+fn what_was_learnt_of_files_is_kept_before_a_stage_asks_again() {
+    let lab = Lab::new();
+    fs::write(lab.path.join("weights"), vec![7; 2 << 20]).unwrap();
+    let store = Store::create(lab.path.join(".mrx")).unwrap();
+    let files = [("weights".to_owned(), lab.path.join("weights"))].into();
+    let node = Node {
+        name: "curious.m0".parse().unwrap(),
+        stage: Box::new(Curious(store.root().to_owned())),
+        inputs: vec![Input { name: "model", source: Source::Files(files) }],
+    };
+    let plan = Plan { experiment: "one".to_owned(), file: None, nodes: vec![node] };
+    let runner = Runner {
+        store: &store,
+        listener: &Deaf,
+        interrupt: &Interrupt::default(),
+        clock: std::time::SystemTime::now,
+        device: "cpu",
+        host: &Host::default(),
+    };
+    let summary = runner.run(&plan, &[]).unwrap();
+    assert!(summary.failed.is_empty(), "{:?}", summary.failed);
 }

@@ -230,7 +230,7 @@ impl Comparison {
         let mut inputs =
             vec![stored("prompts", asked), stored("responses", second), stored("baseline", first)];
         inputs.push(what_decides(store, &decider, side)?);
-        let config = decider.key.get("config").cloned().unwrap_or_default();
+        let config = decider.key.config.clone();
         let judge = config.get("judge").and_then(Value::as_str).unwrap_or("the oracle");
         let other = if side.experiment == sides[0].experiment { &sides[1] } else { &sides[0] };
         self.judge = Some(if other.experiment == side.experiment {
@@ -291,15 +291,13 @@ impl Comparison {
 
 /// The model or the files that decided, as they were.
 fn what_decides(store: &Store, decider: &Manifest, side: &Side) -> Result<Input, Failure> {
-    let inputs = decider.key.get("inputs").cloned().unwrap_or_default();
-    let of_files =
-        |name: &str| inputs.get(name).and_then(Value::as_object).map(serde_json::Map::is_empty);
-    if of_files("files") == Some(true) {
+    let key = &decider.key;
+    if key.files("files").is_some_and(BTreeMap::is_empty) {
         return Ok(Input { name: "files", source: Source::Files(BTreeMap::new()) });
     }
-    if let Some(checkpoint) = inputs.get("model").and_then(Value::as_str) {
+    if let Some(checkpoint) = key.table("model") {
         let made = store.manifests()?.into_iter().find_map(|manifest| {
-            manifest.tables.get("checkpoints").copied().filter(|t| t.object.to_hex() == checkpoint)
+            manifest.tables.get("checkpoints").copied().filter(|t| t.object == checkpoint)
         });
         if let Some(table) = made {
             return Ok(Input { name: "model", source: Source::Stored(table) });
@@ -317,19 +315,24 @@ fn what_decides(store: &Store, decider: &Manifest, side: &Side) -> Result<Input,
         let text = "games of this experiment are decided by files outside the store";
         Failure::new(Kind::Data, text).hint("run it again, so that the store knows where they are")
     })?;
-    as_they_were(store, &input, inputs.get(input.name).unwrap_or(&Value::Null), side)?;
+    as_they_were(store, &input, key.files(input.name), side)?;
     Ok(input)
 }
 
 /// Refuses files that are not those that decided the recorded games.
-fn as_they_were(store: &Store, now: &Input, then: &Value, side: &Side) -> Result<(), Failure> {
+fn as_they_were(
+    store: &Store,
+    now: &Input,
+    then: Option<&BTreeMap<String, Digest>>,
+    side: &Side,
+) -> Result<(), Failure> {
     let Source::Files(files) = &now.source else { return Ok(()) };
     let mut sources = Sources::open(store)?;
-    let names = then.as_object().into_iter().flatten().map(|(name, _)| name);
+    let names = then.into_iter().flatten().map(|(name, _)| name);
     for name in names.chain(files.keys()) {
         let digest = files.get(name).map(|path| sources.digest(path)).transpose()?;
-        let before = then.get(name).and_then(Value::as_str);
-        if digest.map(Digest::to_hex).as_deref() != before {
+        let before = then.and_then(|then| then.get(name).copied());
+        if digest != before {
             let text = format!(
                 "`{name}` is not what decided the games of `{}`: the experiment's file has changed, or it \
                  was run with --set",

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::Place;
 use super::display::Display;
 use super::failure::{Failure, Kind};
+use super::host::host;
 use super::tables::format_of;
 use super::ui::Ui;
 use crate::query::Format;
@@ -59,6 +60,7 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         interrupt: &interrupt,
         clock: SystemTime::now,
         device: &args.device,
+        host: &host(),
     };
     let comparison = Comparison::of(&runner, sides)?;
     print::print(&comparison, args.rows, args.format, ui)?;

@@ -1,12 +1,11 @@
 //! What was not the same in the making of two models.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::gather::Side;
 use crate::cli::failure::Failure;
 use crate::runner::Difference;
-use crate::store::{PlannedNode, Store};
+use crate::store::{Key, KeyInput, PlannedNode, Store};
 
 /// A setting or a file that is not the same.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,8 +44,11 @@ pub(super) fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>,
         let (Some(before), Some(after)) = (key_of(store, other)?, key_of(store, node)?) else {
             continue;
         };
-        let made =
-            [&before, &after].map(|key| key.pointer("/inputs/model").is_some_and(Value::is_string));
+        // Estimates are compared as numbers.
+        if [&before, &after].iter().any(|key| key.stage == "estimate") {
+            continue;
+        }
+        let made = [&before, &after].map(|key| key.table("model").is_some());
         let all = Difference::all(&own(&before), &own(&after)).into_iter();
         // One model is a folder, the other was made by a node: that is no difference of settings.
         let all = all.filter(|found| made[0] == made[1] || !found.field.starts_with("model"));
@@ -65,7 +67,7 @@ pub(super) fn settings(store: &Store, sides: &[Side; 2]) -> Result<Vec<Setting>,
     Ok(found)
 }
 
-fn key_of(store: &Store, node: &PlannedNode) -> Result<Option<Value>, Failure> {
+fn key_of(store: &Store, node: &PlannedNode) -> Result<Option<Key>, Failure> {
     let manifest = node.run.map(|run| store.manifest(run)).transpose()?.flatten();
     Ok(manifest.map(|manifest| manifest.key))
 }
@@ -75,14 +77,8 @@ fn only(node: &str, side: &Side) -> Setting {
 }
 
 /// A key without the tables that other nodes made: those differ because something before them does.
-fn own(key: &Value) -> Value {
+fn own(key: &Key) -> Key {
     let mut own = key.clone();
-    if let Some(inputs) = own.get_mut("inputs").and_then(Value::as_object_mut) {
-        inputs.retain(|_, input| input.is_object());
-    }
-    // Estimates are compared as numbers.
-    if own.get("stage") == Some(&json!("estimate")) {
-        return json!({});
-    }
+    own.inputs.retain(|_, input| matches!(input, KeyInput::Files(_)));
     own
 }
