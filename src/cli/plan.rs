@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
 use super::failure::Failure;
+use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
 use crate::experiment::{Experiment, Scale};
@@ -50,7 +50,7 @@ struct Line {
     why: Option<String>,
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let experiment = Experiment::load(&args.experiment, &args.overrides)?;
     let store = place.look()?;
     let outlooks = survey(&store, experiment.plan())?;

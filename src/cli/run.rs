@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime};
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::place::StorePlace;
+use super::summary;
 use super::ui::{Label, Ui, seconds};
-use super::{Place, summary};
 use crate::experiment::Experiment;
 use crate::runner::{FailedNode, Interrupt, Listener, NodeName, Plan, Runner, StageError, Summary};
 
@@ -47,7 +48,7 @@ pub(super) fn device(name: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let began = Instant::now();
     let experiment = Experiment::load(&args.experiment, &args.overrides)?;
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;

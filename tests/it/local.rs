@@ -111,7 +111,7 @@ fn a_limit_of_steps_shortens_the_schedule_with_them() {
     lab.mrx(&["run", "small", "train.m1", "--set", "train.max_steps=4"]).success();
     assert_eq!(lab.ask(rates), "1.0 0.75 0.5 0.25");
     // A longer schedule that is asked for is kept to.
-    let longer = ["--set", "train.epochs=1", "--set", "train.schedule_epochs=10"];
+    let longer = ["--set", "train.schedule_epochs=60"];
     let run = ["run", "small", "train.m1", "--set", "train.max_steps=4"];
     lab.mrx(&[&run[..], &longer].concat()).success();
     let slowly = lab.ask(rates);
