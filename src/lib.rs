@@ -15,6 +15,7 @@
 //!
 //! - [`cli`]: one file per command; every byte leaves through its `ui`, every exit code through
 //!   its `failure`
+//! - [`study`]: what results come to, for every face that shows it
 //! - [`experiment`]: a TOML file and the plan it expands to
 //! - [`stages`]: the verbs of the loop, in the order in which data flows
 //! - [`records`]: the rows, one file per table
@@ -34,7 +35,8 @@
 //! | `train` | `model` |
 //! | `stages` | `runner`, `query`, `records`, `model`, `train`, `stats`, `store` |
 //! | `experiment` | `stages`, `runner` |
-//! | `cli` | `experiment`, `runner`, `query`, `store`, `records` |
+//! | `study` | `query`, `records`, `store`, `runner` |
+//! | `cli` | `study`, `experiment`, `runner`, `query`, `store`, `records` |
 //!
 //! `report` is drawn where it will stand; there is nothing in it yet. Unsafe code is denied but for two
 //! places: the matrix product in `model/ops/linear.rs`, and a variable that `main.rs` sets for candle.
@@ -52,4 +54,5 @@ pub mod runner;
 pub mod stages;
 pub mod stats;
 pub mod store;
+pub mod study;
 pub mod train;

@@ -12,8 +12,8 @@ pub(super) struct Args {
     shell: Shell,
 }
 
-pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, mut line: clap::Command, ui: &Ui) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "mrx", &mut script);
+    clap_complete::generate(args.shell, &mut line, "mrx", &mut script);
     ui.print(String::from_utf8_lossy(&script).trim_end())
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::runner::{Interrupted, StageError};
-use crate::{experiment, query, runner, store};
+use crate::{experiment, query, runner, store, study};
 
 /// What kind of failure it is, which decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
     if let Some(error) = error.downcast_ref::<query::Error>() {
         return query_error(error);
     }
+    if let Some(error) = error.downcast_ref::<study::Error>() {
+        return study_error(error);
+    }
     if let Some(error) = error.downcast_ref::<query::InputsError>() {
         return inputs_error(error);
     }
@@ -167,6 +170,19 @@ fn mend_format(path: &Path) -> String {
         store::FORMAT,
         path.display()
     )
+}
+
+fn study_error(error: &study::Error) -> Look {
+    match error {
+        study::Error::Store(error) => store_error(error),
+        study::Error::Query(error) => query_error(error),
+        study::Error::NotMade { .. } => {
+            (None, Some("`mrx run` makes it, where the experiment has `[evaluate]`".to_owned()))
+        }
+        study::Error::OtherPrompts { .. } => {
+            (None, Some("their `[evaluate]` has to ask the same prompts, in any order".to_owned()))
+        }
+    }
 }
 
 fn query_error(error: &query::Error) -> Look {

@@ -6,6 +6,7 @@ mod display;
 mod failure;
 mod host;
 mod memory;
+mod place;
 mod plan;
 mod run;
 mod shell;
@@ -24,10 +25,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::failure::{Failure, Kind};
+use self::failure::Kind;
+use self::place::StorePlace as Place;
 use self::ui::{Color, Ui};
-use crate::records::VERSIONS;
-use crate::store::Store;
 
 /// What every command takes.
 #[derive(Debug, Parser)]
@@ -71,34 +71,6 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Where the store is, and whether it has to be there already.
-struct Place(PathBuf);
-
-impl Place {
-    /// The store, which has to be there.
-    fn open(&self) -> Result<Store, Failure> {
-        Ok(Store::open(absolute(&self.0)?)?.knowing(&VERSIONS))
-    }
-
-    /// The store, made where there is none.
-    fn create(&self) -> Result<Store, Failure> {
-        Ok(Store::create(absolute(&self.0)?)?.knowing(&VERSIONS))
-    }
-
-    /// The store, or one that is not there yet: for looking only.
-    fn look(&self) -> Result<Store, Failure> {
-        let root = absolute(&self.0)?;
-        match Store::open(&root) {
-            Err(crate::store::Error::Missing { .. }) => Ok(Store::not_yet(root)),
-            opened => Ok(opened?.knowing(&VERSIONS)),
-        }
-    }
-}
-
-fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
-    Ok(std::path::absolute(path)?)
-}
-
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -113,7 +85,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => show::run(&args, &place, &ui),
         Command::Trace(args) => trace::run(&args, &place, &ui),
         Command::Store(command) => store::run(&command, &place, &ui),
-        Command::Completions(args) => completions::run(&args, &ui),
+        Command::Completions(args) => completions::run(&args, self::command(), &ui),
     }));
     match outcome {
         Ok(Ok(())) => ExitCode::SUCCESS,

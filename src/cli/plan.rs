@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
 use super::failure::Failure;
+use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
 use crate::experiment::{Experiment, Scale};
@@ -22,6 +22,10 @@ pub(super) struct Args {
     /// Set a value as if the file said so; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+
+    /// The device that the run would compute on
+    #[arg(long, env = "MRX_DEVICE", default_value = "cpu", value_parser = super::run::device)]
+    device: String,
 
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = format())]
@@ -50,8 +54,8 @@ struct Line {
     why: Option<String>,
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
-    let experiment = Experiment::load(&args.experiment, &args.overrides)?;
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
+    let experiment = Experiment::load(&args.experiment, &args.overrides, &args.device)?;
     let store = place.look()?;
     let outlooks = survey(&store, experiment.plan())?;
     let rows: Vec<Row> = outlooks.iter().map(row).collect();

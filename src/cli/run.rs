@@ -6,8 +6,9 @@ use std::time::{Instant, SystemTime};
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::place::StorePlace;
+use super::summary;
 use super::ui::{Label, Ui, seconds};
-use super::{Place, summary};
 use crate::experiment::Experiment;
 use crate::runner::{
     FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
@@ -49,9 +50,9 @@ pub(super) fn device(name: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let began = Instant::now();
-    let experiment = Experiment::load(&args.experiment, &args.overrides)?;
+    let experiment = Experiment::load(&args.experiment, &args.overrides, &args.device)?;
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;
     let store = place.create()?;
     let interrupt = Interrupt::default();

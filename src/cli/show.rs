@@ -7,8 +7,8 @@ use indicatif::HumanBytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Place;
 use super::failure::{Failure, Kind};
+use super::place::StorePlace;
 use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
@@ -45,7 +45,7 @@ enum Shape {
     Json,
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     if args.schema {
         return schema(args.target.as_deref(), ui);
     }

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Place;
 use super::failure::{Failure, Kind};
+use super::place::StorePlace;
 use super::ui::{Label, Ui};
 use crate::query::{Session, keys, references};
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 const FACTS: [&str; 9] =
     ["score", "winner", "status", "role", "kept", "reason", "strength", "sample", "finish_reason"];
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let session = Session::open(&place.open()?)?;
     let tracer = Tracer {
         session: &session,

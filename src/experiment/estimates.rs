@@ -6,7 +6,6 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Error;
-use super::plan::declared_files;
 use super::toml_file::{self as file, File};
 use crate::runner::{Input, Node, NodeName, Source};
 use crate::stages::{Estimate, Measure, Options};
@@ -40,7 +39,7 @@ pub(super) fn add(
         let inputs: Option<Vec<Vec<Input>>> = inputs.collect();
         // An iteration that does not train the judge compares no judgements.
         let Some(mut inputs) = inputs.map(|inputs| inputs.concat()) else { continue };
-        let files = Source::Files(declared_files(file, &table.files)?);
+        let files = Source::Files(file.declared(&table.files)?);
         inputs.push(Input { name: "files", source: files });
         let name_at = table.measure.span();
         let node: NodeName = format!("estimate.{model}.{name}").parse().map_err(|_| {

@@ -2,22 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-
-use toml::Spanned;
+use std::path::Path;
 
 use super::Error;
-use super::per_iteration::Count;
-use super::plan::{Loop, declared_files, files_of_model, template};
-use super::toml_file::{self as file, Comparison};
+use super::loop_::{HELD_OUT, Loop};
+use super::named::Files;
+use super::settings::{self, M0};
+use super::toml_file as file;
 use crate::runner::{Input, Node, Source, Stage};
 use crate::stages::{
-    Answers, COMPARE, Compare, Evaluated, Judge, Oracle, Panel, Prompts, Respond, Rule, Sampling,
-    Standard, Template,
+    Answers, Compare, Evaluated, Oracle, Panel, Prompts, Respond, Standard, Template,
 };
-
-/// The node of the held-out prompts.
-pub(super) const PROMPTS: &str = "prompts.eval";
 
 /// The node of ready-made answers.
 const ANSWERS: &str = "answers.baseline.eval";
@@ -32,9 +27,6 @@ const PROBES: [(&str, &str); 4] = [
     ("empty", ""),
     ("padded", "{{ response }}\n\nI hope this helps! Let me know if you have any other questions."),
 ];
-
-/// The model that the others are measured by, where the file says so.
-const M0: &str = "m0";
 
 /// Whom the models play.
 enum Baseline {
@@ -54,52 +46,40 @@ enum Decides {
 pub(super) struct Evaluation<'l> {
     all: &'l Loop<'l>,
     asked: Prompts,
-    files: BTreeMap<String, PathBuf>,
+    files: Files,
     baseline: Baseline,
     decides: Option<Decides>,
     oracle: Option<String>,
     probes: BTreeMap<String, Template>,
     respond: Respond,
-    panel_samples: usize,
+    table: &'l file::Evaluate,
 }
 
 impl<'l> Evaluation<'l> {
     /// Reads the file's `[evaluate]`, where there is one.
     pub(super) fn new(all: &'l Loop<'l>) -> Result<Option<Self>, Error> {
-        let Some(table) = &all.file.root.evaluate else { return Ok(None) };
+        let Some(table) = &all.file().root.evaluate else { return Ok(None) };
         let table = table.as_ref();
-        let read = |named: &Spanned<PathBuf>| {
-            all.file.text.read(&all.file.find(named.as_ref()), &named.span())
-        };
         let baseline = baseline(all, table)?;
-        let oracle = table.oracle.as_ref().map(read).transpose()?;
+        let oracle = table.oracle.as_ref().map(|named| all.file().sql(named)).transpose()?;
         let decides = match (&table.judge, &oracle) {
             (Some(judge), _) => {
-                let (compare, model) = compare(all, judge, baseline.name())?;
-                Some(Decides::Judge(Box::new(compare), model))
+                let stage = settings::compare(&all.values, judge, baseline.name())?;
+                Some(Decides::Judge(Box::new(stage), judge_model(all, judge)?))
             }
             (None, Some(oracle)) => Some(Decides::Oracle(oracle.clone())),
             (None, None) => None,
         };
-        let sql = read(&table.prompts)?;
-        let sampling = Sampling {
-            temperature: table.temperature.map_or(0.0, |temperature| temperature.0),
-            top_p: table.top_p.map_or(1.0, |top_p| top_p.0),
-            max_tokens: table.max_tokens.unwrap_or(Count(2048)).tokens(),
-            seed: all.seed,
-            max_refused: all.max_refused,
-        };
-        let size = |count: Option<Count>| count.map_or(1, Count::size);
         Ok(Some(Self {
             all,
-            asked: Prompts { sql, share: 0, shares: 1, per_share: None, seed: all.seed },
-            files: declared_files(all.file, &table.files)?,
+            table,
+            asked: settings::held_out(&all.values, all.file().sql(&table.prompts)?),
+            files: all.file().declared(&table.files)?,
             baseline,
             decides,
             oracle,
             probes: probes(all, &table.panel)?,
-            respond: Respond { samples: size(table.samples), engine: all.engine.clone(), sampling },
-            panel_samples: size(table.panel.samples),
+            respond: settings::respond_held_out(&all.values, table),
         }))
     }
 
@@ -107,18 +87,13 @@ impl<'l> Evaluation<'l> {
         Input { name: "files", source: Source::Files(self.files.clone()) }
     }
 
-    /// The held-out prompts.
-    fn held_out(&self) -> Result<Input, Error> {
-        Ok(Input::table(self.all.node(PROMPTS)?, "prompts"))
-    }
-
     /// Adds what all models share: the prompts, and ready-made answers to them.
     pub(super) fn begin(&self, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let stage = Box::new(self.asked.clone());
-        nodes.push(Node { name: self.all.node(PROMPTS)?, stage, inputs: vec![self.files()] });
+        nodes.push(Node { name: self.all.node(HELD_OUT)?, stage, inputs: vec![self.files()] });
         if let Baseline::Ready(_, sql) = &self.baseline {
             let stage = Box::new(Answers { sql: sql.clone() });
-            let inputs = vec![self.files(), self.held_out()?];
+            let inputs = vec![self.files(), self.all.held_out()?];
             nodes.push(Node { name: self.all.node(ANSWERS)?, stage, inputs });
         }
         Ok(())
@@ -128,11 +103,11 @@ impl<'l> Evaluation<'l> {
     pub(super) fn of_model(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let answers = self.all.name("respond", t, ".eval")?;
         let stage = Box::new(self.respond.clone());
-        let inputs = vec![self.held_out()?, self.all.model(t)?];
+        let inputs = vec![self.all.held_out()?, self.all.model(t)?];
         nodes.push(Node { name: answers.clone(), stage, inputs });
         if t == 0 {
             let stage = Box::new(Panel { probes: self.probes.clone() });
-            let inputs = vec![self.held_out()?, Input::table(answers.clone(), "responses")];
+            let inputs = vec![self.all.held_out()?, Input::table(answers.clone(), "responses")];
             nodes.push(Node { name: self.all.node(PANEL)?, stage, inputs });
         }
         self.judge_panel(t, nodes)?;
@@ -149,17 +124,18 @@ impl<'l> Evaluation<'l> {
     fn judge_panel(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let name = |stage: &str| self.all.name(stage, t, ".panel");
         // The last model works in no iteration: it judges as in the last one.
-        let judge = self.all.judge(t.min(self.all.iterations - 1))?;
-        let stage = Box::new(Judge { samples: self.panel_samples, ..judge });
-        let inputs = vec![self.held_out()?, self.panel()?, self.all.model(t)?];
+        let last = self.all.iterations.len() - 1;
+        let in_loop = &self.all.iterations[t.min(last)].judge;
+        let stage = Box::new(settings::judge_panel(in_loop, &self.table.panel));
+        let inputs = vec![self.all.held_out()?, self.panel()?, self.all.model(t)?];
         nodes.push(Node { name: name("judge")?, stage, inputs });
         let inputs = vec![Input::table(name("judge")?, "judgements")];
-        nodes.push(Node { name: name("read")?, stage: Box::new(self.all.read()), inputs });
+        nodes.push(Node { name: name("read")?, stage: Box::new(self.all.read.clone()), inputs });
         let table = |stage: &str, table| Ok::<_, Error>(Input::table(name(stage)?, table));
         let probes: Vec<String> = self.probes.keys().cloned().collect();
-        let stage = Standard::of_panel(self.oracle.as_deref(), &probes, self.all.seed);
+        let stage = Standard::of_panel(self.oracle.as_deref(), &probes, self.all.values.seed);
         let inputs = vec![
-            self.held_out()?,
+            self.all.held_out()?,
             self.panel()?,
             table("judge", "judgements")?,
             table("read", "readings")?,
@@ -189,14 +165,14 @@ impl<'l> Evaluation<'l> {
                 (Box::new(Oracle { baseline, sql }), self.files())
             }
         };
-        let inputs = vec![self.held_out()?, answers, baseline, more];
+        let inputs = vec![self.all.held_out()?, answers, baseline, more];
         nodes.push(Node { name: self.all.name("evaluate", t, "")?, stage, inputs });
         Ok(())
     }
 
     /// Adds the standard estimates: of the answers, and of what was done with them in training.
     fn estimate(&self, t: usize, answers: Input, nodes: &mut Vec<Node>) -> Result<(), Error> {
-        let mut inputs = vec![self.held_out()?, answers, self.files()];
+        let mut inputs = vec![self.all.held_out()?, answers, self.files()];
         let verdicts = |t: usize| -> Result<_, Error> {
             Ok(Input::table(self.all.name("evaluate", t, "")?, "verdicts"))
         };
@@ -213,7 +189,7 @@ impl<'l> Evaluation<'l> {
             has_orders: matches!(self.decides, Some(Decides::Judge(..))),
             models: follows.then(|| [format!("m{}", t - 1), format!("m{t}")]),
         };
-        let stage = Box::new(Standard::of_answers(&evaluated, self.all.seed));
+        let stage = Box::new(Standard::of_answers(&evaluated, self.all.values.seed));
         nodes.push(Node { name: self.all.name("estimate", t, ".answers")?, stage, inputs });
         Ok(())
     }
@@ -240,49 +216,25 @@ fn baseline(all: &Loop<'_>, table: &file::Evaluate) -> Result<Baseline, Error> {
         let message = format!(
             "expected `m0`, or a query of ready-made answers, as `answers.sql`; found `{text}`"
         );
-        return Err(all.file.text.error(&named.span(), message));
+        return Err(all.file().text.error(&named.span(), message));
     };
-    let sql = all.file.text.read(&all.file.find(Path::new(text)), &named.span())?;
+    let sql = all.file().text.read(&all.file().find(Path::new(text)), &named.span())?;
     let name = name.rsplit('/').next().unwrap_or(name);
     if name.strip_prefix('m').is_some_and(|t| t.parse::<u64>().is_ok()) {
         let message =
             format!("ready-made answers by the name of a model: `{name}`; expected another");
-        return Err(all.file.text.error(&named.span(), message));
+        return Err(all.file().text.error(&named.span(), message));
     }
     Ok(Baseline::Ready(name.to_owned(), sql))
 }
 
-/// Reads the judge of games, and where its model is.
-fn compare(
-    all: &Loop<'_>,
-    judge: &file::EvaluationJudge,
-    baseline: String,
-) -> Result<(Compare, Input), Error> {
-    let name = judge.model.as_ref().to_string_lossy().into_owned();
-    let model = if name == M0 {
-        all.model(0)?
-    } else {
-        let files = files_of_model(all.file, &judge.model)?;
-        Input { name: "model", source: Source::Files(files) }
-    };
-    let compare = Compare {
-        baseline,
-        judge: (name == M0).then_some(name),
-        engine: all.engine.clone(),
-        template: template(all.file, judge.template.as_ref(), COMPARE, Template::for_comparison)?,
-        rule: match judge.marker.unwrap_or_default() {
-            Comparison::Winner => Rule::Response,
-            Comparison::Choice => Rule::Choice,
-        },
-        sampling: Sampling {
-            temperature: judge.temperature.map_or(0.0, |temperature| temperature.0),
-            top_p: judge.top_p.map_or(1.0, |top_p| top_p.0),
-            max_tokens: judge.max_tokens.unwrap_or(Count(2048)).tokens(),
-            seed: all.seed,
-            max_refused: all.max_refused,
-        },
-    };
-    Ok((compare, model))
+/// Finds the model that decides games.
+fn judge_model(all: &Loop<'_>, judge: &file::EvaluationJudge) -> Result<Input, Error> {
+    if judge.model.as_ref() == Path::new(M0) {
+        return all.model(0);
+    }
+    let files = all.file().model_folder(&judge.model)?;
+    Ok(Input { name: "model", source: Source::Files(files) })
 }
 
 /// Reads the probes, or takes those that need no file to name them.
@@ -293,7 +245,7 @@ fn probes(all: &Loop<'_>, panel: &file::Panel) -> Result<BTreeMap<String, Templa
     let given = given.map(|(name, text)| (name.clone(), text.as_ref().as_str(), text.span()));
     let read = |(name, text, span): (String, &str, Range<usize>)| match Template::for_probe(text) {
         Ok(template) => Ok((name, template)),
-        Err(error) => Err(all.file.text.error(&span, format!("the probe `{name}`: {error}"))),
+        Err(error) => Err(all.file().text.error(&span, format!("the probe `{name}`: {error}"))),
     };
     known.chain(given).map(read).collect()
 }

@@ -2,12 +2,17 @@
 
 mod estimates;
 mod evaluation;
+mod iteration;
 mod locate;
+mod loop_;
+mod named;
 mod per_iteration;
 mod plan;
 mod scale;
+mod settings;
 mod toml_file;
 mod training;
+mod values;
 mod versus;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +25,7 @@ pub use versus::Versus;
 pub use crate::stages::TooManyRefused;
 
 use crate::runner::Plan;
+use crate::stages::Engine;
 
 /// An experiment, read and checked, with its SQL and its templates.
 pub struct Experiment {
@@ -31,14 +37,15 @@ pub struct Experiment {
 impl Experiment {
     /// Reads the experiment at `path`: a TOML file, or a folder that holds `experiment.toml`.
     ///
-    /// `overrides` are `a.b=c`, as if the file said so; values are TOML, and text where they are not.
+    /// `overrides` are `a.b=c`, as if the file said so; values are TOML, and text where they are not. The
+    /// device is where models compute, by name: its arithmetic is part of what decides a result.
     ///
     /// # Errors
     /// Each mistake in the file, with line and column, what was expected and what was found.
-    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, Error> {
+    pub fn load(path: &Path, overrides: &[String], device: &str) -> Result<Self, Error> {
         let path = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
         let file = File::read(&path, overrides)?;
-        let (plan, scales) = plan::expand(&file)?;
+        let (plan, scales) = plan::expand(&file, &Engine::local(device))?;
         Ok(Self { plan, scales, path })
     }
 

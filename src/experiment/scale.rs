@@ -1,7 +1,8 @@
 //! How much an iteration will take, as far as the file says.
 
-use super::Error;
-use super::plan::Loop;
+use super::loop_::Loop;
+use super::named::Files;
+use super::settings::Iteration;
 
 /// What an iteration takes at most. Equal answers are judged once, so there may be fewer judgements; a
 /// text may end before its limit.
@@ -21,36 +22,36 @@ pub struct Scale {
     pub checkpoint: Option<u64>,
 }
 
-impl Loop<'_> {
+impl Scale {
     /// What iteration t takes at most, where the file says how many prompts it has.
-    pub(super) fn scale(&self, t: usize) -> Result<Option<Scale>, Error> {
-        let Some(prompts) = self.prompts_per_iteration() else { return Ok(None) };
-        let (respond, judge, meta_judge) = (self.respond(t)?, self.judge(t)?, self.meta_judge(t)?);
+    pub(super) fn of(all: &Loop<'_>, t: usize) -> Option<Self> {
+        let prompts = all.prompts_per_iteration()?;
+        let Iteration { respond, judge, meta_judge, .. } = &all.iterations[t];
         let samples = judge.samples as u64;
         let responses = prompts.saturating_mul(respond.samples as u64);
         let judgements = responses.saturating_mul(samples);
         let orders = samples.saturating_mul(samples.saturating_sub(1));
         let meta_judgements = meta_judge.as_ref().map_or(0, |_| prompts.saturating_mul(orders));
-        let meta_tokens = meta_judge.map_or(0, |stage| u64::from(stage.sampling.max_tokens));
+        let meta_tokens =
+            meta_judge.as_ref().map_or(0, |stage| u64::from(stage.sampling.max_tokens));
         let tokens = responses
             .saturating_mul(u64::from(respond.sampling.max_tokens))
             .saturating_add(judgements.saturating_mul(u64::from(judge.sampling.max_tokens)))
             .saturating_add(meta_judgements.saturating_mul(meta_tokens));
-        let checkpoint = self.weight_bytes();
-        Ok(Some(Scale { prompts, responses, judgements, meta_judgements, tokens, checkpoint }))
+        let checkpoint = weight_bytes(&all.model_files);
+        Some(Self { prompts, responses, judgements, meta_judgements, tokens, checkpoint })
     }
+}
 
-    /// The size of the model's weights in f32: that of its files, twice where they hold half precision.
-    fn weight_bytes(&self) -> Option<u64> {
-        let files = self.model_files();
-        let weights = files.iter().filter(|(name, _)| name.ends_with(".safetensors"));
-        let sizes: Option<Vec<u64>> =
-            weights.map(|(_, path)| Some(path.metadata().ok()?.len())).collect();
-        let bytes: u64 = sizes?.into_iter().sum();
-        let config = std::fs::read_to_string(files.get("config.json")?).ok()?;
-        let config: serde_json::Value = serde_json::from_str(&config).ok()?;
-        let dtype = config.get("dtype").or_else(|| config.get("torch_dtype"));
-        let half = dtype.and_then(|name| name.as_str()).is_some_and(|name| name.ends_with("16"));
-        (bytes > 0).then(|| if half { bytes.saturating_mul(2) } else { bytes })
-    }
+/// The size of a model's weights in f32: that of its files, twice where they hold half precision.
+fn weight_bytes(files: &Files) -> Option<u64> {
+    let weights = files.iter().filter(|(name, _)| name.ends_with(".safetensors"));
+    let sizes: Option<Vec<u64>> =
+        weights.map(|(_, path)| Some(path.metadata().ok()?.len())).collect();
+    let bytes: u64 = sizes?.into_iter().sum();
+    let config = std::fs::read_to_string(files.get("config.json")?).ok()?;
+    let config: serde_json::Value = serde_json::from_str(&config).ok()?;
+    let dtype = config.get("dtype").or_else(|| config.get("torch_dtype"));
+    let half = dtype.and_then(|name| name.as_str()).is_some_and(|name| name.ends_with("16"));
+    (bytes > 0).then(|| if half { bytes.saturating_mul(2) } else { bytes })
 }

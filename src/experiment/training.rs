@@ -1,154 +1,138 @@
-//! `[sft]` and `[train]`: where models come from.
+//! How a model is trained: `[sft]` and `[train]` have these settings in common, and read them alike.
+
+use std::ops::Range;
 
 use super::Error;
 use super::per_iteration::{Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
-use super::plan::{Loop, declared_files};
-use super::toml_file::{self as file, ReferenceModel, StartModel};
-use crate::runner::{Input, Node, Source};
-use crate::stages::{AdamW, Dpo, DpoLoss, Examples, OnNoPairs, Settings, Sft, Train};
+use super::toml_file::{ReferenceModel, Sft, StartModel, Train};
+use super::values::Values;
+use crate::stages::{AdamW, Dpo, DpoLoss, Schedule, Settings};
 
-impl Loop<'_> {
-    /// Adds the nodes that make M0, where the experiment fine-tunes.
-    pub(super) fn fine_tuning(&self, nodes: &mut Vec<Node>) -> Result<(), Error> {
-        let Some(sft) = &self.file.root.sft else { return Ok(()) };
-        let sql = self.file.text.read(&self.file.find(sft.sql.as_ref()), &sft.sql.span())?;
-        let files = Source::Files(declared_files(self.file, &sft.files)?);
-        let examples = self.name("examples", 0, "")?;
-        nodes.push(Node {
-            name: examples.clone(),
-            stage: Box::new(Examples { sql }),
-            inputs: vec![Input { name: "files", source: files }],
-        });
-        nodes.push(Node {
-            name: self.name("sft", 0, "")?,
-            stage: Box::new(self.sft(sft)?),
-            inputs: vec![Input::table(examples, "examples"), self.given_model()],
-        });
-        Ok(())
+/// What the file says of a training; what it leaves out is as in [`Settings::default`].
+struct Training {
+    learning_rate: Option<Rate>,
+    schedule: Option<Schedule>,
+    schedule_epochs: Option<Count>,
+    /// Where `schedule_epochs` stands.
+    schedule_epochs_at: Range<usize>,
+    warmup_steps: Option<Steps>,
+    epochs: Option<Count>,
+    max_steps: Option<Count>,
+    batch: Option<Count>,
+    weight_decay: Option<Rate>,
+    adam_beta1: Option<Decay>,
+    adam_beta2: Option<Decay>,
+    adam_epsilon: Option<Positive>,
+    max_grad_norm: Option<Norm>,
+    group_by_length: Option<Switch>,
+}
+
+impl Training {
+    fn of_examples(sft: &Sft) -> Self {
+        Self {
+            learning_rate: sft.learning_rate,
+            schedule: sft.schedule,
+            schedule_epochs: sft.schedule_epochs.as_ref().map(|named| *named.as_ref()),
+            schedule_epochs_at: sft.schedule_epochs.as_ref().map_or(0..0, |named| named.span()),
+            warmup_steps: sft.warmup_steps,
+            epochs: sft.epochs,
+            max_steps: sft.max_steps,
+            batch: sft.batch,
+            weight_decay: sft.weight_decay,
+            adam_beta1: sft.adam_beta1,
+            adam_beta2: sft.adam_beta2,
+            adam_epsilon: sft.adam_epsilon,
+            max_grad_norm: sft.max_grad_norm,
+            group_by_length: sft.group_by_length,
+        }
     }
 
-    fn sft(&self, sft: &file::Sft) -> Result<Sft, Error> {
-        let default = Settings::default();
-        let epochs = sft.epochs.unwrap_or(Count(1));
-        let schedule_epochs = sft.schedule_epochs.as_ref();
-        if let Some(named) = schedule_epochs.filter(|named| named.as_ref().0 < epochs.0) {
-            return Err(self.too_few_epochs(&named.span(), epochs, *named.as_ref()));
-        }
-        let model = self.file.root.model.as_ref();
-        let init = model.and_then(|model| model.as_ref().init.as_ref());
-        Ok(Sft {
-            engine: self.engine.clone(),
-            settings: Settings {
-                learning_rate: sft.learning_rate.map_or(default.learning_rate, |rate| rate.0),
-                schedule: sft.schedule.unwrap_or(default.schedule),
-                warmup_steps: sft.warmup_steps.map_or(0, Steps::size),
-                adamw: AdamW {
-                    beta1: sft.adam_beta1.map_or(default.adamw.beta1, |beta| beta.0),
-                    beta2: sft.adam_beta2.map_or(default.adamw.beta2, |beta| beta.0),
-                    eps: sft.adam_epsilon.map_or(default.adamw.eps, |eps| eps.0),
-                    weight_decay: sft.weight_decay.map_or(0.0, |decay| decay.0),
-                },
-                max_grad_norm: sft.max_grad_norm.map_or(default.max_grad_norm, |norm| norm.0),
-                batch: sft.batch.map_or(default.batch, Count::size),
-                epochs: epochs.size(),
-                schedule_epochs: schedule_epochs.map(|named| named.as_ref().size()),
-                max_steps: sft.max_steps.map(Count::size),
-                seed: self.seed,
-                group_by_length: sft.group_by_length.is_some_and(|on| on.0),
-                ..default
-            },
-            random_weights: init.map(|init| init.seed.map_or(self.seed, |seed| seed.0)),
+    fn of_pairs(values: &Values<'_>, train: &Train, t: usize) -> Result<Self, Error> {
+        Ok(Self {
+            learning_rate: values.given(&train.learning_rate, t)?,
+            schedule: train.schedule,
+            schedule_epochs: values.given(&train.schedule_epochs, t)?,
+            schedule_epochs_at: train.schedule_epochs.as_ref().map_or(0..0, |named| named.span()),
+            warmup_steps: values.given(&train.warmup_steps, t)?,
+            epochs: values.given(&train.epochs, t)?,
+            max_steps: values.given(&train.max_steps, t)?,
+            batch: values.given(&train.batch, t)?,
+            weight_decay: values.given(&train.weight_decay, t)?,
+            adam_beta1: values.given(&train.adam_beta1, t)?,
+            adam_beta2: values.given(&train.adam_beta2, t)?,
+            adam_epsilon: values.given(&train.adam_epsilon, t)?,
+            max_grad_norm: values.given(&train.max_grad_norm, t)?,
+            group_by_length: values.given(&train.group_by_length, t)?,
         })
     }
 
-    /// The model that training in iteration t starts from.
-    pub(super) fn start_model(&self, t: usize) -> Result<Input, Error> {
-        match self.file.root.train.start {
-            StartModel::Previous => self.model(t),
-            StartModel::M0 => self.model(0),
+    fn settings(&self, values: &Values<'_>) -> Result<Settings, Error> {
+        let silent = Settings::default();
+        let epochs = self.epochs.map_or(silent.epochs, Count::size);
+        let schedule_epochs = self.schedule_epochs.map(Count::size);
+        if let Some(found) = schedule_epochs.filter(|scheduled| *scheduled < epochs) {
+            let message = format!("expected at least the {epochs} epochs, found {found}");
+            return Err(values.file.text.error(&self.schedule_epochs_at, message));
         }
-    }
-
-    /// The model that training in iteration t is held to.
-    pub(super) fn reference_model(&self, t: usize) -> Result<Input, Error> {
-        match self.file.root.train.reference {
-            ReferenceModel::Start => self.start_model(t),
-            ReferenceModel::M0 => self.model(0),
-        }
-    }
-
-    pub(super) fn train(&self, t: usize) -> Result<Train, Error> {
-        let train = &self.file.root.train;
-        Ok(Train {
-            engine: self.engine.clone(),
-            dpo: self.dpo(train, t)?,
-            settings: self.settings(train, t)?,
-            on_no_pairs: train.on_no_pairs.unwrap_or(OnNoPairs::Stop),
-        })
-    }
-
-    fn dpo(&self, train: &file::Train, t: usize) -> Result<Dpo, Error> {
-        let default = Dpo::default();
-        let label_smoothing = self.at(train.label_smoothing.as_ref(), t, Minority(0.0))?.0;
-        if let Some(named) = train.label_smoothing.as_ref()
-            && label_smoothing > 0.0
-            && train.loss == Some(DpoLoss::Ipo)
-        {
-            let message = "expected no label smoothing with the loss `ipo`".to_owned();
-            return Err(self.file.text.error(&named.span(), message));
-        }
-        Ok(Dpo {
-            beta: self.at(train.beta.as_ref(), t, Positive(default.beta))?.0,
-            loss: train.loss.unwrap_or(default.loss),
-            label_smoothing,
-            nll_weight: self.at(train.nll_weight.as_ref(), t, Rate(0.0))?.0,
-            length_normalised: self.at(train.length_normalised.as_ref(), t, Switch(false))?.0,
-            reference_is_start: t == 0
-                || train.reference == ReferenceModel::Start
-                || train.start == StartModel::M0,
-        })
-    }
-
-    fn settings(&self, train: &file::Train, t: usize) -> Result<Settings, Error> {
-        let default = Settings::default();
-        let epochs = self.at(train.epochs.as_ref(), t, Count(1))?;
-        let schedule_epochs = self.at(train.schedule_epochs.as_ref(), t, epochs)?;
-        let named = train.schedule_epochs.as_ref();
-        if let Some(named) = named
-            && schedule_epochs.0 < epochs.0
-        {
-            return Err(self.too_few_epochs(&named.span(), epochs, schedule_epochs));
-        }
-        let max_steps = match &train.max_steps {
-            Some(_) => Some(self.at(train.max_steps.as_ref(), t, Count(1))?.size()),
-            None => None,
-        };
-        let AdamW { beta1, beta2, eps, .. } = default.adamw;
         Ok(Settings {
-            learning_rate: self.at(train.learning_rate.as_ref(), t, Rate(5e-6))?.0,
-            schedule: train.schedule.unwrap_or(default.schedule),
-            warmup_steps: self.at(train.warmup_steps.as_ref(), t, Steps(0))?.size(),
+            learning_rate: self.learning_rate.map_or(silent.learning_rate, |rate| rate.0),
+            schedule: self.schedule.unwrap_or(silent.schedule),
+            warmup_steps: self.warmup_steps.map_or(silent.warmup_steps, Steps::size),
             adamw: AdamW {
-                beta1: self.at(train.adam_beta1.as_ref(), t, Decay(beta1))?.0,
-                beta2: self.at(train.adam_beta2.as_ref(), t, Decay(beta2))?.0,
-                eps: self.at(train.adam_epsilon.as_ref(), t, Positive(eps))?.0,
-                weight_decay: self.at(train.weight_decay.as_ref(), t, Rate(0.0))?.0,
+                beta1: self.adam_beta1.map_or(silent.adamw.beta1, |beta| beta.0),
+                beta2: self.adam_beta2.map_or(silent.adamw.beta2, |beta| beta.0),
+                eps: self.adam_epsilon.map_or(silent.adamw.eps, |eps| eps.0),
+                weight_decay: self.weight_decay.map_or(silent.adamw.weight_decay, |decay| decay.0),
             },
-            max_grad_norm: self.at(train.max_grad_norm.as_ref(), t, Norm(default.max_grad_norm))?.0,
-            batch: self.at(train.batch.as_ref(), t, Count(32))?.size(),
-            epochs: epochs.size(),
-            // Fewer steps shorten the schedule, but for one that the experiment spells out.
-            schedule_epochs: (named.is_some() || max_steps.is_none())
-                .then_some(schedule_epochs.size()),
-            max_steps,
-            seed: self.seed,
-            group_by_length: self.at(train.group_by_length.as_ref(), t, Switch(false))?.0,
-            ..default
+            max_grad_norm: self.max_grad_norm.map_or(silent.max_grad_norm, |norm| norm.0),
+            batch: self.batch.map_or(silent.batch, Count::size),
+            epochs,
+            schedule_epochs,
+            max_steps: self.max_steps.map(Count::size),
+            seed: values.seed,
+            group_by_length: self.group_by_length.map_or(silent.group_by_length, |on| on.0),
+            ..silent
         })
     }
+}
 
-    fn too_few_epochs(&self, span: &std::ops::Range<usize>, epochs: Count, found: Count) -> Error {
-        let message = format!("expected at least the {} epochs, found {}", epochs.0, found.0);
-        self.file.text.error(span, message)
+/// How M0 is fine-tuned.
+pub(super) fn of_examples(values: &Values<'_>, sft: &Sft) -> Result<Settings, Error> {
+    Training::of_examples(sft).settings(values)
+}
+
+/// How iteration t takes its steps.
+pub(super) fn of_pairs(values: &Values<'_>, train: &Train, t: usize) -> Result<Settings, Error> {
+    let settings = Training::of_pairs(values, train, t)?.settings(values)?;
+    // Keys have always spelt out the schedule that follows from the epochs. One that ends with the last
+    // step, as TRL's does, is spelt as none.
+    let schedule_epochs = match (settings.schedule_epochs, settings.max_steps) {
+        (None, None) => Some(settings.epochs),
+        (given, _) => given,
+    };
+    Ok(Settings { schedule_epochs, ..settings })
+}
+
+/// What iteration t learns.
+pub(super) fn dpo(values: &Values<'_>, train: &Train, t: usize) -> Result<Dpo, Error> {
+    let silent = Dpo::default();
+    let label_smoothing = values.at(&train.label_smoothing, t, Minority(silent.label_smoothing))?.0;
+    if let Some(named) = train.label_smoothing.as_ref()
+        && label_smoothing > 0.0
+        && train.loss == Some(DpoLoss::Ipo)
+    {
+        return Err(values.mistake(named, "expected no label smoothing with the loss `ipo`"));
     }
+    Ok(Dpo {
+        beta: values.at(&train.beta, t, Positive(silent.beta))?.0,
+        loss: train.loss.unwrap_or(silent.loss),
+        label_smoothing,
+        nll_weight: values.at(&train.nll_weight, t, Rate(silent.nll_weight))?.0,
+        length_normalised: values
+            .at(&train.length_normalised, t, Switch(silent.length_normalised))?
+            .0,
+        reference_is_start: t == 0
+            || train.reference == ReferenceModel::Start
+            || train.start == StartModel::M0,
+    })
 }

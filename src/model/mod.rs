@@ -45,7 +45,7 @@ pub use engine::Engine;
 pub use error::Error;
 pub use local::Local;
 pub use network::{Batch, Network};
-pub use open::{is_scripted, open};
+pub use open::{files_read, is_scripted, open};
 pub use refusal::Refusal;
 pub use save::{companions, save};
 pub use scripted::Scripted;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::config::SUPPORTED;
 use super::folder::{file_of, parse};
-use super::{Error, LanguageModel, Local, Scripted};
+use super::save::companions;
+use super::{Error, LanguageModel, Local, Scripted, scripted, weights};
 
 /// What every configuration says first.
 #[derive(Deserialize)]
@@ -22,6 +23,23 @@ struct Architecture {
 fn architecture(files: &BTreeMap<String, PathBuf>) -> Result<Option<String>, Error> {
     let config: Architecture = parse(file_of(files, "config.json")?)?;
     Ok(config.architecture.or_else(|| config.architectures.into_iter().next()))
+}
+
+/// Leaves of a folder's files those that are read, or that go with what is trained from it: only they
+/// decide anything.
+///
+/// # Errors
+/// Where its configuration, or the index of its weights, cannot be read.
+pub fn files_read(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let mut names = vec!["config.json".to_owned()];
+    if is_scripted(files)? {
+        names.extend(scripted::templates(files)?);
+    } else {
+        names.extend(weights::files_read(files)?);
+        names.extend(companions(files).map(|(name, _)| name.clone()));
+    }
+    let read = names.into_iter().filter_map(|name| files.get_key_value(&name));
+    Ok(read.map(|(name, path)| (name.clone(), path.clone())).collect())
 }
 
 /// Tells whether the model whose folder holds `files`, by name, answers by rule.

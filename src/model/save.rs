@@ -9,14 +9,27 @@ use super::error::Error;
 use super::folder::replace_file;
 use super::weights::{self, Weights};
 
-/// The files of a model's folder that go with any weights of its shape: tokenizer, template and other
-/// small files. `config.json` is not among them.
+/// What transformers reads of a folder besides configuration and weights.
+const COMPANIONS: [&str; 13] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+];
+
+/// The files of a model's folder that go with any weights of its shape: tokenizer, template, and how it
+/// draws. `config.json` is not among them.
 pub fn companions(from: &BTreeMap<String, PathBuf>) -> impl Iterator<Item = (&String, &PathBuf)> {
-    from.iter().filter(|(name, _)| {
-        let small = [".json", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
-        let replaced = *name == "config.json" || name.ends_with(".safetensors.index.json");
-        small && !replaced && !name.contains('/')
-    })
+    from.iter().filter(|(name, _)| COMPANIONS.contains(&name.as_str()))
 }
 
 /// Writes a model's folder: `config.json`, the weights as one `model.safetensors`, and the

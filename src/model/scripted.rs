@@ -53,6 +53,12 @@ enum Order {
     Shuffled,
 }
 
+/// Names the templates of the scripted model whose folder holds `files`.
+pub(super) fn templates(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
+    let config: Config = parse(file_of(files, "config.json")?)?;
+    Ok(config.rules.into_iter().filter_map(|rule| rule.template).collect())
+}
+
 /// A model that answers by rule.
 pub struct Scripted {
     rules: Vec<Rule>,

@@ -197,9 +197,17 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The files that an index names, else `model.safetensors`, else every safetensors file.
-fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
-    const INDEX: &str = "model.safetensors.index.json";
+/// Says which shard each tensor is in.
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Names the files of weights that are read: those that an index names, and it; else
+/// `model.safetensors`; else every safetensors file.
+pub(super) fn files_read(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
+    let index = files.contains_key(INDEX).then(|| INDEX.to_owned());
+    Ok(index.into_iter().chain(shards(files)?).collect())
+}
+
+fn shards(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
     let mut names: Vec<String> = if let Some(index) = files.get(INDEX) {
         parse::<Index>(index)?.weight_map.into_values().collect()
     } else if files.contains_key("model.safetensors") {
@@ -212,8 +220,12 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, 
     if names.is_empty() {
         return Err(Error::NoFile("model.safetensors".to_owned()));
     }
+    Ok(names)
+}
+
+fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
     let mut places = BTreeMap::new();
-    for name in names {
+    for name in shards(files)? {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;
         for (name, place) in contents(path)? {
             if let Some(Located { path: first, .. }) = places.insert(name.clone(), place) {

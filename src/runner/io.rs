@@ -186,7 +186,9 @@ impl<'a> Io<'a> {
         let mut writer = self.store.object_writer()?;
         write(&mut writer)?;
         let (digest, bytes) = writer.finish()?;
-        self.made.objects.insert(name.to_owned(), StoredObject { object: digest, bytes: Some(bytes) });
+        self.made
+            .objects
+            .insert(name.to_owned(), StoredObject { object: digest, bytes: Some(bytes) });
         Ok((digest, bytes))
     }
 

@@ -32,7 +32,7 @@ mod rubric;
 mod sft;
 mod train;
 
-pub use crate::model::Engine;
+pub use crate::model::{Engine, files_read};
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;

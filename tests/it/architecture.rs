@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::lab::PROJECT;
 
 /// What each room may import. A room that is not listed may not exist.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     ("store", &[]),
     ("stats", &[]),
     ("model", &[]),
@@ -16,8 +16,9 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("records", &["store"]),
     ("stages", &["runner", "query", "records", "model", "train", "stats", "store"]),
     ("experiment", &["stages", "runner"]),
-    ("report", &["records"]),
-    ("cli", &["experiment", "runner", "query", "store", "records", "report"]),
+    ("study", &["query", "records", "store", "runner"]),
+    ("report", &["study", "records"]),
+    ("cli", &["study", "experiment", "runner", "query", "store", "records", "report"]),
 ];
 
 /// Crates and calls that only some rooms may name.
@@ -29,7 +30,7 @@ const WALLS: [(&[&str], &[&str]); 5] = [
     (&["SystemTime::now", "Instant::now", "Utc::now", "env::var", "process::exit"], &["cli"]),
 ];
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -234,7 +234,44 @@ fn models_of_two_experiments_are_compared_and_what_differed_is_named() {
     lab.mrx(&["diff", "loop/m0", "alone/m4"]).success().prints("alone/m4 against scripted/m0");
     lab.write("loop/eval.sql", "SELECT 'Something else?' AS prompt");
     lab.mrx(&["run", "loop", "--set", "name=third"]).success();
-    lab.mrx(&["diff", "scripted/m4", "third/m4"]).fails_with(1).says("answered other prompts");
+    lab.mrx(&["diff", "scripted/m4", "third/m4"])
+        .fails_with(1)
+        .says("answered other prompts: 0 of 10 and 1 are the same");
+}
+
+#[test]
+fn prompts_are_the_same_whatever_the_seed_that_orders_them() {
+    let lab = evaluated(WITH_ORACLE);
+    lab.mrx(&["run", "loop"]).success();
+    lab.mrx(&["run", "loop", "--set", "seed=1", "--set", "name=scripted-1"]).success();
+    let asked = |experiment: &str| lab.digests(experiment)["prompts.eval/prompts"];
+    assert_ne!(asked("scripted"), asked("scripted-1"), "another order is another table");
+    let diff = ["diff", "scripted/m3", "scripted-1/m3", "--rows", "0"];
+    lab.mrx(&diff).success().prints("Over 10 prompts, decided by the oracle of scripted-1");
+    let json = |first: &str, second: &str| {
+        let json = lab.mrx(&["diff", first, second, "--format", "json"]).success().stdout;
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    // Seen from the other side, in the order of the other seed, each game is the same.
+    let (one, other) = (json("scripted/m0", "scripted-1/m4"), json("scripted-1/m4", "scripted/m0"));
+    let rate = |json: &serde_json::Value| json["lines"][0]["second"].as_f64().unwrap();
+    assert!((rate(&one) + rate(&other) - 1.0).abs() < 1e-9, "{one} {other}");
+    let flipped = |json: &serde_json::Value| json["flipped"].as_array().unwrap().len();
+    assert!(flipped(&one) > 0, "{one}");
+    assert_eq!(flipped(&one), flipped(&other));
+}
+
+#[test]
+fn a_comparison_that_fails_says_whose_fault_it_is() {
+    let lab = evaluated(WITH_ORACLE);
+    // Forty answers at once are too many for this one, and its own experiment never has them.
+    let few = "SELECT answer_id, if((SELECT count(*) FROM answers) = 40, 'nan'::DOUBLE, 1) AS score FROM answers";
+    lab.mrx(&["run", "loop", "--set", "name=three", "--set", "evaluate.samples=3"]).success();
+    lab.write("loop/oracle.sql", few);
+    lab.mrx(&["run", "loop", "--set", "name=one", "--set", "seed=1"]).success();
+    lab.mrx(&["diff", "three/m1", "one/m1"]).fails_with(3).says("has the score NaN");
+    lab.edit("loop/experiment.toml", "samples = 7", "sampels = 7");
+    lab.mrx(&["diff", "loop/m0", "one/m1"]).fails_with(1).says("unknown field `sampels`");
 }
 
 #[test]

@@ -104,6 +104,21 @@ fn a_model_answers_judges_and_learns_from_its_own_pairs() {
 }
 
 #[test]
+fn a_limit_of_steps_shortens_the_schedule_with_them() {
+    let lab = lab();
+    let rates = "SELECT string_agg(round(value / 2e-4, 3)::VARCHAR, ' ' ORDER BY step) FROM metrics \
+                 WHERE metric = 'learning_rate' AND model = 'm1'";
+    lab.mrx(&["run", "small", "train.m1", "--set", "train.max_steps=4"]).success();
+    assert_eq!(lab.ask(rates), "1.0 0.75 0.5 0.25");
+    // A longer schedule that is asked for is kept to.
+    let longer = ["--set", "train.schedule_epochs=60"];
+    let run = ["run", "small", "train.m1", "--set", "train.max_steps=4"];
+    lab.mrx(&[&run[..], &longer].concat()).success();
+    let slowly = lab.ask(rates);
+    assert!(slowly.starts_with("1.0 0.9"), "{slowly}");
+}
+
+#[test]
 fn training_that_is_killed_goes_on_to_the_same_weights() {
     let lab = lab();
     let run = ["run", "small", "train.m1"];

@@ -1,20 +1,21 @@
 //! `mrx diff`: what one model does better or worse than another, and what differed in making them.
 
-mod gather;
+mod find;
+mod play;
 mod print;
-mod settings;
 
 use std::time::SystemTime;
 
-use super::Place;
 use super::display::Display;
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::place::StorePlace;
 use super::tables::format_of;
 use super::ui::Ui;
 use crate::query::Format;
 use crate::runner::{Interrupt, Runner, Shelf};
-use gather::{Comparison, Side};
+use crate::study::{Comparison, RecordedModel};
+use find::find;
 
 /// Say what one model does better or worse than another
 ///
@@ -50,9 +51,14 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
-    let sides = [Side::find(&store, &args.first)?, Side::find(&store, &args.second)?];
+    let sides = [find(&store, &args.first)?, find(&store, &args.second)?];
+    let [first, second] = sides.each_ref().map(RecordedModel::name);
+    if first == second {
+        let text = format!("expected two models, found `{first}` twice");
+        return Err(Failure::new(Kind::Usage, text));
+    }
     let (interrupt, display) = (Interrupt::default(), Display::new(ui));
     let runner = Runner {
         store: &store,
@@ -63,11 +69,11 @@ pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
         open: Shelf::default(),
         host: &host(),
     };
-    let comparison = Comparison::of(&runner, sides)?;
+    let games = play::play(&runner, &sides)?;
+    let comparison = Comparison::of(&store, &sides, games)?;
     print::print(&comparison, args.rows, args.format, ui)?;
     match (args.fail_under, comparison.win_rate()) {
         (Some(least), Some(rate)) if rate < least => {
-            let second = &comparison.names[1];
             let text = format!("{second} wins {rate:.3} of its games, less than {least}");
             Err(Failure::new(Kind::Data, text))
         }

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::gather::{Comparison, Flipped, Line};
 use crate::cli::failure::Failure;
 use crate::cli::tables::print_rows;
 use crate::cli::ui::{Ui, seconds, thousands};
 use crate::query::Format;
+use crate::study::{ChangedSetting, Compared, Comparison, Flipped};
 
 /// Prompts whose ids are named where their texts are not asked for.
 const NAMED: usize = 8;
@@ -71,7 +71,7 @@ impl Text<'_> {
             self.section(&format!("{title}, first {first} and second {second}"), &both)?;
         }
         let settings = &self.comparison.settings;
-        let change = |setting: &super::settings::Setting| Changed {
+        let change = |setting: &ChangedSetting| Changed {
             node: setting.node.clone(),
             what: setting.change.clone(),
         };
@@ -112,7 +112,7 @@ impl Text<'_> {
                 .print("\nNo games: the experiment has no `[evaluate]` that says who decides.");
         };
         let find = |name: &str| lines.iter().find(|l| l.part == "games" && l.name == name);
-        let said = |line: &Line| {
+        let said = |line: &Compared| {
             let rate = |share: f64| format!("{:.1}", 100.0 * share);
             match (line.second, line.second_low, line.second_high) {
                 (Some(value), Some(low), Some(high)) => {
@@ -179,7 +179,7 @@ impl Text<'_> {
     }
 }
 
-fn both(line: &Line) -> Both {
+fn both(line: &Compared) -> Both {
     let number = match line.group.as_str() {
         "all" => line.name.clone(),
         group => format!("{} ({group})", line.name),

@@ -9,10 +9,12 @@ pub use compare::Compare;
 pub use oracle::Oracle;
 pub(super) use oracle::scored_by;
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::align::{InStep, groups};
+use super::align::{InStep, OutOfStep, groups};
 use crate::records::{FinishReason, RowId};
 use crate::runner::{Io, Stage, StageError};
 
@@ -71,20 +73,25 @@ impl Game {
 }
 
 /// Streams the games: each answer of the model against one of the baseline's, in turn where it has
-/// fewer.
+/// fewer. The baseline's may stand in the order of another experiment's seed, so they are held whole.
 fn games(
     io: &Io<'_>,
 ) -> Result<impl Iterator<Item = Result<Game, StageError>> + use<>, StageError> {
     let questions = io.rows::<Question>("prompts")?;
-    let answers = |input: &str| -> Result<_, StageError> {
-        Ok(groups(io.rows::<Answer>(input)?, |row| row.prompt_id.clone()))
-    };
-    let mut responses = InStep::new("responses", answers("responses")?);
-    let mut baselines = InStep::new("baseline", answers("baseline")?);
+    let responses = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
+    let mut responses = InStep::new("responses", responses);
+    let mut of_baseline: HashMap<String, Vec<Answer>> = HashMap::new();
+    for answer in io.rows::<Answer>("baseline")? {
+        let answer = answer?;
+        of_baseline.entry(answer.prompt_id.clone()).or_default().push(answer);
+    }
     let mut of_prompt = move |question: Result<Question, _>| -> Result<Vec<Game>, StageError> {
         let question = question.map_err(StageError::from)?;
         let responses = responses.take(&question.prompt_id)?;
-        let baselines = baselines.take(&question.prompt_id)?;
+        let at = &question.prompt_id;
+        let baselines = of_baseline
+            .remove(at)
+            .ok_or_else(|| OutOfStep { table: "baseline", at: at.clone() })?;
         let game = |(response, baseline): (Answer, &Answer)| Game {
             question: question.clone(),
             response,

@@ -1,0 +1,267 @@
+//! What the file makes of every stage: the one place where the stages that draw, judge and train get
+//! their settings, and where those that the file leaves out get the paper's.
+
+use std::path::Path;
+
+use super::Error;
+use super::per_iteration::{Cap, Count, Limit, Positive, Share, Switch, Temperature, TopP};
+use super::toml_file::{self as file, Comparison, Draws, Each, File};
+use super::training;
+use super::values::Values;
+use crate::stages::{
+    self, ActorPairs, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
+    Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
+};
+
+/// K of the paper.
+const RESPONSES: Count = Count(7);
+/// N of the paper.
+const JUDGEMENTS: Count = Count(11);
+/// The tokens of any text.
+const MAX_TOKENS: Count = Count(2048);
+/// What the smoothing of strengths starts from, in wins.
+const PRIOR: Positive = Positive(0.01);
+
+/// The model that the others are measured by, and that may judge, where the file says so.
+pub(super) const M0: &str = "m0";
+
+/// How texts are drawn where the file is silent: in the loop they have to differ.
+const IN_LOOP: (Temperature, TopP) = (Temperature(0.8), TopP(0.95));
+/// In evaluation they are the likeliest.
+const IN_EVALUATION: (Temperature, TopP) = (Temperature(0.0), TopP(1.0));
+
+/// The stages of one iteration, each with its settings.
+pub(super) struct Iteration {
+    pub(super) respond: Respond,
+    pub(super) judge: Judge,
+    /// `None` where the judge is not trained.
+    pub(super) meta_judge: Option<MetaJudge>,
+    pub(super) rate: stages::Rate,
+    pub(super) pair: Pair,
+    pub(super) reference: Reference,
+    pub(super) train: Train,
+}
+
+/// The templates that every iteration shares.
+pub(super) struct Templates {
+    judge: Template,
+    meta_judge: Template,
+}
+
+impl Templates {
+    pub(super) fn read(file: &File) -> Result<Self, Error> {
+        let judge = file.root.judge.template.as_ref();
+        let meta_judge = file.root.meta_judge.as_ref().and_then(|m| m.template.as_ref());
+        Ok(Self {
+            judge: file.template(judge, JUDGE, Template::for_judge)?,
+            meta_judge: file.template(meta_judge, META_JUDGE, Template::for_meta_judge)?,
+        })
+    }
+}
+
+impl Iteration {
+    /// The settings of iteration t.
+    pub(super) fn of(values: &Values<'_>, templates: &Templates, t: usize) -> Result<Self, Error> {
+        let meta_judge = meta_judge(values, &templates.meta_judge, t)?;
+        let pair = pair(values, meta_judge.is_some().then_some(&templates.judge), t)?;
+        Ok(Self {
+            respond: respond(values, t)?,
+            judge: judge(values, &templates.judge, t)?,
+            rate: rate(values, t)?,
+            pair,
+            reference: Reference { engine: values.engine.clone() },
+            train: train(values, t)?,
+            meta_judge,
+        })
+    }
+}
+
+/// A share of the prompts.
+pub(super) fn prompts(values: &Values<'_>, sql: &str, table: &file::Prompts, t: usize) -> Prompts {
+    Prompts {
+        sql: sql.to_owned(),
+        share: t,
+        shares: values.iterations,
+        per_share: table.per_iteration.map(Count::size),
+        seed: values.seed,
+    }
+}
+
+/// The prompts that every model is asked.
+pub(super) fn held_out(values: &Values<'_>, sql: String) -> Prompts {
+    Prompts { sql, share: 0, shares: 1, per_share: None, seed: values.seed }
+}
+
+fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
+    let Draws { samples, temperature, top_p, max_tokens } = &values.file.root.respond;
+    Ok(Respond {
+        engine: values.engine.clone(),
+        samples: values.at(samples, t, RESPONSES)?.size(),
+        sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
+    })
+}
+
+fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Error> {
+    let file::Judge { samples, temperature, top_p, max_tokens, .. } = &values.file.root.judge;
+    Ok(Judge {
+        engine: values.engine.clone(),
+        template: template.clone(),
+        samples: values.at(samples, t, JUDGEMENTS)?.size(),
+        sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
+    })
+}
+
+/// How iteration t compares judgements; `None` where it does not train the judge.
+fn meta_judge(
+    values: &Values<'_>,
+    template: &Template,
+    t: usize,
+) -> Result<Option<MetaJudge>, Error> {
+    let root = &values.file.root;
+    let trains = values.at(&root.pairs.judge.enabled, t, Switch(true))?.0;
+    let Some(table) = &root.meta_judge else { return Ok(None) };
+    let file::MetaJudge { enabled, strip_scores, temperature, top_p, max_tokens, .. } = table;
+    let compares = values.at(enabled, t, Switch(true))?.0;
+    let stage = MetaJudge {
+        engine: values.engine.clone(),
+        template: template.clone(),
+        strip_scores: values.at(strip_scores, t, Switch(false))?.0,
+        sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
+    };
+    Ok((trains && compares).then_some(stage))
+}
+
+fn rate(values: &Values<'_>, t: usize) -> Result<stages::Rate, Error> {
+    let judge = &values.file.root.pairs.judge;
+    let prior = values.at(&judge.prior, t, PRIOR)?.0;
+    Ok(stages::Rate { prior, omega: judge.omega, swap: judge.swap })
+}
+
+/// How iteration t makes pairs; with the judge's template where it trains the judge.
+fn pair(values: &Values<'_>, template: Option<&Template>, t: usize) -> Result<Pair, Error> {
+    let file::Pairs { actor, judge } = &values.file.root.pairs;
+    let of_judge = |template: &Template| -> Result<JudgePairs, Error> {
+        Ok(JudgePairs {
+            template: template.clone(),
+            max_chosen_chars: values.at(&judge.max_chosen_chars, t, Limit(None))?.0,
+            max_share: values.at(&judge.max_share, t, Cap(None))?.0,
+            max_share_per_score: values.at(&judge.max_share_per_score, t, Cap(None))?.0,
+        })
+    };
+    Ok(Pair {
+        actor: ActorPairs {
+            rho: values.at(&actor.rho, t, Share(0.0))?.0,
+            max_chosen_chars: values.at(&actor.max_chosen_chars, t, Limit(None))?.0,
+            ties: actor.ties,
+            equal_scores: actor.equal_scores,
+        },
+        judge: template.map(of_judge).transpose()?,
+        seed: values.seed,
+    })
+}
+
+fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
+    let table = &values.file.root.train;
+    Ok(Train {
+        engine: values.engine.clone(),
+        dpo: training::dpo(values, table, t)?,
+        settings: training::of_pairs(values, table, t)?,
+        on_no_pairs: table.on_no_pairs.unwrap_or(stages::OnNoPairs::Stop),
+    })
+}
+
+/// How M0 is made.
+pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> {
+    let model = values.file.root.model.as_ref();
+    let init = model.and_then(|model| model.as_ref().init.as_ref());
+    Ok(Sft {
+        engine: values.engine.clone(),
+        settings: training::of_examples(values, table)?,
+        random_weights: init.map(|init| init.seed.map_or(values.seed, |seed| seed.0)),
+    })
+}
+
+/// How every model answers the held-out prompts.
+pub(super) fn respond_held_out(values: &Values<'_>, table: &file::Evaluate) -> Respond {
+    let sampling = (table.temperature, table.top_p, table.max_tokens);
+    let (samples, engine) = (once(table.samples), values.engine.clone());
+    Respond { samples, engine, sampling: evaluating(values, sampling) }
+}
+
+/// How every model judges the panel: as in the loop, but for the draws.
+pub(super) fn judge_panel(in_loop: &Judge, panel: &file::Panel) -> Judge {
+    Judge { samples: once(panel.samples), ..in_loop.clone() }
+}
+
+/// How a model decides games.
+pub(super) fn compare(
+    values: &Values<'_>,
+    table: &file::EvaluationJudge,
+    baseline: String,
+) -> Result<Compare, Error> {
+    let template = table.template.as_ref();
+    Ok(Compare {
+        baseline,
+        judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
+        engine: values.engine.clone(),
+        template: values.file.template(template, COMPARE, Template::for_comparison)?,
+        rule: match table.marker.unwrap_or_default() {
+            Comparison::Winner => Rule::Response,
+            Comparison::Choice => Rule::Choice,
+        },
+        sampling: evaluating(values, (table.temperature, table.top_p, table.max_tokens)),
+    })
+}
+
+/// How scores are read.
+pub(super) fn read(file: &File) -> Result<Read, Error> {
+    let judge = &file.root.judge;
+    let rule = match (judge.marker.unwrap_or_default(), &judge.decimals) {
+        (file::Marker::Score, Some(decimals)) if !decimals.as_ref().0 => Rule::WholeScore,
+        (file::Marker::Score, _) => Rule::Score,
+        (file::Marker::Rating, None) => Rule::Rating,
+        (file::Marker::Rating, Some(decimals)) => {
+            let message = "`decimals` is of the marker `score`; ratings may have them".to_owned();
+            return Err(file.text.error(&decimals.span(), message));
+        }
+    };
+    Ok(Read::scores(rule))
+}
+
+/// Scores from here on leave a judge no room above.
+pub(super) fn top_score(file: &File) -> f64 {
+    match file.root.judge.marker.unwrap_or_default() {
+        file::Marker::Score => 4.5,
+        file::Marker::Rating => 9.0,
+    }
+}
+
+type InLoop<'f> = (&'f Each<Temperature>, &'f Each<TopP>, &'f Each<Count>);
+
+fn sampling(values: &Values<'_>, t: usize, in_file: InLoop<'_>) -> Result<Sampling, Error> {
+    let (temperature, top_p, max_tokens) = in_file;
+    Ok(Sampling {
+        temperature: values.at(temperature, t, IN_LOOP.0)?.0,
+        top_p: values.at(top_p, t, IN_LOOP.1)?.0,
+        max_tokens: values.at(max_tokens, t, MAX_TOKENS)?.tokens(),
+        seed: values.seed,
+        max_refused: values.max_refused,
+    })
+}
+
+type InEvaluation = (Option<Temperature>, Option<TopP>, Option<Count>);
+
+fn evaluating(values: &Values<'_>, in_file: InEvaluation) -> Sampling {
+    let (temperature, top_p, max_tokens) = in_file;
+    Sampling {
+        temperature: temperature.unwrap_or(IN_EVALUATION.0).0,
+        top_p: top_p.unwrap_or(IN_EVALUATION.1).0,
+        max_tokens: max_tokens.unwrap_or(MAX_TOKENS).tokens(),
+        seed: values.seed,
+        max_refused: values.max_refused,
+    }
+}
+
+fn once(samples: Option<Count>) -> usize {
+    samples.map_or(1, Count::size)
+}

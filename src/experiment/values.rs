@@ -1,0 +1,66 @@
+//! The value that a setting has in an iteration.
+
+use toml::Spanned;
+
+use super::Error;
+use super::per_iteration::PerIteration;
+use super::toml_file::{Each, File};
+use crate::stages::{Engine, MAX_REFUSED};
+
+/// Reads settings that may have one value per iteration.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'f> {
+    pub(super) file: &'f File,
+    pub(super) iterations: usize,
+    pub(super) seed: u64,
+    /// What draws and trains.
+    pub(super) engine: &'f Engine,
+    /// The share of a table's rows that a model may refuse.
+    pub(super) max_refused: f64,
+}
+
+impl<'f> Values<'f> {
+    pub(super) fn of(file: &'f File, engine: &'f Engine) -> Result<Self, Error> {
+        let seed = file.root.seed.map_or(0, |seed| seed.0);
+        let max_refused = file.root.max_refused.map_or(MAX_REFUSED, |share| share.0);
+        Ok(Self { file, iterations: iterations(file)?, seed, engine, max_refused })
+    }
+
+    /// The value for iteration t, where the file gives one. A list has one value per iteration, or it is
+    /// a mistake.
+    pub(super) fn given<T: Copy>(&self, value: &Each<T>, t: usize) -> Result<Option<T>, Error> {
+        let Some(value) = value else { return Ok(None) };
+        match value.as_ref() {
+            PerIteration::Same(same) => Ok(Some(*same)),
+            PerIteration::Each(each) if each.len() == self.iterations => Ok(Some(each[t])),
+            PerIteration::Each(each) => {
+                let (found, wanted) = (each.len(), self.iterations);
+                let message = format!("expected {wanted} values, one per iteration, found {found}");
+                Err(self.file.text.error(&value.span(), message))
+            }
+        }
+    }
+
+    /// The value for iteration t, or the default where the file is silent.
+    pub(super) fn at<T: Copy>(&self, value: &Each<T>, t: usize, default: T) -> Result<T, Error> {
+        Ok(self.given(value, t)?.unwrap_or(default))
+    }
+
+    /// The mistake of a setting that stands in the file.
+    pub(super) fn mistake<T>(&self, named: &Spanned<T>, message: impl Into<String>) -> Error {
+        self.file.text.error(&named.span(), message.into())
+    }
+}
+
+fn iterations(file: &File) -> Result<usize, Error> {
+    const SILENT: usize = 4;
+    const MOST: usize = 1000;
+    let Some(named) = &file.root.iterations else { return Ok(SILENT) };
+    match usize::try_from(named.as_ref().0) {
+        Ok(iterations) if iterations <= MOST => Ok(iterations),
+        _ => {
+            let message = format!("expected at most {MOST} iterations, found {}", named.as_ref().0);
+            Err(file.text.error(&named.span(), message))
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What results come to, worked out once for every face that shows it: rows and numbers in, plain
+//! structs out. Nothing here prints, and nothing is made.
+//!
+//! - [`models`]: what is known of each model of an experiment, as the table at the end of a run
+//! - [`Comparison`]: two models beside each other, as `mrx diff`
+
+mod compared;
+mod comparison;
+mod flipped;
+mod models;
+mod recorded;
+mod settings;
+
+pub use compared::Compared;
+pub use comparison::{Comparison, Games};
+pub use flipped::Flipped;
+pub use models::{ModelNumbers, models};
+pub use recorded::{Error, RecordedModel};
+pub use settings::ChangedSetting;
