@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mrx::experiment::Experiment;
 use mrx::query::{Session, TABLES};
 use mrx::records::VERSIONS;
-use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner};
+use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner, Shelf};
 use mrx::store::{Damage, Digest, Host, Store};
 use serde::Deserialize;
 
@@ -151,7 +151,7 @@ impl Heard {
             Ok(store) => store.knowing(&VERSIONS),
             Err(error) => return self.run = vec![self.error(&error)],
         };
-        let experiment = Experiment::load(path, &[]).unwrap();
+        let experiment = Experiment::load(path, &[], "cpu").unwrap();
         let ear = Ear(Mutex::default());
         let runner = Runner {
             store: &store,
@@ -160,6 +160,7 @@ impl Heard {
             clock: SystemTime::now,
             device: "cpu",
             host: &Host::default(),
+            open: Shelf::default(),
         };
         match runner.run(experiment.plan(), wanted) {
             Ok(summary) => {
