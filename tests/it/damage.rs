@@ -216,11 +216,14 @@ fn name_of(path: &Path) -> &str {
 /// Files of a store, but those that are empty, and what a crash left half-written.
 fn files(root: &Path, under: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(under).unwrap() {
-        let path = entry.unwrap().path();
+    // While a run writes, what is listed may be gone at once.
+    for entry in fs::read_dir(under).into_iter().flatten().flatten() {
+        let path = entry.path();
         if path.is_dir() {
             found.extend(files(root, &path));
-        } else if path.metadata().unwrap().len() > 0 && !name_of(&path).starts_with(".tmp-") {
+        } else if path.metadata().is_ok_and(|found| found.len() > 0)
+            && !name_of(&path).starts_with(".tmp-")
+        {
             found.push(path.strip_prefix(root).unwrap().to_owned());
         }
     }
@@ -271,7 +274,7 @@ fn killed_while_it_draws(lab: &Lab) -> bool {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let partial = lab.path.join(".mrx/partial");
     let drawn = || {
-        let drawn = partial.exists().then(|| files(&partial, &partial)).unwrap_or_default();
+        let drawn = files(&partial, &partial);
         drawn
             .into_iter()
             .filter(|path| path.components().count() > 1)
