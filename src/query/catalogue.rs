@@ -135,13 +135,12 @@ impl Catalogue {
         let plans = self.plans()?;
         let nodes = || plans.iter().flat_map(|plan| plan.nodes.iter().map(move |n| (plan, n)));
         let path = |run: Digest| self.store.runs_folder().join(format!("{run}.json"));
-        let made: BTreeSet<Digest> = match self.experiments {
-            None => self.store.run_keys()?.into_iter().collect(),
+        let made: BTreeSet<Digest> = if self.is_whole() {
+            self.store.run_keys()?.into_iter().collect()
+        } else {
             // A few files are looked for sooner than all are listed.
-            Some(_) => {
-                let planned = nodes().filter_map(|(_, node)| node.run);
-                planned.filter(|run| path(*run).exists()).collect()
-            }
+            let planned = nodes().filter_map(|(_, node)| node.run);
+            planned.filter(|run| path(*run).exists()).collect()
         };
         let gone = nodes().filter(|(_, node)| node.run.is_some_and(|run| !made.contains(&run)));
         let gone = gone.filter_map(|(plan, node)| lost(plan, node)).collect();
