@@ -15,7 +15,7 @@ use std::path::Path;
 
 use command::{milliseconds, mrx, timed};
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
-use mrx::store::{Digest, Manifest, PlannedNode, RecordedPlan, Store};
+use mrx::store::{Manifest, PlannedNode, RecordedPlan, Store};
 use process::stdout_of;
 use serde_json::json;
 

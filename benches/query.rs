@@ -23,7 +23,7 @@ use command::{milliseconds, mrx, timed};
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::records::{Judgement, Reading, Status};
 use mrx::store::{
-    Cost, Digest, FORMAT, Key, Manifest, PlannedNode, RecordedPlan, Store, StoredTable, TableWriter,
+    Cost, FORMAT, Key, Manifest, PlannedNode, RecordedPlan, Store, StoredTable, TableWriter,
 };
 use process::stdout_of;
 use python::python;

@@ -4,7 +4,7 @@
 //! asked for: an answer must not wait for the plans of two hundred other experiments.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -133,23 +133,22 @@ impl Catalogue {
     /// Finds the manifests that there are, of all runs or of the experiments that are asked about; and the
     /// nodes whose manifests are gone.
     pub(super) fn runs(&self) -> Result<(Vec<PathBuf>, BTreeSet<LostNode>), Error> {
-        let made: HashSet<Digest> = self.store.run_keys()?.into_iter().collect();
         let plans = self.plans()?;
         let nodes = || plans.iter().flat_map(|plan| plan.nodes.iter().map(move |n| (plan, n)));
-        let is_made = |node: &PlannedNode| node.run.is_some_and(|run| made.contains(&run));
-        let gone = nodes().filter(|(_, node)| node.run.is_some() && !is_made(node));
-        let gone = gone.filter_map(|(plan, node)| lost(plan, node)).collect();
-        let planned = nodes().filter(|(_, node)| is_made(node)).filter_map(|(_, node)| node.run);
-        let mut runs: Vec<Digest> = match self.experiments {
-            None => made.iter().copied().collect(),
-            Some(_) => planned.collect::<HashSet<_>>().into_iter().collect(),
+        let path = |run: Digest| self.store.runs_folder().join(format!("{run}.json"));
+        let made: BTreeSet<Digest> = if self.is_whole() {
+            self.store.run_keys()?.into_iter().collect()
+        } else {
+            // A few files are looked for sooner than all are listed.
+            let planned = nodes().filter_map(|(_, node)| node.run);
+            planned.filter(|run| path(*run).exists()).collect()
         };
-        runs.sort_unstable();
         // DuckDB reads what is written; whether that is what was meant, a manifest vouches for itself.
-        let store = &self.store;
+        let (store, runs): (_, Vec<Digest>) = (&self.store, made.iter().copied().collect());
         runs.par_iter().try_for_each(|run| store.manifest(*run).map(|_| ()))?;
-        let folder = store.runs_folder();
-        Ok((runs.iter().map(|run| folder.join(format!("{run}.json"))).collect(), gone))
+        let gone = nodes().filter(|(_, node)| node.run.is_some_and(|run| !made.contains(&run)));
+        let gone = gone.filter_map(|(plan, node)| lost(plan, node)).collect();
+        Ok((made.into_iter().map(path).collect(), gone))
     }
 
     /// Whether every run of the store is asked about.

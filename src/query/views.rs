@@ -12,7 +12,7 @@ use super::catalogue::{Catalogue, Found, LostNode, Part};
 use super::schema::{ColumnShape, TABLES, declaring, held_against, shape_of};
 use super::sink::Error;
 use super::table_view::{Source, TableView, empty as empty_table, reads};
-use crate::store::{self, Digest, Store, read_schema};
+use crate::store::{Digest, Store};
 
 /// A script, and the nodes whose rows its views should have had, too.
 type Made = (String, BTreeSet<LostNode>);
@@ -90,13 +90,7 @@ fn check(
 ) -> Result<Vec<Vec<bool>>, Error> {
     let held = parts.par_iter().map(|part| {
         let digest = part.stored.object;
-        let schema = read_schema(&store.object_path(digest));
-        let (_, schema) = schema.map_err(|error| match error {
-            store::Error::Unreadable { reason, .. } => {
-                store::Error::ObjectDamaged { digest, reason }
-            }
-            other => other,
-        })?;
+        let schema = store.columns_of(digest)?;
         held_against(columns, &schema).map_err(|reason| Error::Shape {
             table: format!("`{table}` of {} in `{}`", part.node, part.experiment),
             object: digest,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use super::events::{Event, Interrupt, Listener, StageError};
-use super::node::NodeName;
+use super::name::NodeName;
 use super::time::rfc3339;
 use crate::store::{self, Cost, Effort, Host, Partial, Store};
 

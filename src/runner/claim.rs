@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::key::RunKey;
-use super::node::NodeName;
+use super::name::NodeName;
 use crate::store::{
     Cost, Digest, Error, FORMAT, MadeBy, Manifest, Partial, Store, StoredObject, StoredTable,
 };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-use super::node::NodeName;
+use super::name::NodeName;
 use crate::store::Digest;
 
 /// Something that happened while a plan ran.

@@ -47,7 +47,7 @@ impl RunKey {
     #[must_use]
     pub fn new(signature: Signature, inputs: BTreeMap<String, KeyInput>) -> Self {
         let Signature { stage, version, config } = signature;
-        let key = Key { stage: stage.to_owned(), version, engine: None, config, inputs };
+        let key = Key { stage: stage.to_owned(), version, config, inputs };
         let digest = key.digest();
         Self { key: Box::new(key), digest }
     }
@@ -88,7 +88,6 @@ impl Difference {
         let both = [before, after];
         part("stage", both.map(|key| json!(key.stage)));
         part("version", both.map(|key| json!(key.version)));
-        part("engine", both.map(|key| json!(key.engine)));
         if before.config != after.config {
             part("", both.map(|key| key.config.clone()));
         }

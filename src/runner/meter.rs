@@ -1,7 +1,7 @@
 //! How far a node is, told as it goes on.
 
-use super::Event;
 use super::attempt::Attempt;
+use super::events::Event;
 
 /// Counts finished units of work and tells the listener.
 pub struct Meter<'a> {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::events::Interrupted;
 use super::io::Resolved;
 use super::key::RunKey;
-use super::node::{Node, NodeName, Source};
+use super::name::NodeName;
+use super::node::{Node, Source};
 use crate::store::{self, Digest, Manifest, Sources, Store};
 
 /// What keeps a plan from running at all.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use super::claim::finished;
-use super::node::{NodeName, Plan};
+use super::name::NodeName;
+use super::node::Plan;
 use super::progress::{Error, Progress, key_of};
 use super::time::rfc3339;
 use crate::store::{Digest, FORMAT, PlannedNode, RecordedPlan, Store};

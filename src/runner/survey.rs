@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::claim::{finished, missing_table};
 use super::key::{Difference, RunKey};
-use super::node::{NodeName, Plan};
+use super::name::NodeName;
+use super::node::Plan;
 use super::progress::{Error, Progress, key_of};
 use crate::store::{Digest, Manifest, RecordedPlan, Store};
 

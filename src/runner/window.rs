@@ -1,8 +1,8 @@
 //! Draws under way: handed out in the order of their rows, landed in whatever order they come.
 
 use super::attempt::Attempt;
+use super::events::{Interrupted, StageError};
 use super::meter::Meter;
-use super::{Interrupted, StageError};
 use crate::store::{Journal, Lost, Record};
 
 /// Seconds that draws under way have to land, once a stop was asked for.

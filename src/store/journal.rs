@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::file::name_of;
-use super::partial::Partial;
 use super::record::Record;
 
 /// Begins every record, so that the next one is found after one that is damaged.
@@ -57,14 +56,11 @@ pub struct Lost {
     pub torn: bool,
 }
 
-impl Partial {
-    /// Opens the journal of one table that will have `rows` rows, and tells what of it is lost. What a
-    /// kill tore off its end is cut away.
-    ///
-    /// # Errors
-    /// [`Error::Read`] or [`Error::Write`] where the disk refuses.
-    pub fn journal<R: Record>(&self, rows: u64) -> Result<(Journal<R>, Vec<Lost>), Error> {
-        let path = self.folder().join(format!("{}.{EXTENSION}", R::TABLE));
+impl<R: Record> Journal<R> {
+    /// Opens the journal in a folder of work in hand, of a table that will have `rows` rows, and tells
+    /// what of it is lost. What a kill tore off its end is cut away.
+    pub(super) fn open(folder: &Path, rows: u64) -> Result<(Self, Vec<Lost>), Error> {
+        let path = folder.join(format!("{}.{EXTENSION}", R::TABLE));
         let mut options = File::options();
         let file = options.create(true).truncate(false).read(true).append(true).open(&path);
         let file = file.map_err(|source| Error::write(&path, source))?;
@@ -84,12 +80,10 @@ impl Partial {
             file.set_len(end).map_err(|source| Error::write(&path, source))?;
         }
         let record = PhantomData;
-        let journal = Journal { path, file, key, places, landed, end, unsynced: false, record };
+        let journal = Self { path, file, key, places, landed, end, unsynced: false, record };
         Ok((journal, scan.lost))
     }
-}
 
-impl<R: Record> Journal<R> {
     /// Whether the row of this number is there.
     #[must_use]
     pub fn has(&self, number: u64) -> bool {
@@ -326,7 +320,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::store::{Digest, Store, Version};
+    use crate::store::{Digest, Partial, Store, Version};
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Line {

@@ -20,25 +20,10 @@ pub struct Key {
     pub stage: String,
     /// The version of the stage.
     pub version: u32,
-    /// What draws or trains, where something does. Version 0.1.0 does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<Engine>,
     /// Every field of the stage, template texts and seeds among them.
     pub config: Value,
     /// What it read, by the name under which the stage asks for it.
     pub inputs: BTreeMap<String, KeyInput>,
-}
-
-/// What draws or trains: other engines give other rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Engine {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// The type in which it computes, as `f32`.
-    pub compute: String,
 }
 
 /// Something that a run read.
@@ -129,13 +114,12 @@ impl<'de> Visitor<'de> for Inputs {
 mod tests {
     use super::*;
 
-    fn key(engine: Option<Engine>) -> Key {
+    fn key() -> Key {
         let table = KeyInput::Table(Digest::of(b"rows"));
         let files = KeyInput::Files([("config.json".to_owned(), Digest::of(b"{}"))].into());
         Key {
             stage: "judge".to_owned(),
             version: 3,
-            engine,
             config: json!({ "samples": 11, "model": Digest::of(b"model").to_hex() }),
             inputs: [("responses".to_owned(), table), ("model".to_owned(), files)].into(),
         }
@@ -143,18 +127,15 @@ mod tests {
 
     #[test]
     fn a_key_comes_back_as_it_was_written() {
-        let engine =
-            Engine { name: "local".to_owned(), version: "1".to_owned(), compute: "f32".to_owned() };
-        for key in [key(None), key(Some(engine))] {
-            let text = serde_json::to_string_pretty(&key).unwrap();
-            let read: Key = serde_json::from_str(&text).unwrap();
-            assert_eq!((read.digest(), &read), (key.digest(), &key));
-        }
+        let key = key();
+        let text = serde_json::to_string_pretty(&key).unwrap();
+        let read: Key = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.digest(), &read), (key.digest(), &key));
     }
 
     #[test]
-    fn a_key_without_an_engine_has_the_name_that_it_always_had() {
-        let key = key(None);
+    fn a_key_has_the_name_that_it_always_had() {
+        let key = key();
         let before = json!({
             "stage": "judge",
             "version": 3,
@@ -167,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_digest_of_a_key_is_found() {
-        let mut found = key(None).digests();
+        let mut found = key().digests();
         found.sort_unstable();
         let mut all = [b"rows".as_slice(), b"{}", b"model"].map(Digest::of);
         all.sort_unstable();

@@ -45,7 +45,7 @@ pub use error::{Error, OtherVersion};
 pub use file::digest_file;
 pub use format::{FORMAT, NotAVersion, Version};
 pub use journal::{Journal, Lost};
-pub use key::{Engine, Key, KeyInput};
+pub use key::{Key, KeyInput};
 pub use layout::{Store, StoreLock};
 pub use manifest::{Cost, Host, MadeBy, Manifest, StoredObject, StoredTable};
 pub use objects::ObjectWriter;

@@ -17,7 +17,9 @@ use super::digest::Digest;
 use super::error::Error;
 use super::file::{self, HashedFile, digest_file, name_of};
 use super::format::FORMAT;
+use super::journal::{self, Journal, Lost};
 use super::layout::Store;
+use super::record::Record;
 use super::sealed;
 use super::states::{State, States};
 
@@ -121,7 +123,7 @@ impl Store {
     /// [`Error::Read`] where a folder cannot be listed.
     pub fn partial_rows(&self, run: Digest) -> Result<u64, Error> {
         let folder = self.partial_folder().join(run.to_hex());
-        let mut rows = super::journal::rows_in(&folder)?;
+        let mut rows = journal::rows_in(&folder)?;
         for table in file::list(&folder)?.iter().filter(|path| path.is_dir()) {
             rows += file::list(table)?
                 .iter()
@@ -140,6 +142,15 @@ fn is_fleeting(error: &io::Error) -> bool {
 }
 
 impl Partial {
+    /// Opens the journal of one table that will have `rows` rows, and tells what of it is lost. What a
+    /// kill tore off its end is cut away.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Write`] where the disk refuses.
+    pub fn journal<R: Record>(&self, rows: u64) -> Result<(Journal<R>, Vec<Lost>), Error> {
+        Journal::open(&self.folder, rows)
+    }
+
     /// Opens the shards of one table that are already safe: those from the first on without a gap.
     ///
     /// What stands past a gap (a shard was found damaged, and removed) is removed too: it is made

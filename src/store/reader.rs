@@ -176,6 +176,22 @@ pub fn read_schema(path: &Path) -> Result<(Option<String>, SchemaRef), Error> {
     Ok((metadata(builder.metadata()).name, builder.schema().clone()))
 }
 
+impl Store {
+    /// Returns the columns of a stored table, without reading rows.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`], but that its rows may still be damaged.
+    pub fn columns_of(&self, object: Digest) -> Result<SchemaRef, Error> {
+        let builder = open(&self.object_path(object)).map_err(|error| match error {
+            Error::Unreadable { reason, .. } => Error::ObjectDamaged { digest: object, reason },
+            other => other,
+        })?;
+        let (said, schema) = (metadata(builder.metadata()), builder.schema());
+        Told { object, said: &said, schema }.check_major(self)?;
+        Ok(schema.clone())
+    }
+}
+
 /// Returns the version of the Parquet table at `path`; a table of version 0.1.0 of mrx, which does not
 /// say, is of the first.
 ///

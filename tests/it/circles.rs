@@ -12,54 +12,6 @@ use petgraph::graph::DiGraph;
 use crate::architecture::sources;
 use crate::lab::PROJECT;
 
-/// Circles that are still to be opened: files that may import each other until then.
-const KNOWN: [&[&str]; 8] = [
-    &[
-        "src/query/catalogue.rs",
-        "src/query/format.rs",
-        "src/query/gate.rs",
-        "src/query/schema.rs",
-        "src/query/session.rs",
-        "src/query/table_text.rs",
-    ],
-    &[
-        "src/runner/attempt.rs",
-        "src/runner/claim.rs",
-        "src/runner/events.rs",
-        "src/runner/io.rs",
-        "src/runner/node.rs",
-        "src/runner/stage.rs",
-    ],
-    &[
-        "src/model/chat.rs",
-        "src/model/config.rs",
-        "src/model/generate.rs",
-        "src/model/local.rs",
-        "src/model/mod.rs",
-        "src/model/network.rs",
-        "src/model/sample.rs",
-        "src/model/score.rs",
-        "src/model/scripted.rs",
-        "src/model/threads.rs",
-        "src/model/tokenizer.rs",
-        "src/model/weights.rs",
-    ],
-    &["src/train/batches.rs", "src/train/trainer.rs"],
-    &["src/stages/caps.rs", "src/stages/pair.rs"],
-    &[
-        "src/stages/estimate/games.rs",
-        "src/stages/estimate/measure.rs",
-        "src/stages/estimate/mod.rs",
-        "src/stages/estimate/raters.rs",
-    ],
-    &[
-        "src/stages/evaluate/compare.rs",
-        "src/stages/evaluate/mod.rs",
-        "src/stages/evaluate/oracle.rs",
-    ],
-    &["src/cli/shell.rs", "src/cli/sql.rs"],
-];
-
 /// A module's file, as it is written.
 #[derive(Default)]
 struct Source {
@@ -248,11 +200,8 @@ fn no_files_import_each_other() {
     let found = tarjan_scc(&graph).into_iter().filter(|circle| circle.len() > 1);
     let circles: Vec<Vec<&str>> =
         found.map(|circle| circle.into_iter().map(|place| graph[place]).collect()).collect();
-    let is_known = |circle: &&Vec<&str>| {
-        KNOWN.iter().any(|known| circle.iter().all(|file| known.contains(file)))
-    };
     let mut said = String::new();
-    for circle in circles.iter().filter(|circle| !is_known(circle)) {
+    for circle in &circles {
         let _ = writeln!(said, "a circle of {} files:", circle.len());
         for ((from, to), names) in &imports {
             if circle.contains(from) && circle.contains(to) {
@@ -260,11 +209,6 @@ fn no_files_import_each_other() {
                 let _ = writeln!(said, "  {from} -> {to}: {names}");
             }
         }
-    }
-    let gone =
-        KNOWN.iter().filter(|known| !circles.iter().any(|c| c.iter().all(|f| known.contains(f))));
-    for known in gone {
-        let _ = writeln!(said, "no circle any more, strike it off the list: {known:?}");
     }
     assert!(said.is_empty(), "{said}");
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mrx::experiment::Experiment;
 use mrx::query::{Session, TABLES};
 use mrx::records::VERSIONS;
-use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner};
+use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner, Shelf};
 use mrx::store::{Damage, Digest, Host, Store};
 use serde::Deserialize;
 
@@ -151,7 +151,7 @@ impl Heard {
             Ok(store) => store.knowing(&VERSIONS),
             Err(error) => return self.run = vec![self.error(&error)],
         };
-        let experiment = Experiment::load(path, &[]).unwrap();
+        let experiment = Experiment::load(path, &[], "cpu").unwrap();
         let ear = Ear(Mutex::default());
         let runner = Runner {
             store: &store,
@@ -160,6 +160,7 @@ impl Heard {
             clock: SystemTime::now,
             device: "cpu",
             host: &Host::default(),
+            open: Shelf::default(),
         };
         match runner.run(experiment.plan(), wanted) {
             Ok(summary) => {
@@ -215,11 +216,14 @@ fn name_of(path: &Path) -> &str {
 /// Files of a store, but those that are empty, and what a crash left half-written.
 fn files(root: &Path, under: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(under).unwrap() {
-        let path = entry.unwrap().path();
+    // While a run writes, what is listed may be gone at once.
+    for entry in fs::read_dir(under).into_iter().flatten().flatten() {
+        let path = entry.path();
         if path.is_dir() {
             found.extend(files(root, &path));
-        } else if path.metadata().unwrap().len() > 0 && !name_of(&path).starts_with(".tmp-") {
+        } else if path.metadata().is_ok_and(|found| found.len() > 0)
+            && !name_of(&path).starts_with(".tmp-")
+        {
             found.push(path.strip_prefix(root).unwrap().to_owned());
         }
     }
@@ -270,7 +274,7 @@ fn killed_while_it_draws(lab: &Lab) -> bool {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let partial = lab.path.join(".mrx/partial");
     let drawn = || {
-        let drawn = partial.exists().then(|| files(&partial, &partial)).unwrap_or_default();
+        let drawn = files(&partial, &partial);
         drawn
             .into_iter()
             .filter(|path| path.components().count() > 1)

@@ -208,7 +208,6 @@ fn shared_work_appears_under_both_experiments() {
     let key = Key {
         stage: "respond".to_owned(),
         version: 1,
-        engine: None,
         config: serde_json::json!({}),
         inputs: [].into(),
     };

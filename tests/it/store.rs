@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::Command;
 
 use mrx::runner::{
-    Event, Input, Interrupt, Io, Listener, Node, Plan, Runner, Signature, Source, Stage, StageError,
+    Event, Input, Interrupt, Io, Listener, Node, Plan, Runner, Shelf, Signature, Source, Stage,
+    StageError,
 };
 use mrx::store::{Digest, Host, Store};
 
@@ -291,6 +292,7 @@ fn what_was_learnt_of_files_is_kept_before_a_stage_asks_again() {
         clock: std::time::SystemTime::now,
         device: "cpu",
         host: &Host::default(),
+        open: Shelf::default(),
     };
     let summary = runner.run(&plan, &[]).unwrap();
     assert!(summary.failed.is_empty(), "{:?}", summary.failed);

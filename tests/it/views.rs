@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mrx::records::Prompt;
 use mrx::store::{
-    Cost, Digest, Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableWriter,
+    Cost, Key, Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableWriter,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -17,7 +18,8 @@ use crate::lab::{Lab, PROJECT, copy_folder};
 fn record(store: &Store, experiment: &str, node: &str, table: &str, stored: StoredTable) {
     let stage = node.split('.').next().unwrap();
     let key = json!({ "stage": stage, "version": 1, "config": { "of": experiment }, "inputs": {} });
-    let run = Digest::of_json(&key);
+    let key: Key = serde_json::from_value(key).unwrap();
+    let run = key.digest();
     let recorded = "2026-01-01T00:00:00Z".to_owned();
     let manifest = Manifest {
         format: 1,
@@ -28,6 +30,7 @@ fn record(store: &Store, experiment: &str, node: &str, table: &str, stored: Stor
         tables: BTreeMap::from([(table.to_owned(), stored)]),
         objects: BTreeMap::new(),
         cost: Cost { started: recorded.clone(), seconds: 1.0, attempts: 1 },
+        made_by: None,
     };
     fs::create_dir_all(store.runs_folder()).unwrap();
     let path = store.runs_folder().join(format!("{run}.json"));
@@ -54,6 +57,7 @@ struct FewerColumns {
 
 impl Record for FewerColumns {
     const TABLE: &'static str = "prompts";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &[];
 }
 
@@ -66,6 +70,7 @@ struct OtherTypes {
 
 impl Record for OtherTypes {
     const TABLE: &'static str = "prompts";
+    const VERSION: Version = Version::new(1, 0);
     const DISTINCT: &'static [&'static str] = &[];
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Game, games};
+use super::game::{Game, games};
 use crate::model::{Engine, Message};
 use crate::records::{Drawn, Shown, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};

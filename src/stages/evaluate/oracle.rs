@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Game, games};
+use super::game::{Game, games};
 use crate::query::{Inputs, TableFiles, without_end};
 use crate::records::{Shown, Status, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
