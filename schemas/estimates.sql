@@ -20,4 +20,4 @@ COMMENT ON COLUMN estimates.high IS 'Upper end of the interval, in the unit of v
 COMMENT ON COLUMN estimates.level IS 'Nominal coverage of the interval, as 0.95';
 COMMENT ON COLUMN estimates.n IS 'Independent units behind it: prompts; rows only where method says over rows';
 COMMENT ON COLUMN estimates.method IS 'How it was found, as wilson over prompts, or bootstrap-bca over prompts, 1000 resamples; why it does not exist';
-COMMENT ON COLUMN estimates.seed IS 'Seed of the resampling, NULL where there is none';
+COMMENT ON COLUMN estimates.seed IS 'Seed of the resampling; NULL where nothing is resampled';

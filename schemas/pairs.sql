@@ -26,7 +26,7 @@ COMMENT ON COLUMN pairs.chosen_response_id IS 'Actor: the preferred response. Ju
 COMMENT ON COLUMN pairs.rejected_response_id IS 'Actor: the other response. Judge: NULL';
 COMMENT ON COLUMN pairs.chosen_judgement_id IS 'Judge: the preferred judgement. Actor: NULL';
 COMMENT ON COLUMN pairs.rejected_judgement_id IS 'Judge: the other judgement. Actor: NULL';
-COMMENT ON COLUMN pairs.score_chosen IS 'Actor: mean valid score, 0 to 5. Judge: strength, natural-log units';
+COMMENT ON COLUMN pairs.score_chosen IS 'Actor: mean valid score, on the judge''s scale. Judge: strength, in natural-log units';
 COMMENT ON COLUMN pairs.score_rejected IS 'The same of the rejected side';
 COMMENT ON COLUMN pairs.messages IS 'What both sides answer: the prompt, or the judge''s prompt about the response';
 COMMENT ON COLUMN pairs.chosen IS 'Text of the preferred side';

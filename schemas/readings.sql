@@ -10,6 +10,6 @@ CREATE TABLE readings (
 COMMENT ON TABLE readings IS 'One row per judgement or meta-judgement read: its value, or the reason why it has none; reading again never generates';
 COMMENT ON COLUMN readings.judgement_id IS 'The judgement that was read, else NULL';
 COMMENT ON COLUMN readings.meta_judgement_id IS 'The meta-judgement that was read, else NULL';
-COMMENT ON COLUMN readings.value IS 'Judgement: the score, 0 to 5. Meta-judgement: 1 the first shown wins, -1 the second, 0 a tie. NULL unless status is ok';
-COMMENT ON COLUMN readings.status IS 'ok; missing: no marker; off_scale: a number outside 0 to 5, or with decimals where they are refused; truncated: cut by the token limit; ambiguous: the last marker names no number or no one; refused: there is no text, for the model did not take the prompt';
+COMMENT ON COLUMN readings.value IS 'Judgement: the score, 0 to 5 or, by the rule rating, 1 to 10. Meta-judgement: 1 where the first shown wins, -1 where the second does, 0 for a tie. NULL unless status is ok';
+COMMENT ON COLUMN readings.status IS 'ok; missing: no marker; off_scale: a number outside the rule''s scale, or with decimals where they are refused; truncated: cut by the token limit; ambiguous: the last marker is followed by no number, or names no winner; refused: there is no text, because the model did not take the prompt';
 COMMENT ON COLUMN readings.rule IS 'Which reading rule, with its version, as score-1';

@@ -23,8 +23,8 @@ COMMENT ON COLUMN verdicts.baseline_response_id IS 'The baseline''s answer, its 
 COMMENT ON COLUMN verdicts.baseline IS 'The baseline: a model of the experiment, as m0, or the name of ready-made answers';
 COMMENT ON COLUMN verdicts.judge IS 'Who decided: m0, the first digits of the digest of another judge''s files, or sql';
 COMMENT ON COLUMN verdicts.first_shown IS 'model or baseline: whose answer the judge saw first; none where no order was shown';
-COMMENT ON COLUMN verdicts.preference IS 'How far the model is preferred: 1 it wins, 0 the baseline wins, 0.5 a tie, between where weighted; NULL unless status is ok';
-COMMENT ON COLUMN verdicts.status IS 'ok; missing: no marker, or no score from SQL; truncated: cut by the token limit; ambiguous: the marker names no one; refused: an answer was refused, or the judge did not take the prompt';
+COMMENT ON COLUMN verdicts.preference IS 'How far the model is preferred: 1 it wins, 0 the baseline wins, 0.5 a tie, in between where it is weighted; NULL unless status is ok';
+COMMENT ON COLUMN verdicts.status IS 'ok; missing: no marker, or no score from SQL; truncated: cut by the token limit; ambiguous: the marker names no winner; refused: an answer was refused, or the judge did not take the prompt';
 COMMENT ON COLUMN verdicts.text IS 'The verdict, as decoded; NULL where it came from SQL';
 COMMENT ON COLUMN verdicts.response_chars IS 'Length of the model''s answer, in characters';
 COMMENT ON COLUMN verdicts.baseline_chars IS 'Length of the baseline''s answer, in characters';

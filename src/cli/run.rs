@@ -39,7 +39,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A device's name; an empty one is the CPU, as an empty variable is none.
+/// A device's name; an empty one, as that of an unset variable, is the CPU.
 pub(super) fn device(name: &str) -> Result<String, String> {
     let number = name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u16>().is_ok());
     match name {
@@ -141,7 +141,7 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 pub(super) fn named_nodes(plan: &Plan, names: &[String]) -> Result<Vec<NodeName>, Failure> {
     let known = |name: &String| plan.nodes.iter().any(|node| node.name.as_str() == name);
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        let text = format!("`{unknown}` is no node of `{}`", plan.experiment);
+        let text = format!("`{unknown}` is not a node of `{}`", plan.experiment);
         let failure = Failure::new(Kind::Usage, text);
         let near = plan.nodes.iter().map(|node| node.name.as_str());
         let near = near.min_by_key(|name| strsim::damerau_levenshtein(name, unknown));

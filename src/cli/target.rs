@@ -83,7 +83,7 @@ fn nothing(text: &str, node: &str, names: &[String]) -> Failure {
         return failure.hint("`mrx run` makes it");
     }
     let failure =
-        Failure::new(Kind::Usage, format!("`{text}` is no node, run or object of this store"));
+        Failure::new(Kind::Usage, format!("`{text}` is not a node, run or object of this store"));
     match names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, node)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure,

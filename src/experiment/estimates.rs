@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::Error;
 use super::toml_file::{self as file, File};
 use crate::runner::{Input, Node, NodeName, Source};
-use crate::stages::{Estimate, Measure, Options};
+use crate::stages::{Estimate, Measure, Options, Verb};
 
 /// The model in the name of a node that belongs to no iteration.
 const ALL: &str = "all";
@@ -42,12 +42,13 @@ pub(super) fn add(
         let files = Source::Files(file.declared(&table.files)?);
         inputs.push(Input { name: "files", source: files });
         let name_at = table.measure.span();
-        let node: NodeName = format!("estimate.{model}.{name}").parse().map_err(|_| {
-            let message = format!(
-                "expected an estimate's name of letters, digits, `_` and `-`, found `{name}`"
-            );
-            file.text.error(&name_at, message)
-        })?;
+        let node: NodeName =
+            format!("{}.{model}.{name}", Verb::Estimate.name()).parse().map_err(|_| {
+                let message = format!(
+                    "expected an estimate's name of letters, digits, `_` and `-`, found `{name}`"
+                );
+                file.text.error(&name_at, message)
+            })?;
         nodes.push(Node { name: node, stage: Box::new(estimate(file, name, table, sql)?), inputs });
     }
     Ok(())
@@ -57,7 +58,8 @@ pub(super) fn add(
 pub(super) fn check(file: &File, nodes: &[Node]) -> Result<(), Error> {
     let made = |name: &str| {
         nodes.iter().any(|node| {
-            node.name.stage() == "estimate" && node.name.as_str().ends_with(&format!(".{name}"))
+            node.name.stage() == Verb::Estimate.name()
+                && node.name.as_str().ends_with(&format!(".{name}"))
         })
     };
     let lost = file.root.estimate.iter().find(|(name, _)| !made(name));
@@ -80,30 +82,19 @@ fn asked(file: &File, table: &file::Estimate) -> Result<(String, Vec<&'static st
 /// Where a table that a query names comes from: of the iteration's nodes, those that make it and what
 /// was read out of it.
 fn inputs_of(table: &str, model: &str, nodes: &[Node]) -> Option<Vec<Input>> {
-    let maker = |stage: &str, part: &str| {
-        let name = format!("{stage}.{model}{part}");
-        nodes.iter().find(|node| node.name.as_str() == name).map(|node| node.name.clone())
+    let input = |name, verb: Verb, part: &str| {
+        let maker = format!("{}.{model}{part}", verb.name());
+        let node = nodes.iter().find(|node| node.name.as_str() == maker)?.name.clone();
+        Some(Input { name, ..Input::table(node, verb.makes()[0]) })
     };
-    let input = |name, stage: &str, part: &str, table| {
-        let node = maker(stage, part)?;
-        Some(Input { name, source: Source::Table { node, table } })
-    };
-    Some(match table {
-        "prompts" => vec![input("prompts", "prompts", "", "prompts")?],
-        "responses" => vec![input("responses", "respond", "", "responses")?],
-        "judgements" => vec![
-            input("judgements", "judge", "", "judgements")?,
-            input("readings", "read", "", "readings")?,
-        ],
-        "meta_judgements" => vec![
-            input("meta_judgements", "meta_judge", "", "meta_judgements")?,
-            input("meta_readings", "read", ".meta", "readings")?,
-        ],
-        "ratings" => vec![input("ratings", "rate", "", "ratings")?],
-        "pairs" => vec![input("pairs", "pair", "", "pairs")?],
-        "verdicts" => vec![input("verdicts", "evaluate", "", "verdicts")?],
-        _ => return None,
-    })
+    let verb = Verb::making(table)?;
+    let mut inputs = vec![input(verb.makes()[0], verb, "")?];
+    match verb {
+        Verb::Judge => inputs.push(input("readings", Verb::Read, "")?),
+        Verb::MetaJudge => inputs.push(input("meta_readings", Verb::Read, ".meta")?),
+        _ => {}
+    }
+    Some(inputs)
 }
 
 fn estimate(

@@ -11,11 +11,14 @@ use super::settings::{self, M0};
 use super::toml_file as file;
 use crate::runner::{Input, Node, Source, Stage};
 use crate::stages::{
-    Answers, Compare, Evaluated, Oracle, Panel, Prompts, Respond, Standard, Template,
+    Answers, Compare, Evaluated, Oracle, Panel, Prompts, Respond, Standard, Template, Verb,
 };
 
 /// The node of ready-made answers.
 const ANSWERS: &str = "answers.baseline.eval";
+
+/// What models answer, and what stands beside it.
+const RESPONSES: &str = Verb::Respond.makes()[0];
 
 /// The node of the panel.
 const PANEL: &str = "answers.m0.panel";
@@ -101,47 +104,51 @@ impl<'l> Evaluation<'l> {
 
     /// Adds what is done with `M_t`.
     pub(super) fn of_model(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
-        let answers = self.all.name("respond", t, ".eval")?;
+        let answers = self.all.name(Verb::Respond, t, ".eval")?;
         let stage = Box::new(self.respond.clone());
         let inputs = vec![self.all.held_out()?, self.all.model(t)?];
         nodes.push(Node { name: answers.clone(), stage, inputs });
         if t == 0 {
             let stage = Box::new(Panel { probes: self.probes.clone() });
-            let inputs = vec![self.all.held_out()?, Input::table(answers.clone(), "responses")];
+            let inputs = vec![self.all.held_out()?, Input::table(answers.clone(), RESPONSES)];
             nodes.push(Node { name: self.all.node(PANEL)?, stage, inputs });
         }
         self.judge_panel(t, nodes)?;
-        let answers = Input::table(answers, "responses");
+        let answers = Input::table(answers, RESPONSES);
         self.play(t, answers.clone(), nodes)?;
         self.estimate(t, answers, nodes)
     }
 
     /// The panel that every judge is shown.
     fn panel(&self) -> Result<Input, Error> {
-        Ok(Input::table(self.all.node(PANEL)?, "responses"))
+        Ok(Input::table(self.all.node(PANEL)?, RESPONSES))
     }
 
     fn judge_panel(&self, t: usize, nodes: &mut Vec<Node>) -> Result<(), Error> {
-        let name = |stage: &str| self.all.name(stage, t, ".panel");
+        let name = |verb: Verb| self.all.name(verb, t, ".panel");
         // The last model works in no iteration: it judges as in the last one.
         let last = self.all.iterations.len() - 1;
         let in_loop = &self.all.iterations[t.min(last)].judge;
         let stage = Box::new(settings::judge_panel(in_loop, &self.table.panel));
         let inputs = vec![self.all.held_out()?, self.panel()?, self.all.model(t)?];
-        nodes.push(Node { name: name("judge")?, stage, inputs });
-        let inputs = vec![Input::table(name("judge")?, "judgements")];
-        nodes.push(Node { name: name("read")?, stage: Box::new(self.all.read.clone()), inputs });
-        let table = |stage: &str, table| Ok::<_, Error>(Input::table(name(stage)?, table));
+        nodes.push(Node { name: name(Verb::Judge)?, stage, inputs });
+        let table = |verb: Verb| Ok::<_, Error>(Input::table(name(verb)?, verb.makes()[0]));
+        let inputs = vec![table(Verb::Judge)?];
+        nodes.push(Node {
+            name: name(Verb::Read)?,
+            stage: Box::new(self.all.read.clone()),
+            inputs,
+        });
         let probes: Vec<String> = self.probes.keys().cloned().collect();
         let stage = Standard::of_panel(self.oracle.as_deref(), &probes, self.all.values.seed);
         let inputs = vec![
             self.all.held_out()?,
             self.panel()?,
-            table("judge", "judgements")?,
-            table("read", "readings")?,
+            table(Verb::Judge)?,
+            table(Verb::Read)?,
             self.files(),
         ];
-        nodes.push(Node { name: name("estimate")?, stage: Box::new(stage), inputs });
+        nodes.push(Node { name: name(Verb::Estimate)?, stage: Box::new(stage), inputs });
         Ok(())
     }
 
@@ -154,10 +161,10 @@ impl<'l> Evaluation<'l> {
     fn play(&self, t: usize, answers: Input, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let Some(decides) = self.decides.as_ref().filter(|_| self.plays(t)) else { return Ok(()) };
         let maker = match &self.baseline {
-            Baseline::M0 => self.all.name("respond", 0, ".eval")?,
+            Baseline::M0 => self.all.name(Verb::Respond, 0, ".eval")?,
             Baseline::Ready(..) => self.all.node(ANSWERS)?,
         };
-        let baseline = Input { name: "baseline", ..Input::table(maker, "responses") };
+        let baseline = Input { name: "baseline", ..Input::table(maker, RESPONSES) };
         let (stage, more): (Box<dyn Stage>, _) = match decides {
             Decides::Judge(compare, model) => (compare.clone(), model.clone()),
             Decides::Oracle(sql) => {
@@ -166,7 +173,7 @@ impl<'l> Evaluation<'l> {
             }
         };
         let inputs = vec![self.all.held_out()?, answers, baseline, more];
-        nodes.push(Node { name: self.all.name("evaluate", t, "")?, stage, inputs });
+        nodes.push(Node { name: self.all.name(Verb::Evaluate, t, "")?, stage, inputs });
         Ok(())
     }
 
@@ -174,7 +181,7 @@ impl<'l> Evaluation<'l> {
     fn estimate(&self, t: usize, answers: Input, nodes: &mut Vec<Node>) -> Result<(), Error> {
         let mut inputs = vec![self.all.held_out()?, answers, self.files()];
         let verdicts = |t: usize| -> Result<_, Error> {
-            Ok(Input::table(self.all.name("evaluate", t, "")?, "verdicts"))
+            Ok(Input::table(self.all.name(Verb::Evaluate, t, "")?, Verb::Evaluate.makes()[0]))
         };
         if self.plays(t) {
             inputs.push(verdicts(t)?);
@@ -190,7 +197,7 @@ impl<'l> Evaluation<'l> {
             models: follows.then(|| [format!("m{}", t - 1), format!("m{t}")]),
         };
         let stage = Box::new(Standard::of_answers(&evaluated, self.all.values.seed));
-        nodes.push(Node { name: self.all.name("estimate", t, ".answers")?, stage, inputs });
+        nodes.push(Node { name: self.all.name(Verb::Estimate, t, ".answers")?, stage, inputs });
         Ok(())
     }
 }

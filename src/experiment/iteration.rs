@@ -5,7 +5,7 @@ use super::loop_::Loop;
 use super::named::Files;
 use super::settings;
 use crate::runner::{Input, Node, NodeName, Source, Stage};
-use crate::stages::{Examples, Read, Standard};
+use crate::stages::{Examples, Read, Standard, Verb};
 
 /// Adds the nodes that make M0, where the experiment fine-tunes.
 pub(super) fn fine_tuning(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), Error> {
@@ -13,16 +13,16 @@ pub(super) fn fine_tuning(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), E
     let Some(sft) = &file.root.sft else { return Ok(()) };
     let sql = file.sql(&sft.sql)?;
     let files = Source::Files(file.declared(&sft.files)?);
-    let examples = all.name("examples", 0, "")?;
+    let examples = all.name(Verb::Examples, 0, "")?;
     nodes.push(Node {
         name: examples.clone(),
         stage: Box::new(Examples { sql }),
         inputs: vec![Input { name: "files", source: files }],
     });
     nodes.push(Node {
-        name: all.name("sft", 0, "")?,
+        name: all.name(Verb::Sft, 0, "")?,
         stage: Box::new(settings::sft(&all.values, sft)?),
-        inputs: vec![Input::table(examples, "examples"), all.given_model()],
+        inputs: vec![Input::table(examples, Verb::Examples.makes()[0]), all.given_model()],
     });
     Ok(())
 }
@@ -46,13 +46,13 @@ impl Nodes<'_> {
         self.nodes.push(Node { name, stage: Box::new(stage), inputs });
     }
 
-    fn name(&self, stage: &str) -> Result<NodeName, Error> {
-        self.all.name(stage, self.t, "")
+    fn name(&self, verb: Verb) -> Result<NodeName, Error> {
+        self.all.name(verb, self.t, "")
     }
 
-    /// A table of this iteration.
-    fn table(&self, stage: &str, table: &'static str) -> Result<Input, Error> {
-        Ok(Input::table(self.name(stage)?, table))
+    /// The table that a stage of this iteration makes.
+    fn table(&self, verb: Verb) -> Result<Input, Error> {
+        Ok(Input::table(self.name(verb)?, verb.makes()[0]))
     }
 
     /// Adds what is drawn and scored, and lists its tables.
@@ -60,20 +60,20 @@ impl Nodes<'_> {
         let (all, t) = (self.all, self.t);
         let with = &all.iterations[t];
         let files = Input { name: "files", source: Source::Files(all.prompt_files.clone()) };
-        let prompts = self.table("prompts", "prompts")?;
-        let responses = self.table("respond", "responses")?;
-        let judgements = self.table("judge", "judgements")?;
+        let prompts = self.table(Verb::Prompts)?;
+        let responses = self.table(Verb::Respond)?;
+        let judgements = self.table(Verb::Judge)?;
         let mut asked = vec![files];
         if all.file().root.evaluate.is_some() {
             asked.push(Input { name: "held_out", ..all.held_out()? });
         }
-        self.add(self.name("prompts")?, all.prompts(t), asked);
+        self.add(self.name(Verb::Prompts)?, all.prompts(t), asked);
         let inputs = vec![prompts.clone(), all.model(t)?];
-        self.add(self.name("respond")?, with.respond.clone(), inputs);
+        self.add(self.name(Verb::Respond)?, with.respond.clone(), inputs);
         let inputs = vec![prompts.clone(), responses.clone(), all.model(t)?];
-        self.add(self.name("judge")?, with.judge.clone(), inputs);
-        self.add(self.name("read")?, all.read.clone(), vec![judgements.clone()]);
-        Ok(vec![prompts, responses, judgements, self.table("read", "readings")?])
+        self.add(self.name(Verb::Judge)?, with.judge.clone(), inputs);
+        self.add(self.name(Verb::Read)?, all.read.clone(), vec![judgements.clone()]);
+        Ok(vec![prompts, responses, judgements, self.table(Verb::Read)?])
     }
 
     /// Adds how judgements are compared, and lists the tables; none where the judge is not trained.
@@ -82,14 +82,18 @@ impl Nodes<'_> {
         let with = &all.iterations[t];
         let Some(meta_judge) = &with.meta_judge else { return Ok(Vec::new()) };
         let inputs = [scored, &[all.model(t)?]].concat();
-        self.add(self.name("meta_judge")?, meta_judge.clone(), inputs);
-        let compared = self.table("meta_judge", "meta_judgements")?;
-        let read = all.name("read", t, ".meta")?;
+        self.add(self.name(Verb::MetaJudge)?, meta_judge.clone(), inputs);
+        let compared = self.table(Verb::MetaJudge)?;
+        let read = all.name(Verb::Read, t, ".meta")?;
         self.add(read.clone(), Read::winners(), vec![compared.clone()]);
-        let winners = Input::table(read, "readings");
-        self.add(self.name("rate")?, with.rate.clone(), vec![compared.clone(), winners.clone()]);
+        let winners = Input::table(read, Verb::Read.makes()[0]);
+        self.add(
+            self.name(Verb::Rate)?,
+            with.rate.clone(),
+            vec![compared.clone(), winners.clone()],
+        );
         let winners = Input { name: "meta_readings", ..winners };
-        Ok(vec![compared, winners, self.table("rate", "ratings")?])
+        Ok(vec![compared, winners, self.table(Verb::Rate)?])
     }
 
     /// Adds pairs, what is counted about them, and the training on them.
@@ -98,18 +102,18 @@ impl Nodes<'_> {
         let with = &all.iterations[t];
         let trains_judge = with.meta_judge.is_some();
         let no_files = Input { name: "files", source: Source::Files(Files::new()) };
-        let pairs = self.table("pair", "pairs")?;
+        let pairs = self.table(Verb::Pair)?;
         let about =
             [&scored[..], &[no_files], &compared[..], std::slice::from_ref(&pairs)].concat();
         scored.extend(compared.into_iter().filter(|input| input.name == "ratings"));
-        self.add(self.name("pair")?, with.pair.clone(), scored);
+        self.add(self.name(Verb::Pair)?, with.pair.clone(), scored);
         let top_score = settings::top_score(all.file());
         let stage = Standard::of_judging(trains_judge, top_score, all.values.seed);
-        self.add(all.name("estimate", t, ".judging")?, stage, about);
+        self.add(all.name(Verb::Estimate, t, ".judging")?, stage, about);
         let inputs = vec![pairs.clone(), all.reference_model(t)?];
-        self.add(self.name("reference")?, with.reference.clone(), inputs);
-        let inputs = vec![pairs, self.table("reference", "reference_logps")?, all.start_model(t)?];
-        self.add(all.name("train", t + 1, "")?, with.train.clone(), inputs);
+        self.add(self.name(Verb::Reference)?, with.reference.clone(), inputs);
+        let inputs = vec![pairs, self.table(Verb::Reference)?, all.start_model(t)?];
+        self.add(all.name(Verb::Train, t + 1, "")?, with.train.clone(), inputs);
         Ok(())
     }
 }

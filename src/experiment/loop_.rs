@@ -8,7 +8,7 @@ use super::settings::{self, Iteration, Templates};
 use super::toml_file::{File, Prompts, ReferenceModel, StartModel};
 use super::values::Values;
 use crate::runner::{Input, NodeName, Source};
-use crate::stages::{self, Engine, Read};
+use crate::stages::{self, Engine, Read, Verb};
 
 /// The loop, with the settings of every iteration.
 pub(super) struct Loop<'f> {
@@ -58,11 +58,10 @@ impl<'f> Loop<'f> {
     pub(super) fn model(&self, t: usize) -> Result<Input, Error> {
         let maker = match t {
             0 if self.file().root.sft.is_none() => return Ok(self.given_model()),
-            0 => "sft",
-            _ => "train",
+            0 => Verb::Sft,
+            _ => Verb::Train,
         };
-        let source = Source::Table { node: self.name(maker, t, "")?, table: "checkpoints" };
-        Ok(Input { name: "model", source })
+        Ok(Input { name: "model", ..Input::table(self.name(maker, t, "")?, maker.makes()[0]) })
     }
 
     /// The folder that the experiment names.
@@ -87,8 +86,8 @@ impl<'f> Loop<'f> {
     }
 
     /// The node of a stage that works with `M_t`, or makes it.
-    pub(super) fn name(&self, stage: &str, t: usize, part: &str) -> Result<NodeName, Error> {
-        self.node(&format!("{stage}.m{t}{part}"))
+    pub(super) fn name(&self, verb: Verb, t: usize, part: &str) -> Result<NodeName, Error> {
+        self.node(&format!("{}.m{t}{part}", verb.name()))
     }
 
     pub(super) fn node(&self, name: &str) -> Result<NodeName, Error> {
@@ -97,7 +96,7 @@ impl<'f> Loop<'f> {
 
     /// The prompts that every model is asked.
     pub(super) fn held_out(&self) -> Result<Input, Error> {
-        Ok(Input::table(self.node(HELD_OUT)?, "prompts"))
+        Ok(Input::table(self.node(HELD_OUT)?, Verb::Prompts.makes()[0]))
     }
 }
 

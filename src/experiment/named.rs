@@ -37,7 +37,8 @@ impl File {
             (Some(path), None) => path,
             (None, Some(init)) if self.root.sft.is_some() => &init.path,
             (None, Some(_)) => {
-                let message = "random weights say nothing: `[model.init]` needs `[sft]`".to_owned();
+                let message =
+                    "random weights can say nothing yet: `[model.init]` needs `[sft]`".to_owned();
                 return Err(self.text.error(&model.span(), message));
             }
             _ => {

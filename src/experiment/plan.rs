@@ -56,7 +56,7 @@ fn refuse_loop(file: &File) -> Result<(), Error> {
     const OF_ALL: [&str; 3] = ["name", "seed", "estimate"];
     let of_loop = file.names.iter().find(|name| !OF_ALL.contains(&name.as_ref().as_str()));
     of_loop.map_or(Ok(()), |name| {
-        let message = format!("`{}` is of a loop, and there is no `[model]`", name.as_ref());
+        let message = format!("`{}` belongs to a loop, and there is no `[model]`", name.as_ref());
         Err(file.text.error(&name.span(), message))
     })
 }

@@ -27,7 +27,7 @@ pub(super) const M0: &str = "m0";
 
 /// How texts are drawn where the file is silent: in the loop they have to differ.
 const IN_LOOP: (Temperature, TopP) = (Temperature(0.8), TopP(0.95));
-/// In evaluation they are the likeliest.
+/// In evaluation each token is the likeliest one.
 const IN_EVALUATION: (Temperature, TopP) = (Temperature(0.0), TopP(1.0));
 
 /// The stages of one iteration, each with its settings.
@@ -221,7 +221,8 @@ pub(super) fn read(file: &File) -> Result<Read, Error> {
         (file::Marker::Score, _) => Rule::Score,
         (file::Marker::Rating, None) => Rule::Rating,
         (file::Marker::Rating, Some(decimals)) => {
-            let message = "`decimals` is of the marker `score`; ratings may have them".to_owned();
+            let message =
+                "`decimals` belongs to the marker `score`; ratings may always have them".to_owned();
             return Err(file.text.error(&decimals.span(), message));
         }
     };

@@ -348,7 +348,7 @@ fn placed<'i>(value: DeValue<'i>, span: &Range<usize>) -> DeValue<'i> {
     }
 }
 
-/// Lays `a.b=c` over a table. The value is TOML; what is no TOML is text.
+/// Lays `a.b=c` over a table. The value is TOML, or text where it is not TOML.
 fn lay_over<'i>(
     table: &mut DeTable<'i>,
     assignment: &'i str,

@@ -1,7 +1,7 @@
 //! The verbs of the loop, one file each, in the order in which data flows:
 //! [`Examples`] → [`Sft`], then [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] →
 //! [`Pair`] → [`Reference`] → [`Train`]. Beside the loop: [`Answers`], [`Panel`], [`Oracle`] and [`Compare`],
-//! and [`Estimate`] and [`Standard`] over any of their tables.
+//! and [`Estimate`] and [`Standard`] over any of their tables. [`Verb`] lists what each reads and makes.
 //!
 //! The only room where the engine and the craft meet. A stage's fields are its configuration and
 //! its key: what is not a field cannot matter.
@@ -31,6 +31,7 @@ mod respond;
 mod rubric;
 mod sft;
 mod train;
+mod verb;
 
 pub use crate::model::{Engine, files_read};
 pub use crate::train::adamw::AdamW;
@@ -52,3 +53,4 @@ pub use respond::Respond;
 pub use rubric::{COMPARE, JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
 pub use sft::Sft;
 pub use train::{NoPairs, OnNoPairs, Train};
+pub use verb::Verb;

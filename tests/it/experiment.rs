@@ -2,6 +2,10 @@
 
 use insta::assert_snapshot;
 
+use mrx::experiment::Experiment;
+use mrx::runner::{NodeName, Source};
+use mrx::stages::Verb;
+
 use crate::lab::Lab;
 
 /// The report of a run after one line of the experiment was replaced.
@@ -220,4 +224,31 @@ fn a_model_that_this_build_cannot_run_is_named() {
     let lab = Lab::with_loop();
     lab.write("loop/model/config.json", "{\"architectures\": [\"MambaForCausalLM\"]}");
     lab.mrx(&["run", "loop", "respond.m0"]).fails_with(3).says("MambaForCausalLM");
+}
+
+#[test]
+fn every_node_reads_and_makes_what_the_list_of_stages_says() {
+    let lab = Lab::with_loop();
+    let evaluate = "\n[evaluate]\nprompts = \"prompts.sql\"\nfiles = [\"prompts.jsonl\"]\noracle = \"oracle.sql\"\n";
+    let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
+    lab.write("loop/experiment.toml", &format!("{toml}{evaluate}"));
+    lab.write("loop/oracle.sql", "SELECT answer_id, len(response) AS score FROM answers");
+    let experiment = Experiment::load(&lab.path.join("loop"), &[], "cpu").unwrap();
+    let verb_of = |node: &NodeName| Verb::all().find(|verb| verb.name() == node.stage()).unwrap();
+    for node in &experiment.plan().nodes {
+        let (verb, stage) = (verb_of(&node.name), node.stage.signature().stage);
+        assert!(stage == verb.name() || node.name.as_str() == "answers.m0.panel", "{}", node.name);
+        for input in &node.inputs {
+            if let Source::Table { node: maker, table } = &input.source {
+                assert!(verb.reads().contains(table), "{} reads {table}", node.name);
+                assert!(verb_of(maker).makes().contains(table), "{maker} makes {table}");
+            }
+        }
+    }
+    lab.mrx(&["run", "loop"]).success();
+    for key in lab.digests("scripted").keys() {
+        let (node, table) = key.split_once('/').unwrap();
+        let verb = verb_of(&node.parse().unwrap());
+        assert!(verb.makes().contains(&table), "{node} makes {table}");
+    }
 }

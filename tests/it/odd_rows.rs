@@ -155,7 +155,7 @@ fn settings_that_mean_nothing_are_refused() {
     refused("sql = \"q.sql\"", "duplicate key");
     refused(
         "measure = \"win_rate\"\n[respond]\nsamples = 3",
-        "`respond` is of a loop, and there is no `[model]`",
+        "`respond` belongs to a loop, and there is no `[model]`",
     );
     let lab = one(
         "measure = \"win_rate\"",

@@ -27,7 +27,7 @@ pub(super) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> 
     let Some(plan) = plan else {
         let names: Vec<String> =
             plans.iter().map(|plan| format!("{}/{model}", plan.experiment)).collect();
-        let text = format!("`{text}` is no model of an experiment in this store");
+        let text = format!("`{text}` is not a model of an experiment in this store");
         return Err(Failure::new(Kind::Usage, text).hint(format!("one of {}", names.join(", "))));
     };
     let models: BTreeSet<usize> = plan.nodes.iter().filter_map(PlannedNode::iteration).collect();
