@@ -213,5 +213,5 @@ fn scores_may_be_hidden_from_the_meta_judge_and_decimals_refused() {
     assert_eq!(lab.ask("SELECT any_value(rule) FROM judgements"), "whole-score-1");
     lab.mrx(&["run", "loop", "--set", "judge.decimals=false", "--set", "judge.marker=rating"])
         .fails_with(1)
-        .says("`decimals` is of the marker `score`");
+        .says("`decimals` belongs to the marker `score`");
 }
