@@ -66,8 +66,7 @@ impl File {
             }
         }
         if files.contains_key("config.json") {
-            files_read(&files)
-                .map_err(|e| failed(format!("the model in {}: {e}", folder.display())))
+            Ok(files_read(&files))
         } else {
             Err(failed(format!(
                 "expected a model folder, found no config.json in {}",

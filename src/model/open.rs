@@ -26,20 +26,27 @@ fn architecture(files: &BTreeMap<String, PathBuf>) -> Result<Option<String>, Err
 }
 
 /// Leaves of a folder's files those that are read, or that go with what is trained from it: only they
-/// decide anything.
-///
-/// # Errors
-/// Where its configuration, or the index of its weights, cannot be read.
-pub fn files_read(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, PathBuf>, Error> {
+/// decide anything. Where that cannot be told, all of them: opening the model says why.
+#[must_use]
+pub fn files_read(files: &BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
+    let Ok(names) = names_read(files) else { return files.clone() };
+    let read = names.into_iter().filter_map(|name| files.get_key_value(&name));
+    read.map(|(name, path)| (name.clone(), path.clone())).collect()
+}
+
+fn names_read(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
     let mut names = vec!["config.json".to_owned()];
     if is_scripted(files)? {
         names.extend(scripted::templates(files)?);
-    } else {
-        names.extend(weights::files_read(files)?);
-        names.extend(companions(files).map(|(name, _)| name.clone()));
+        return Ok(names);
     }
-    let read = names.into_iter().filter_map(|name| files.get_key_value(&name));
-    Ok(read.map(|(name, path)| (name.clone(), path.clone())).collect())
+    names.extend(companions(files).map(|(name, _)| name.clone()));
+    match weights::files_read(files) {
+        // A folder without weights is a model all the same, where random ones are put in their place.
+        Err(Error::NoFile(_)) => {}
+        read => names.extend(read?),
+    }
+    Ok(names)
 }
 
 /// Tells whether the model whose folder holds `files`, by name, answers by rule.

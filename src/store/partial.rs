@@ -206,6 +206,7 @@ impl Partial {
     }
 
     /// Where the work in hand is.
+    #[cfg(test)]
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
