@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::failure::Kind;
-use self::place::StorePlace as Place;
+use self::place::StorePlace;
 use self::ui::{Color, Ui};
 
 /// What every command takes.
@@ -76,7 +76,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Args { store, color, quiet, command } = Args::parse();
     let ui = Ui::new(color, quiet);
-    let place = Place(store);
+    let place = StorePlace(store);
     let outcome = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(&args, &place, &ui),
         Command::Plan(args) => plan::run(&args, &place, &ui),

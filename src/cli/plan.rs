@@ -34,7 +34,7 @@ pub(super) struct Args {
 
 /// A node of the plan, for a program.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct PlannedRow {
     node: String,
     state: String,
     rows: Option<u64>,
@@ -45,7 +45,7 @@ struct Row {
 
 /// A node of the plan, for a person.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct PlannedLine {
     node: String,
     state: String,
     rows: Option<u64>,
@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let experiment = Experiment::load(&args.experiment, &args.overrides, &args.device)?;
     let store = place.look()?;
     let outlooks = survey(&store, experiment.plan())?;
-    let rows: Vec<Row> = outlooks.iter().map(row).collect();
+    let rows: Vec<PlannedRow> = outlooks.iter().map(row).collect();
     if args.format == Format::Table {
         print_rows(ui, args.format, &rows.into_iter().map(line).collect::<Vec<_>>())?;
     } else {
@@ -107,14 +107,14 @@ fn size((t, scale): (usize, &Scale)) -> Size {
     }
 }
 
-fn row(outlook: &Outlook) -> Row {
+fn row(outlook: &Outlook) -> PlannedRow {
     let state = match outlook.state {
         State::Hit => "hit",
         State::Partial => "partial",
         State::Miss => "miss",
         State::Waits => "waits",
     };
-    Row {
+    PlannedRow {
         node: outlook.node.to_string(),
         state: state.to_owned(),
         rows: matches!(outlook.state, State::Hit | State::Partial).then_some(outlook.rows),
@@ -124,11 +124,11 @@ fn row(outlook: &Outlook) -> Row {
     }
 }
 
-fn line(row: Row) -> Line {
+fn line(row: PlannedRow) -> PlannedLine {
     const DIGITS: usize = 12;
-    let Row { node, state, rows, seconds: spent, run, why } = row;
+    let PlannedRow { node, state, rows, seconds: spent, run, why } = row;
     let run = run.map(|run| run.chars().take(DIGITS).collect());
-    Line { node, state, rows, time: spent.map(seconds), run, why }
+    PlannedLine { node, state, rows, time: spent.map(seconds), run, why }
 }
 
 fn said(why: &Why, outlook: &Outlook) -> String {

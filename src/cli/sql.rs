@@ -4,9 +4,10 @@ use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
 use super::failure::{Failure, Kind};
+use super::place::StorePlace;
 use super::tables::{format, print_query};
 use super::ui::Ui;
-use super::{Place, memory, shell};
+use super::{memory, shell};
 use crate::query::{Format, MemoryLimit, Session};
 
 /// Ask SQL over every table of every experiment
@@ -48,7 +49,7 @@ pub(super) struct Args {
     attach: bool,
 }
 
-pub(super) fn run(args: &Args, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
     let session = Session::within(&store, &args.memory_limit.clone().unwrap_or_default())?;
     if args.attach {

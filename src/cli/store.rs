@@ -6,8 +6,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
-use super::Place;
 use super::failure::{Failure, Kind};
+use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::target::Target;
 use super::ui::{Label, Ui, thousands};
@@ -57,7 +57,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(command: &Command, place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(super) fn run(command: &Command, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     match command {
         Command::Verify { repair } => verify(*repair, place, ui),
         Command::Gc { yes, grace, format } => gc(*yes, *grace, *format, place, ui),
@@ -69,7 +69,7 @@ pub(super) fn run(command: &Command, place: &Place, ui: &Ui) -> Result<(), Failu
     }
 }
 
-fn verify(repair: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
+fn verify(repair: bool, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
     // What a run has in hand must not be taken for damage and removed.
     let _lock = repair.then(|| store.lock_for_sweep()).transpose()?;
@@ -125,7 +125,13 @@ struct DoomedLine {
     why: String,
 }
 
-fn gc(yes: bool, grace: Duration, format: Format, place: &Place, ui: &Ui) -> Result<(), Failure> {
+fn gc(
+    yes: bool,
+    grace: Duration,
+    format: Format,
+    place: &StorePlace,
+    ui: &Ui,
+) -> Result<(), Failure> {
     let store = place.open()?;
     let lock = store.lock_for_sweep()?;
     let sweep = store.sweep(SystemTime::now(), grace)?;
@@ -175,7 +181,7 @@ struct PinLine {
     note: String,
 }
 
-fn list_pins(place: &Place, ui: &Ui) -> Result<(), Failure> {
+fn list_pins(place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let pins = place.open()?.pins()?;
     if pins.is_empty() {
         ui.say("nothing is pinned");
@@ -189,7 +195,7 @@ fn list_pins(place: &Place, ui: &Ui) -> Result<(), Failure> {
     print_rows(ui, Format::Table, &pins.iter().map(line).collect::<Vec<_>>())
 }
 
-fn pin(target: &str, note: &str, remove: bool, place: &Place, ui: &Ui) -> Result<(), Failure> {
+fn pin(target: &str, note: &str, remove: bool, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
     let digest = match Target::find(&store, target)? {
         Target::Run(manifest) => manifest.run,
@@ -215,7 +221,7 @@ struct UsageLine {
     size: String,
 }
 
-fn stats(format: Format, place: &Place, ui: &Ui) -> Result<(), Failure> {
+fn stats(format: Format, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
     let usage = store.usage()?;
     let mut lines: Vec<UsageLine> = usage

@@ -9,7 +9,7 @@ use crate::study::{self, ModelNumbers};
 
 /// A line as it is printed.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct ModelLine {
     model: String,
     #[serde(rename = "win rate")]
     win_rate: Option<String>,
@@ -23,7 +23,7 @@ struct Line {
     time: String,
 }
 
-impl From<ModelNumbers> for Line {
+impl From<ModelNumbers> for ModelLine {
     fn from(known: ModelNumbers) -> Self {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let win_rate = known.win_rate.map(|rate| match (known.low, known.high) {
@@ -53,7 +53,7 @@ pub(super) fn tell(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Resu
     }
     let last = models.iter().rev().find(|model| model.win_rate.is_some());
     let next = suggestions(experiment, last.map(|model| model.model.as_str()));
-    let lines: Vec<Line> = models.into_iter().map(Line::from).collect();
+    let lines: Vec<ModelLine> = models.into_iter().map(ModelLine::from).collect();
     ui.say("");
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)?;
     if !made {

@@ -41,14 +41,14 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
 }
 
 /// A row of any table.
-struct Row {
+struct TracedRow {
     table: String,
     id: String,
     experiments: BTreeSet<String>,
     fields: Map<String, Value>,
 }
 
-impl Row {
+impl TracedRow {
     fn text(&self, field: &str) -> &str {
         self.fields.get(field).and_then(Value::as_str).unwrap_or_default()
     }
@@ -113,17 +113,17 @@ fn quoted(text: &str) -> String {
 
 impl Tracer<'_> {
     /// Reads the rows of a table that meet a condition, each id once.
-    fn rows(&self, [table, key]: &[String; 2], condition: &str) -> Result<Vec<Row>, Failure> {
+    fn rows(&self, [table, key]: &[String; 2], condition: &str) -> Result<Vec<TracedRow>, Failure> {
         const MOST: usize = 20;
         let found: Vec<Json> = self.session.rows(&format!(
             "SELECT to_json(t)::VARCHAR AS json FROM {table} t WHERE {condition} LIMIT {MOST}"
         ))?;
-        let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+        let mut rows: BTreeMap<String, TracedRow> = BTreeMap::new();
         for Json { json } in found {
             let fields: Map<String, Value> = serde_json::from_str(&json)?;
             let text = |field: &str| fields.get(field).and_then(Value::as_str).unwrap_or_default();
             let (id, experiment) = (text(key).to_owned(), text("experiment").to_owned());
-            let new = || Row {
+            let new = || TracedRow {
                 table: table.clone(),
                 id: id.clone(),
                 experiments: BTreeSet::new(),
@@ -135,7 +135,7 @@ impl Tracer<'_> {
     }
 
     /// Finds the one row whose id starts with what was typed.
-    fn find(&self, typed: &str) -> Result<Row, Failure> {
+    fn find(&self, typed: &str) -> Result<TracedRow, Failure> {
         let mut found = Vec::new();
         for home in &self.keys {
             // A key that refers elsewhere is another row's id.
@@ -161,7 +161,7 @@ impl Tracer<'_> {
     }
 
     /// Prints a row and, under it, the rows it was made from.
-    fn up(&self, row: &Row, first: &str, rest: &str, role: &str) -> Result<(), Failure> {
+    fn up(&self, row: &TracedRow, first: &str, rest: &str, role: &str) -> Result<(), Failure> {
         let experiments: Vec<&str> = row.experiments.iter().map(String::as_str).collect();
         let place = format!("{} of {}", row.text("node"), experiments.join(", "));
         let run = row.text("run").to_owned();
@@ -184,7 +184,7 @@ impl Tracer<'_> {
     }
 
     /// The rows that a row refers to, less those that they lead to themselves.
-    fn above(&self, row: &Row) -> Result<Vec<(String, Row)>, Failure> {
+    fn above(&self, row: &TracedRow) -> Result<Vec<(String, TracedRow)>, Failure> {
         let edges = self.references.iter().filter(|edge| edge[0] == row.table);
         let edges: Vec<_> = edges.filter(|edge| !row.text(&edge[1]).is_empty()).collect();
         let leads =
@@ -227,7 +227,7 @@ impl Tracer<'_> {
     }
 
     /// Prints what was made from the row, one line per table and node.
-    fn down(&self, row: &Row) -> Result<(), Failure> {
+    fn down(&self, row: &TracedRow) -> Result<(), Failure> {
         let mut said = false;
         for [child, column, ..] in self.references.iter().filter(|edge| edge[2] == row.table) {
             let key =

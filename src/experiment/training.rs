@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
+
 use super::Error;
 use super::per_iteration::{Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
 use super::toml_file::{ReferenceModel, Sft, StartModel, Train};
@@ -33,7 +35,7 @@ impl Training {
             learning_rate: sft.learning_rate,
             schedule: sft.schedule,
             schedule_epochs: sft.schedule_epochs.as_ref().map(|named| *named.as_ref()),
-            schedule_epochs_at: sft.schedule_epochs.as_ref().map_or(0..0, |named| named.span()),
+            schedule_epochs_at: sft.schedule_epochs.as_ref().map_or(0..0, Spanned::span),
             warmup_steps: sft.warmup_steps,
             epochs: sft.epochs,
             max_steps: sft.max_steps,
@@ -52,7 +54,7 @@ impl Training {
             learning_rate: values.given(&train.learning_rate, t)?,
             schedule: train.schedule,
             schedule_epochs: values.given(&train.schedule_epochs, t)?,
-            schedule_epochs_at: train.schedule_epochs.as_ref().map_or(0..0, |named| named.span()),
+            schedule_epochs_at: train.schedule_epochs.as_ref().map_or(0..0, Spanned::span),
             warmup_steps: values.given(&train.warmup_steps, t)?,
             epochs: values.given(&train.epochs, t)?,
             max_steps: values.given(&train.max_steps, t)?,

@@ -19,6 +19,7 @@ pub(super) struct Values<'f> {
     pub(super) max_refused: f64,
 }
 
+#[expect(clippy::ref_option, reason = "fields of the file are handed over as they stand")]
 impl<'f> Values<'f> {
     pub(super) fn of(file: &'f File, engine: &'f Engine) -> Result<Self, Error> {
         let seed = file.root.seed.map_or(0, |seed| seed.0);
