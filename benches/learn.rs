@@ -16,8 +16,8 @@ use std::time::Instant;
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use duckdb::Connection;
 use mrx::model::{
-    Ask, Chat, Config, Decoding, Device, LanguageModel, Local, Message, Network, Prompt, Tokenizer,
-    draw_all, weights,
+    Ask, Chat, Config, Decoding, Device, Local, Message, Network, Prompt, Tokenizer, draw_all,
+    weights,
 };
 use mrx::train::adamw::AdamW;
 use mrx::train::{Example, Schedule, Settings, Sft, Trainer};

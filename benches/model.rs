@@ -21,8 +21,8 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::model::{
-    Ask, Chat, Config, Decoding, LanguageModel, Local, Network, Prompt, Tokenizer, Weights,
-    draw_all, train_tokenizer, weights,
+    Ask, Chat, Config, Decoding, Local, Network, Prompt, Tokenizer, Weights, draw_all,
+    train_tokenizer, weights,
 };
 use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Trainer};
 use process::stdout_of;
@@ -254,7 +254,7 @@ fn generate(
     let replies = draw_all(local, &asks)?;
     let drawn: usize = replies.iter().flatten().map(|reply| reply.tokens.len()).sum();
     let seconds = began.elapsed().as_secs_f64();
-    if drawn != asks.len() * samples as usize * 40 {
+    if drawn != replies.iter().map(Vec::len).sum::<usize>() * 40 {
         return Err("a text ended early".into());
     }
     Ok((seconds, drawn as f64 * flops_per_token))

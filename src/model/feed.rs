@@ -120,7 +120,7 @@ impl<'f> Feed<'f> {
             if served.is_err() {
                 job.queue.give_up();
             }
-            let drawn = workers.into_iter().map(join).collect::<Result<(), Error>>();
+            let drawn = workers.into_iter().try_for_each(join);
             served.and(drawn)
         })
     }

@@ -184,7 +184,7 @@ pub fn write(
     write_tensors(pending, to, wrote)
 }
 
-/// Writes weights to a file, beside its place first; else as [`write`].
+/// Writes weights to a file, beside its place first; else as [`write()`].
 ///
 /// # Errors
 /// Where the file cannot be written.

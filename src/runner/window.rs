@@ -47,7 +47,9 @@ impl<'w, U, R: Record> Window<'w, U, R> {
         units: &'w mut dyn Iterator<Item = Result<U, StageError>>,
     ) -> Result<Self, StageError> {
         let (journal, lost) = attempt.partial.journal::<R>(rows)?;
-        lost.iter().for_each(|lost| attempt.warn(told(lost)));
+        for lost in &lost {
+            attempt.warn(told(lost));
+        }
         let (safe, landed) = (attempt.earlier.rows, journal.landed());
         if safe > landed && lost.is_empty() {
             let gone = safe - landed;

@@ -198,18 +198,15 @@ impl Scan {
         let mut scan = Self { found: Vec::new(), lost: Vec::new(), end };
         let (mut at, mut buffer) = (0, Vec::new());
         while at < end {
-            match record(&mut reader, key, end - at, &mut buffer).map_err(read)? {
-                Some((number, length)) => {
-                    scan.found.push((number, Place { start: at + HEAD as u64, length }));
-                    at += HEAD as u64 + u64::from(length);
-                }
-                None => {
-                    let next = next_record(&mut reader, key, at + 1, end).map_err(read)?;
-                    let lost = Lost { at, bytes: next - at, torn: next == end };
-                    scan.lost.push(lost);
-                    at = next;
-                    reader.seek(SeekFrom::Start(at)).map_err(read)?;
-                }
+            let found = record(&mut reader, key, end - at, &mut buffer).map_err(read)?;
+            if let Some((number, length)) = found {
+                scan.found.push((number, Place { start: at + HEAD as u64, length }));
+                at += HEAD as u64 + u64::from(length);
+            } else {
+                let next = next_record(&mut reader, key, at + 1, end).map_err(read)?;
+                scan.lost.push(Lost { at, bytes: next - at, torn: next == end });
+                at = next;
+                reader.seek(SeekFrom::Start(at)).map_err(read)?;
             }
         }
         Ok(scan)
@@ -336,8 +333,9 @@ mod tests {
     }
 
     fn line(number: u64) -> Line {
-        let share = number.is_multiple_of(3).then_some(1.0 / (1.0 + number as f64));
-        Line { number, text: "so ".repeat(number as usize % 5), share }
+        let small = u8::try_from(number).unwrap();
+        let share = number.is_multiple_of(3).then_some(1.0 / (1.0 + f64::from(small)));
+        Line { number, text: "so ".repeat(usize::from(small % 5)), share }
     }
 
     fn partial(store: &Store, run: &str) -> Partial {

@@ -33,8 +33,8 @@ const BEFORE_NEW: [&str; 10] =
 /// Words, `::` and other signs; no comments, no texts, and nothing from `#[cfg(test)]` on.
 fn tokens(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let skipped = r##"(?x) //[^\n]* | (?s:/\*.*?\*/) | b?r\#"(?s:.*?)"\# | b?r?"(?s:\\.|[^"\\])*"
-        | '(?:\\[^']+|[^'\\])' | '\w+ | ::|=>|->|\w+|[^\s]"##;
+    let skipped = r#"(?x) //[^\n]* | (?s:/\*.*?\*/) | b?r\#"(?s:.*?)"\# | b?r?"(?s:\\.|[^"\\])*"
+        | '(?:\\[^']+|[^'\\])' | '\w+ | ::|=>|->|\w+|[^\s]"#;
     let all = regex::Regex::new(skipped).unwrap();
     let words = all.find_iter(text).map(|found| found.as_str());
     let talk = |word: &&str| {

@@ -125,9 +125,10 @@ impl Oracle {
             |id: &String| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
         let (response, baseline) = (&game.response, &game.baseline);
         let refused = game.is_refused();
-        let both = match refused {
-            true => (None, None),
-            false => (score(&response.response_id)?, score(&baseline.response_id)?),
+        let both = if refused {
+            (None, None)
+        } else {
+            (score(&response.response_id)?, score(&baseline.response_id)?)
         };
         let (preference, status) = match both {
             (Some(own), Some(other)) if own > other => (Some(1.0), Status::Ok),
