@@ -18,8 +18,8 @@
 //! - [`study`]: what results come to, for every face that shows it
 //! - [`experiment`]: a TOML file and the plan it expands to
 //! - [`stages`]: the verbs of the loop, in the order in which data flows
-//! - [`records`]: the rows, one file per table
-//! - [`runner`]: what is made again: stages, run keys, claims, resume by shard, events
+//! - [`records`]: the rows of every table
+//! - [`runner`]: what is made again: stages, run keys, claims, draws under way, resume, events
 //! - [`query`]: DuckDB: a view per table, SQL in, Arrow out
 //! - [`store`]: what is kept: objects by digest, tables, manifests, verify, sweep
 //! - [`train`]: pairs and a model in, a model out

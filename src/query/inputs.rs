@@ -171,7 +171,7 @@ impl Inputs {
     /// Runs the query, `select` over its columns, and returns the rows.
     ///
     /// # Errors
-    /// What DuckDB says of a row, as a text that is no number.
+    /// What DuckDB says of a row, as a text that is not a number.
     pub fn rows<Q: DeserializeOwned>(&self, select: &str) -> Result<Vec<Q>, InputsError> {
         let sql = format!("SELECT {select} FROM (\n{}\n)", self.query);
         let mut statement = self.connection.prepare(&sql)?;

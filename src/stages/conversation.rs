@@ -7,7 +7,7 @@ use super::columns::find;
 use crate::query::Column;
 use crate::records::{Message, RowId};
 
-/// Why a row's `prompt` is none. Rows are counted from 1, as the query gives them.
+/// Why a row's `prompt` is not a conversation. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadConversation {
     #[error(

@@ -117,7 +117,7 @@ pub(super) fn write_text(path: &Path, text: &str) -> Result<(), Error> {
     sync_folder(folder)
 }
 
-/// Reads the text at `path`; `None` where there is no such file. Bytes that are no text are damage.
+/// Reads the text at `path`; `None` where there is no such file. Bytes that are not text are damage.
 pub(super) fn read_text(path: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

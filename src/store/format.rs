@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The number of the layout on disk and of the Parquet settings.
+/// The number of the layout on disk; that of the Parquet settings stands in `store/table.rs`.
 ///
 /// A store of an older number is read as it is, and gets this one when a run first writes to it; a newer
 /// one is refused.

@@ -133,3 +133,16 @@ fn a_lost_object_is_named_and_made_again_and_nothing_else_is() {
     assert_eq!(lab.digests("scripted"), before);
     lab.mrx(&["store", "verify"]).success();
 }
+
+/// What is not read decides nothing; what it is computed with decides.
+#[test]
+fn only_files_that_are_read_and_the_arithmetic_decide() {
+    let lab = Lab::with_loop();
+    lab.mrx(&["run", "loop"]).success();
+    lab.write("loop/model/README.md", "A model of ours.");
+    lab.write("loop/model/notes.txt", "Not to be forgotten.");
+    lab.mrx(&["run", "loop"]).success().says("nothing to do");
+    lab.mrx(&["plan", "loop", "--device", "cuda"])
+        .success()
+        .prints("engine.compute `f32` → `f32 on cuda`");
+}

@@ -203,7 +203,7 @@ fn compared(paired: &Paired, numbers: &mut Numbers<'_>) {
     }
 }
 
-/// Rows that are no comparison of two models.
+/// Rows that do not compare two models.
 #[derive(Debug, thiserror::Error)]
 enum BadModels {
     #[error("expected rows of two models, found {}", names(.0))]

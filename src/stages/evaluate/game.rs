@@ -39,7 +39,7 @@ pub(in crate::stages) struct Game {
 }
 
 impl Game {
-    /// Whether one of the answers is none: the model that should have given it refused the prompt.
+    /// Whether one of the answers was refused: the model that should have given it refused the prompt.
     pub(super) fn is_refused(&self) -> bool {
         [&self.response, &self.baseline].iter().any(|a| a.finish_reason == FinishReason::Refused)
     }

@@ -140,7 +140,7 @@ fn score(text: &str) -> Verdict {
     }
 }
 
-/// A score with decimals is none on a scale of whole numbers.
+/// A score with decimals is off a scale of whole numbers.
 fn whole(read: Verdict) -> Verdict {
     match read.value {
         Some(value) if value.fract() != 0.0 => Verdict::without(Status::OffScale),
