@@ -173,7 +173,8 @@ fn a_prompt_that_is_too_long_is_a_row_and_ends_nothing() {
     lab.edit("small/experiment.toml", "seed = 1", "seed = 1\nmax_refused = 0.3");
     // What was drawn before it failed is not drawn again: how much may be refused is in no key.
     lab.mrx(&["run", "small", "respond.m0"]).success().says("resumed after");
-    lab.mrx(&["run", "small"]).success();
+    let nodes = ["run", "small", "pair.m0", "estimate.m0.judging"];
+    lab.mrx(&nodes).success();
     let refused = "SELECT count(*) > 0 AND bool_and(text = '' AND completion_tokens = 0 \
                    AND refusal LIKE '%tokens do not fit a context of 64') \
                    FROM responses WHERE finish_reason = 'refused'";
@@ -191,7 +192,7 @@ fn a_prompt_that_is_too_long_is_a_row_and_ends_nothing() {
     assert_eq!(lab.ask(counted), "true");
     let paired = "SELECT count(*) FROM pairs WHERE kept AND (chosen = '' OR rejected = '')";
     assert_eq!(lab.ask(paired), "0");
-    lab.mrx(&["run", "small"]).success().says("nothing to do");
+    lab.mrx(&nodes).success().says("nothing to do");
 }
 
 #[test]
