@@ -17,7 +17,7 @@ use crate::runner::{
 /// Make an experiment's tables, all that are not made yet
 ///
 /// Interrupted or killed, the same command goes on where it was: rows that are safe are not made
-/// again. Ctrl-C finishes the shard in hand; a second Ctrl-C leaves at once.
+/// again. Ctrl-C ends what is under way; a second Ctrl-C leaves at once.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A folder with experiment.toml, or a TOML file

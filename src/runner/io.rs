@@ -3,7 +3,7 @@
 //!
 //! Killed and resumed equals undisturbed, bit for bit, because three things do not depend on where
 //! work stopped: which rows are drawn with which seed (both follow from the row, `records/id.rs`),
-//! the order of rows ([`Io::each_shard`] goes through the units in a fixed order), and how rows are
+//! the order of rows ([`Io::each_draw`] and [`Io::each_shard`] put them in that of the units), and how rows are
 //! cut into pages and groups (counted from a table's first row, `store/table.rs`).
 
 use std::collections::BTreeMap;

@@ -15,6 +15,6 @@ pub trait Stage: Send + Sync {
     /// Makes the tables.
     ///
     /// # Errors
-    /// Whatever keeps it from making them; shards that are already safe stay safe.
+    /// Whatever keeps it from making them; what has landed stays safe.
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError>;
 }

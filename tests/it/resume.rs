@@ -34,6 +34,19 @@ fn forget_everything(lab: &Lab) {
     std::fs::remove_dir_all(lab.path.join(".mrx")).unwrap();
 }
 
+/// Starts a run and kills it at this moment; false where it had ended before, and well.
+fn is_killed(lab: &Lab, moment: Duration) -> bool {
+    let mut child = start(lab);
+    sleep(moment);
+    if let Some(ended) = child.try_wait().unwrap() {
+        assert!(ended.success(), "{ended}");
+        return false;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
 #[test]
 fn killed_at_fifty_moments_it_makes_the_same_bytes() {
     let lab = long_loop();
@@ -46,15 +59,7 @@ fn killed_at_fifty_moments_it_makes_the_same_bytes() {
     while kills < 50 {
         forget_everything(&lab);
         rounds += 1;
-        loop {
-            let mut child = start(&lab);
-            sleep(whole.mul_f64(moments.random_range(0.01..0.25)));
-            if let Some(ended) = child.try_wait().unwrap() {
-                assert!(ended.success(), "{ended}");
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
+        while is_killed(&lab, whole.mul_f64(moments.random_range(0.01..0.25))) {
             kills += 1;
             if kills % 10 == 0 {
                 lab.mrx(&["store", "verify"]).success().says("all is well");
@@ -205,15 +210,7 @@ fn killed_among_draws_that_land_in_any_order_it_makes_the_same_bytes() {
     let mut kills = 0;
     while kills < 20 {
         forget_everything(&lab);
-        loop {
-            let mut child = start(&lab);
-            sleep(whole.mul_f64(moments.random_range(0.01..0.25)));
-            if let Some(ended) = child.try_wait().unwrap() {
-                assert!(ended.success(), "{ended}");
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
+        while is_killed(&lab, whole.mul_f64(moments.random_range(0.01..0.25))) {
             kills += 1;
         }
         assert_eq!(lab.digests("scripted"), undisturbed, "after {kills} kills");
