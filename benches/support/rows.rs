@@ -1,7 +1,7 @@
 //! Judgement-like rows: English-like texts in ever new orders, which zstd shrinks three to four
 //! times, as it does what a judge says.
 
-use mrx::records::{FinishReason, Judgement};
+use mrx::records::{FinishReason, Id, Judgement};
 use mrx::store::Digest;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -71,11 +71,11 @@ impl Rows {
         text
     }
 
-    fn id(&self, letter: char, number: u64) -> String {
+    fn id<I: Id>(&self, number: u64) -> I {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
         bytes[8..].copy_from_slice(&number.to_le_bytes());
-        format!("{letter}_{}", &Digest::of(&bytes).to_hex()[..40])
+        I::from_text(format!("{}_{}", I::LETTER, &Digest::of(&bytes).to_hex()[..40]))
     }
 }
 
@@ -90,9 +90,9 @@ impl Iterator for Rows {
         let verdict = if cut { String::new() } else { format!("Score: {score}") };
         let text = self.text(&verdict);
         let judgement = Judgement {
-            judgement_id: self.id('j', number),
-            prompt_id: self.id('p', number / 77),
-            response_id: self.id('r', number / 11),
+            judgement_id: self.id(number),
+            prompt_id: self.id(number / 77),
+            response_id: self.id(number / 11),
             sample: i32::try_from(number % 11).unwrap_or_default(),
             seed: self.random.random(),
             text_digest: Digest::of(text.as_bytes()).to_hex(),

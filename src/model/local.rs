@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::refusal::Refusal;
 use super::score::score;
 use super::tokenizer::Tokenizer;
-use super::{Asker, Continuation, Error, LanguageModel, Message, Prompt, Scored};
+use super::{Asker, Continuation, Error, LanguageModel, Message, Prompt, ScoreRequest};
 use super::{Weights, weights};
 
 /// A model that is loaded.
@@ -154,11 +154,11 @@ impl LanguageModel for Local {
         feed.run(&job, workers)
     }
 
-    fn score(&self, requests: &[Scored]) -> Result<Vec<Vec<f64>>, Error> {
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Vec<f64>>, Error> {
         let prompts = self.language.prompts(requests.iter().map(|request| &request.prompt))?;
         let context = self.network.config().max_position_embeddings;
         let mut continuations = Vec::new();
-        for (request, (Scored { continuations: given, .. }, prompt)) in
+        for (request, (ScoreRequest { continuations: given, .. }, prompt)) in
             requests.iter().zip(&prompts).enumerate()
         {
             let tokens = |continuation: &Continuation| match continuation {

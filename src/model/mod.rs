@@ -149,7 +149,7 @@ pub enum Continuation {
 
 /// A prompt, and texts that may follow it.
 #[derive(Debug, Clone)]
-pub struct Scored {
+pub struct ScoreRequest {
     /// What comes before.
     pub prompt: Prompt,
     /// What may follow.
@@ -215,7 +215,7 @@ pub trait LanguageModel: Send + Sync {
     ///
     /// # Errors
     /// At the first request that cannot be answered.
-    fn score(&self, requests: &[Scored]) -> Result<Vec<Vec<f64>>, Error>;
+    fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Vec<f64>>, Error>;
 
     /// The model as what it is: a [`Local`] one has parts that others do not.
     fn as_any(&self) -> &dyn Any;

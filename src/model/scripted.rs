@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::folder::{file_of, parse, read};
-use super::{Ask, Asker, Error, Finish, LanguageModel, Prompt, Refusal, Reply, Scored};
+use super::{Ask, Asker, Error, Finish, LanguageModel, Prompt, Refusal, Reply, ScoreRequest};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,7 +164,7 @@ impl LanguageModel for Scripted {
         }
     }
 
-    fn score(&self, _: &[Scored]) -> Result<Vec<Vec<f64>>, Error> {
+    fn score(&self, _: &[ScoreRequest]) -> Result<Vec<Vec<f64>>, Error> {
         Err(Error::Scripted("score"))
     }
 }

@@ -12,7 +12,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::engine::tidy;
-use super::syntax::{Parsed, Place, Reference, parse, references, skip_blank, visit};
+use super::syntax::{Excerpt, Parsed, Reference, parse, references, skip_blank, visit};
 
 /// Why a statement does not run.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum Refused {
         /// DuckDB's words.
         message: String,
         /// Where.
-        place: Place,
+        place: Excerpt,
     },
     /// DuckDB could not tell what it is.
     #[error("{}", tidy(.0))]
@@ -64,7 +64,7 @@ pub(super) fn admit(connection: &Connection, sql: &str) -> Result<BTreeSet<Strin
         }
         Parsed::Wrong { message, offset } => {
             let offset = offset + (sql.len() - query.len());
-            Err(Refused::Syntax { message, place: Place::of(sql, offset) })
+            Err(Refused::Syntax { message, place: Excerpt::of(sql, offset) })
         }
     }
 }

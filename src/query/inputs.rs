@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::engine::{self, MemoryLimit, lock_down, quote, tidy};
 use super::repeatable::{self, Known, Unrepeatable};
 use super::schema::MACROS;
-use super::syntax::{Parsed, Place, Reference, parse, parse_alone, references, statement, visit};
+use super::syntax::{Excerpt, Parsed, Reference, parse, parse_alone, references, statement, visit};
 use super::table_view::with_readings;
 use crate::store::{self, from_batch};
 
@@ -30,7 +30,7 @@ pub enum InputsError {
         /// DuckDB's words.
         message: String,
         /// Where.
-        place: Place,
+        place: Excerpt,
     },
     /// It is not one query.
     #[error("expected one query (SELECT, FROM, VALUES or WITH)")]
@@ -198,7 +198,7 @@ fn one_query(parsed: Parsed, sql: &str) -> Result<Value, InputsError> {
     match parsed {
         Parsed::Queries(mut trees) if trees.len() == 1 => Ok(trees.remove(0)),
         Parsed::Wrong { message, offset } => {
-            Err(InputsError::Syntax { message, place: Place::of(sql, offset) })
+            Err(InputsError::Syntax { message, place: Excerpt::of(sql, offset) })
         }
         Parsed::Queries(_) | Parsed::Other => Err(InputsError::NotOneQuery),
     }

@@ -26,5 +26,5 @@ pub use repeatable::Unrepeatable;
 pub use schema::{ColumnDoc, TABLES, TableDoc, ddl_of, documents, keys, references};
 pub use session::Session;
 pub use sink::{Error, Sink};
-pub use syntax::{Place, without_end};
+pub use syntax::{Excerpt, without_end};
 pub use table_text::TableText;

@@ -12,7 +12,7 @@ use super::engine::{self, MemoryLimit};
 
 /// A place in a SQL text, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Excerpt {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -21,7 +21,7 @@ pub struct Place {
     pub text: String,
 }
 
-impl Place {
+impl Excerpt {
     /// Finds the place of a byte offset, the end of the text at most.
     #[must_use]
     pub fn of(sql: &str, offset: usize) -> Self {
@@ -35,7 +35,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Excerpt {
     /// Draws the line with a caret under the column.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.line.to_string();
@@ -198,10 +198,10 @@ mod tests {
 
     #[test]
     fn a_place_counts_characters_and_lines_from_one() {
-        let place = Place::of("select 1,\n'ü' form x", 15);
+        let place = Excerpt::of("select 1,\n'ü' form x", 15);
         assert_eq!((place.line, place.column), (2, 5));
         assert_eq!(place.to_string(), "  |\n2 | 'ü' form x\n  |     ^");
-        assert_eq!(Place::of("", 9).column, 1);
+        assert_eq!(Excerpt::of("", 9).column, 1);
     }
 
     fn named(sql: &str) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{Id, JudgementId, MetaJudgementId, PromptId, ResponseId};
 use crate::store::{Record, Version};
 
 /// Why a draw ended.
@@ -18,8 +19,11 @@ pub enum FinishReason {
 
 /// A table whose rows are drawn texts.
 pub trait DrawnRow {
+    /// The type of the row's id.
+    type Id: Id;
+
     /// The row's id.
-    fn id(&self) -> &str;
+    fn id(&self) -> &Self::Id;
 
     /// Why it was never drawn, where it was not.
     fn refusal(&self) -> Option<&str>;
@@ -70,7 +74,7 @@ macro_rules! text {
 macro_rules! table {
     (
         columns { $($(#[$column_doc:meta])* $column:ident: $type:ty,)* }
-        $(#[$doc:meta])* $row:ident in $table:literal, named by $id:ident
+        $(#[$doc:meta])* $row:ident in $table:literal, named by $id:ident: $id_type:ty
         { $($(#[$own_doc:meta])* $own:ident: $own_type:ty,)* }
     ) => {
         $(#[$doc])*
@@ -88,7 +92,9 @@ macro_rules! table {
         }
 
         impl DrawnRow for $row {
-            fn id(&self) -> &str {
+            type Id = $id_type;
+
+            fn id(&self) -> &$id_type {
                 &self.$id
             }
 
@@ -114,11 +120,11 @@ with_columns!(text! {
 with_columns!(table! {
     /// A row of `responses`: what the actor drew. The columns' meanings stand in
     /// `schemas/responses.sql`.
-    Response in "responses", named by response_id {
+    Response in "responses", named by response_id: ResponseId {
         /// Its id.
-        response_id: String,
+        response_id: ResponseId,
         /// The prompt that is answered.
-        prompt_id: String,
+        prompt_id: PromptId,
         /// Which of the K draws.
         sample: i32,
     }
@@ -127,13 +133,13 @@ with_columns!(table! {
 with_columns!(table! {
     /// A row of `judgements`: what the judge drew, nothing parsed. The columns' meanings stand in
     /// `schemas/judgements.sql`.
-    Judgement in "judgements", named by judgement_id {
+    Judgement in "judgements", named by judgement_id: JudgementId {
         /// Its id.
-        judgement_id: String,
+        judgement_id: JudgementId,
         /// The prompt that was answered.
-        prompt_id: String,
+        prompt_id: PromptId,
         /// The response that is judged.
-        response_id: String,
+        response_id: ResponseId,
         /// Which of the N draws.
         sample: i32,
     }
@@ -142,16 +148,16 @@ with_columns!(table! {
 with_columns!(table! {
     /// A row of `meta_judgements`: two judgements of one response, compared in one order. The columns'
     /// meanings stand in `schemas/meta_judgements.sql`.
-    MetaJudgement in "meta_judgements", named by meta_judgement_id {
+    MetaJudgement in "meta_judgements", named by meta_judgement_id: MetaJudgementId {
         /// Its id.
-        meta_judgement_id: String,
+        meta_judgement_id: MetaJudgementId,
         /// The prompt that was answered.
-        prompt_id: String,
+        prompt_id: PromptId,
         /// The response both are about.
-        response_id: String,
+        response_id: ResponseId,
         /// Shown as A.
-        first_judgement_id: String,
+        first_judgement_id: JudgementId,
         /// Shown as B.
-        second_judgement_id: String,
+        second_judgement_id: JudgementId,
     }
 });

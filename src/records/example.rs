@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Message;
+use super::id::ExampleId;
 use crate::store::{Record, Version};
 
 /// A row of `examples`; the columns' meanings stand in `schemas/examples.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// Its id.
-    pub example_id: String,
+    pub example_id: ExampleId,
     /// Place in the order of training.
     pub position: i32,
     /// The conversation up to the answer.

@@ -22,7 +22,10 @@ pub use checkpoint::CheckpointPart;
 pub use drawn::{Drawn, DrawnRow, FinishReason, Judgement, MetaJudgement, Response};
 pub use estimate::Estimate;
 pub use example::Example;
-pub use id::{RowId, seed_of};
+pub use id::{
+    ExampleId, Id, JudgementId, MetaJudgementId, PairId, PromptId, ResponseId, RowId, VerdictId,
+    seed_of,
+};
 pub use metric::Metric;
 pub use pair::{Pair, Reason, Role};
 pub use prompt::{Message, Prompt};

@@ -3,15 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::Message;
+use super::id::{JudgementId, PairId, PromptId, ResponseId};
 use crate::store::{Record, Version};
 
 /// A row of `pairs`; the columns' meanings stand in `schemas/pairs.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     /// Its id.
-    pub pair_id: String,
+    pub pair_id: PairId,
     /// The prompt it stems from.
-    pub prompt_id: String,
+    pub prompt_id: PromptId,
     /// Whose behaviour it trains.
     pub role: Role,
     /// Whether training uses it.
@@ -19,13 +20,13 @@ pub struct Pair {
     /// Why it was dropped.
     pub reason: Option<Reason>,
     /// Preferred response, or the one judged.
-    pub chosen_response_id: Option<String>,
+    pub chosen_response_id: Option<ResponseId>,
     /// The other response.
-    pub rejected_response_id: Option<String>,
+    pub rejected_response_id: Option<ResponseId>,
     /// Preferred judgement.
-    pub chosen_judgement_id: Option<String>,
+    pub chosen_judgement_id: Option<JudgementId>,
     /// The other judgement.
-    pub rejected_judgement_id: Option<String>,
+    pub rejected_judgement_id: Option<JudgementId>,
     /// Score or strength of the preferred side.
     pub score_chosen: Option<f64>,
     /// The same of the other.

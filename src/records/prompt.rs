@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::PromptId;
 use crate::store::{Record, Version};
 
 /// A row of `prompts`; the columns' meanings stand in `schemas/prompts.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// Its id.
-    pub prompt_id: String,
+    pub prompt_id: PromptId,
     /// Place in the share.
     pub position: i32,
     /// The text a judge is shown.

@@ -2,17 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{JudgementId, PromptId, ResponseId};
 use crate::store::{Record, Version};
 
 /// A row of `ratings`; the columns' meanings stand in `schemas/ratings.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rating {
     /// The prompt whose tournament it is.
-    pub prompt_id: String,
+    pub prompt_id: PromptId,
     /// The response all players judged.
-    pub response_id: String,
+    pub response_id: ResponseId,
     /// The player.
-    pub judgement_id: String,
+    pub judgement_id: JudgementId,
     /// Natural-log units, mean 0.
     pub strength: f64,
     /// Approximate, same unit.

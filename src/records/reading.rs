@@ -2,15 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{JudgementId, MetaJudgementId};
 use crate::store::{Record, Version};
 
 /// A row of `readings`; the columns' meanings stand in `schemas/readings.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     /// The judgement that was read.
-    pub judgement_id: Option<String>,
+    pub judgement_id: Option<JudgementId>,
     /// The meta-judgement that was read.
-    pub meta_judgement_id: Option<String>,
+    pub meta_judgement_id: Option<MetaJudgementId>,
     /// The score, or the winner.
     pub value: Option<f64>,
     /// Whether there is a value.

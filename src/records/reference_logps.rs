@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::PairId;
 use crate::store::{Record, Version};
 
 /// A row of `reference_logps`; the columns' meanings stand in `schemas/reference_logps.sql`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReferenceLogps {
     /// The pair.
-    pub pair_id: String,
+    pub pair_id: PairId,
     /// Chosen side, nats.
     pub ref_chosen_logps: f64,
     /// Rejected side, nats.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{PromptId, ResponseId, VerdictId};
 use super::{DrawnRow, Status};
 use crate::store::{Record, Version};
 
@@ -9,13 +10,13 @@ use crate::store::{Record, Version};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Its id.
-    pub verdict_id: String,
+    pub verdict_id: VerdictId,
     /// The prompt both answer.
-    pub prompt_id: String,
+    pub prompt_id: PromptId,
     /// The model's answer.
-    pub response_id: Option<String>,
+    pub response_id: Option<ResponseId>,
     /// The baseline's answer.
-    pub baseline_response_id: Option<String>,
+    pub baseline_response_id: Option<ResponseId>,
     /// The baseline.
     pub baseline: String,
     /// Who decided.
@@ -37,7 +38,9 @@ pub struct Verdict {
 }
 
 impl DrawnRow for Verdict {
-    fn id(&self) -> &str {
+    type Id = VerdictId;
+
+    fn id(&self) -> &VerdictId {
         &self.verdict_id
     }
 

@@ -1,5 +1,7 @@
 //! Tables in step: rows that belong together stand together, so no table is ever held whole.
 
+use std::fmt::Display;
+
 use crate::runner::StageError;
 
 /// Groups neighbouring rows by a key.
@@ -36,35 +38,44 @@ pub(super) struct OutOfStep {
 }
 
 /// Groups that are asked for in the order in which they come, some of them left out.
-pub(super) struct InStep<G, T> {
+pub(super) struct InStep<G, K, T> {
     table: &'static str,
     groups: G,
-    next: Option<(String, Vec<T>)>,
+    next: Option<(K, Vec<T>)>,
 }
 
-impl<G, T> InStep<G, T>
+impl<G, K, T> InStep<G, K, T>
 where
-    G: Iterator<Item = Result<(String, Vec<T>), StageError>>,
+    G: Iterator<Item = Result<(K, Vec<T>), StageError>>,
+    K: PartialEq,
 {
     pub(super) const fn new(table: &'static str, groups: G) -> Self {
         Self { table, groups, next: None }
     }
 
     /// Moves on to the group of `key`, which has to be there.
-    pub(super) fn take(&mut self, key: &str) -> Result<Vec<T>, StageError> {
+    pub(super) fn take<Q>(&mut self, key: &Q) -> Result<Vec<T>, StageError>
+    where
+        K: PartialEq<Q>,
+        Q: Display + ?Sized,
+    {
         loop {
             match self.advance()? {
-                Some((found, rows)) if found == key => return Ok(rows),
+                Some((found, rows)) if found == *key => return Ok(rows),
                 Some(_) => {}
-                None => return Err(OutOfStep { table: self.table, at: key.to_owned() }.into()),
+                None => return Err(OutOfStep { table: self.table, at: key.to_string() }.into()),
             }
         }
     }
 
     /// Takes the next group if it is that of `key`, else none: for tables that leave keys out.
-    pub(super) fn take_if(&mut self, key: &str) -> Result<Vec<T>, StageError> {
+    pub(super) fn take_if<Q>(&mut self, key: &Q) -> Result<Vec<T>, StageError>
+    where
+        K: PartialEq<Q>,
+        Q: ?Sized,
+    {
         match self.advance()? {
-            Some((found, rows)) if found == key => Ok(rows),
+            Some((found, rows)) if found == *key => Ok(rows),
             other => {
                 self.next = other;
                 Ok(Vec::new())
@@ -72,7 +83,7 @@ where
         }
     }
 
-    fn advance(&mut self) -> Result<Option<(String, Vec<T>)>, StageError> {
+    fn advance(&mut self) -> Result<Option<(K, Vec<T>)>, StageError> {
         self.next.take().map(Ok).or_else(|| self.groups.next()).transpose()
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{BadColumns, check, select};
 use super::conversation::{self, BadConversation, GivenMessage};
 use crate::query::Inputs;
-use crate::records::{FinishReason, Response, RowId};
+use crate::records::{FinishReason, PromptId, Response, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -47,7 +47,7 @@ struct Given {
 
 #[derive(Deserialize)]
 struct Asked {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
 }
 
@@ -83,7 +83,7 @@ impl Stage for Answers {
 }
 
 /// The answers by the ids of their prompts, with the rows that they come from.
-fn by_prompt(given: Vec<Given>) -> Result<HashMap<String, (usize, String)>, BadAnswers> {
+fn by_prompt(given: Vec<Given>) -> Result<HashMap<PromptId, (usize, String)>, BadAnswers> {
     let mut answers = HashMap::with_capacity(given.len());
     for (row, Given { text, messages, response }) in (1..).zip(given) {
         let prompt = conversation::id(&conversation::read(row, text, messages)?);
@@ -96,9 +96,9 @@ fn by_prompt(given: Vec<Given>) -> Result<HashMap<String, (usize, String)>, BadA
 }
 
 /// A row for a text that no model of this experiment drew: it has no seed and no tokens.
-pub(super) fn ready_made(prompt_id: String, id: RowId, sample: i32, text: String) -> Response {
+pub(super) fn ready_made(prompt_id: PromptId, id: RowId, sample: i32, text: String) -> Response {
     Response {
-        response_id: id.finish('r'),
+        response_id: id.finish(),
         prompt_id,
         sample,
         seed: 0,
@@ -112,7 +112,7 @@ pub(super) fn ready_made(prompt_id: String, id: RowId, sample: i32, text: String
     }
 }
 
-fn response_of(prompt_id: String, text: String) -> Response {
+fn response_of(prompt_id: PromptId, text: String) -> Response {
     let id = RowId::of(prompt_id.clone()).and("ready-made").and(text.clone());
     ready_made(prompt_id, id, 0, text)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::records::{self, Reason, Role};
+use crate::records::{self, PairId, Reason, Role};
 use crate::store::Digest;
 
 /// A pair, and the score that its chosen judgement gives.
@@ -17,8 +17,8 @@ pub(super) struct Built {
 pub(super) struct Caps {
     actor_pairs: usize,
     /// Kept judge pairs by the score of the chosen judgement, each with its lot.
-    by_score: BTreeMap<i64, Vec<(Digest, String)>>,
-    dropped: HashMap<String, Reason>,
+    by_score: BTreeMap<i64, Vec<(Digest, PairId)>>,
+    dropped: HashMap<PairId, Reason>,
 }
 
 /// The most that a share of `n` may be.
@@ -49,7 +49,7 @@ impl Caps {
     /// Draws those that are too many: first of a score, then of all.
     pub(super) fn draw(&mut self, max_share: Option<f64>, max_share_per_score: Option<f64>) {
         let pairs: usize = self.by_score.values().map(Vec::len).sum();
-        let mut left: Vec<(Digest, String)> = Vec::new();
+        let mut left: Vec<(Digest, PairId)> = Vec::new();
         for mut of_score in std::mem::take(&mut self.by_score).into_values() {
             of_score.sort_unstable();
             let most = max_share_per_score.map_or(pairs, |share| share_of(pairs, share).max(1));
@@ -67,7 +67,7 @@ impl Caps {
         self.drop(too_many, Reason::TooManyJudgePairs);
     }
 
-    fn drop(&mut self, pairs: Vec<(Digest, String)>, reason: Reason) {
+    fn drop(&mut self, pairs: Vec<(Digest, PairId)>, reason: Reason) {
         self.dropped.extend(pairs.into_iter().map(|(_, pair_id)| (pair_id, reason)));
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::columns::find;
 use crate::query::Column;
-use crate::records::{Message, RowId};
+use crate::records::{Message, PromptId, RowId};
 
 /// Why a row's `prompt` is not a conversation. Rows are counted from 1, as the query gives them.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,6 @@ pub(super) fn parts(messages: &[Message]) -> Value {
 }
 
 /// The id of the prompt that a conversation is.
-pub(super) fn id(messages: &[Message]) -> String {
-    RowId::of(parts(messages)).finish('p')
+pub(super) fn id(messages: &[Message]) -> PromptId {
+    RowId::of(parts(messages)).finish()
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::live::Live;
 use crate::model::{self, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply};
-use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, RowId, seed_of};
+use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
 use crate::store::{Digest, Record};
 
@@ -51,12 +51,15 @@ impl Sampling {
 }
 
 /// What a stage asks about one unit of its work.
-pub(super) enum Draft {
+pub(super) enum Draft<I> {
     /// A conversation, and the ids of the rows that answer it.
-    Asked(Vec<Message>, Vec<String>),
+    Asked(Vec<Message>, Vec<I>),
     /// Nothing, for this reason; the ids of the rows that say so.
-    Unasked(String, Vec<String>),
+    Unasked(String, Vec<I>),
 }
+
+/// The id of what a stage draws.
+pub(super) type IdOf<D> = <<D as Drawing>::Row as DrawnRow>::Id;
 
 /// A stage that draws: every unit of its work is one conversation and so many rows.
 pub(super) trait Drawing {
@@ -66,14 +69,14 @@ pub(super) trait Drawing {
     type Row: Record + DrawnRow;
 
     /// What is asked about a unit.
-    fn draft(&self, drawer: &Drawer, unit: &Self::Unit) -> Result<Draft, StageError>;
+    fn draft(&self, drawer: &Drawer, unit: &Self::Unit) -> Result<Draft<IdOf<Self>>, StageError>;
 
     /// The row that the `nth` text drawn for a unit makes.
     fn row(
         &self,
         unit: &Self::Unit,
         nth: usize,
-        id: String,
+        id: IdOf<Self>,
         drawn: Drawn,
     ) -> Result<Self::Row, StageError>;
 
@@ -105,8 +108,8 @@ impl Drawer {
     }
 
     /// Starts the id of a row: what it is about, the model, the decoding. The stage adds the rest.
-    pub(super) fn id_of(&self, subject: &str) -> RowId {
-        RowId::of(subject).and(self.digest.to_hex()).and(self.sampling.json())
+    pub(super) fn id_of(&self, subject: &impl Id) -> RowId {
+        RowId::of(subject.clone()).and(self.digest.to_hex()).and(self.sampling.json())
     }
 
     /// Draws `per_unit` texts for each of `count` units, and writes the table of them.
@@ -141,9 +144,9 @@ impl Drawer {
 }
 
 /// A unit whose rows are being drawn.
-struct UnderWay<U> {
-    handed: Handed<U>,
-    ids: Vec<String>,
+struct UnderWay<D: Drawing> {
+    handed: Handed<D::Unit>,
+    ids: Vec<IdOf<D>>,
     left: usize,
 }
 
@@ -153,7 +156,7 @@ struct Desk<'d, 'w, D: Drawing> {
     drawer: &'d Drawer,
     window: &'d mut Window<'w, D::Unit, D::Row>,
     refused: Refused,
-    under_way: HashMap<usize, UnderWay<D::Unit>>,
+    under_way: HashMap<usize, UnderWay<D>>,
     asked: usize,
     live: Live,
     failed: Option<StageError>,
@@ -221,7 +224,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
     fn land_unasked(
         &mut self,
         handed: &Handed<D::Unit>,
-        ids: &[String],
+        ids: &[IdOf<D>],
         reason: &str,
     ) -> Result<(), StageError> {
         for nth in &handed.missing {
@@ -307,7 +310,7 @@ impl Refused {
         let Some(why) = row.refusal().filter(|why| *why != NO_ANSWER) else { return Ok(()) };
         self.refused += 1;
         if self.first.len() < SHOWN {
-            self.first.push((row.id().to_owned(), why.to_owned()));
+            self.first.push((row.id().to_string(), why.to_owned()));
         }
         if self.refused <= self.allowed {
             return Ok(());
@@ -334,11 +337,14 @@ struct AtFault {
 }
 
 /// Names the row, where one is at fault.
-fn at_fault<U>(error: model::Error, under_way: &HashMap<usize, UnderWay<U>>) -> StageError {
+fn at_fault<D: Drawing>(
+    error: model::Error,
+    under_way: &HashMap<usize, UnderWay<D>>,
+) -> StageError {
     let unit = error.request().and_then(|ask| under_way.get(&ask));
     let row = unit.and_then(|unit| unit.ids.get(*unit.handed.missing.first()?));
     match row {
-        Some(row) => AtFault { row: row.clone(), source: error }.into(),
+        Some(row) => AtFault { row: row.to_string(), source: error }.into(),
         None => error.into(),
     }
 }

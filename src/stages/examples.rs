@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{BadColumns, check, select};
 use super::conversation::{self, BadConversation, GivenMessage};
 use crate::query::{Column, Inputs};
-use crate::records::{Example, RowId};
+use crate::records::{Example, ExampleId, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Takes the examples that a query gives, in its order. Equal examples are as many rows: how often an
@@ -73,7 +73,7 @@ fn selection(columns: &[Column]) -> Result<String, BadExamples> {
 fn example(
     row: usize,
     given: Given,
-    twins: &mut HashMap<String, u32>,
+    twins: &mut HashMap<ExampleId, u32>,
 ) -> Result<Example, StageError> {
     let Given { text, messages, target, category } = given;
     let messages = conversation::read(row, text, messages).map_err(BadExamples::Conversation)?;
@@ -83,8 +83,8 @@ fn example(
         return Err(no_target("empty").into());
     }
     let id = || RowId::of(conversation::parts(&messages)).and(target.clone());
-    let twin = twins.entry(id().finish('x')).or_default();
-    let example_id = id().and(*twin).finish('x');
+    let twin = twins.entry(id().finish::<ExampleId>()).or_default();
+    let example_id = id().and(*twin).finish();
     *twin += 1;
     let position = i32::try_from(row - 1)?;
     Ok(Example { example_id, position, messages, target, category })

@@ -9,7 +9,7 @@ use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::{Rule, Sampling, Template};
 use crate::model::{Engine, Message};
-use crate::records::{Drawn, FinishReason, Judgement};
+use crate::records::{Drawn, FinishReason, Judgement, JudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Draws judgements.
@@ -34,15 +34,15 @@ impl Judge {
 
 #[derive(Deserialize)]
 struct Asked {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
 }
 
 /// A response.
 #[derive(Deserialize)]
-pub(super) struct Answer {
-    response_id: String,
-    prompt_id: String,
+pub(super) struct JudgedResponse {
+    response_id: ResponseId,
+    prompt_id: PromptId,
     text: String,
     text_digest: String,
     finish_reason: FinishReason,
@@ -50,7 +50,7 @@ pub(super) struct Answer {
 
 #[derive(Deserialize)]
 struct Text {
-    prompt_id: String,
+    prompt_id: PromptId,
     text_digest: String,
     finish_reason: FinishReason,
 }
@@ -58,18 +58,18 @@ struct Text {
 /// Remembers the texts of one prompt, so that equal responses to it are judged once.
 #[derive(Default)]
 struct Seen {
-    prompt_id: String,
+    prompt_id: PromptId,
     texts: HashSet<String>,
 }
 
 impl Seen {
     /// Whether a response is to be judged: it is an answer, and the first of this text.
-    fn is_new(&mut self, prompt_id: &str, text_digest: &str, finish: FinishReason) -> bool {
+    fn is_new(&mut self, prompt_id: &PromptId, text_digest: &str, finish: FinishReason) -> bool {
         if finish == FinishReason::Refused {
             return false;
         }
-        if self.prompt_id != prompt_id {
-            prompt_id.clone_into(&mut self.prompt_id);
+        if self.prompt_id != *prompt_id {
+            self.prompt_id.clone_from(prompt_id);
             self.texts.clear();
         }
         self.texts.insert(text_digest.to_owned())
@@ -92,8 +92,8 @@ impl Stage for Judge {
         let prompts = groups(io.rows::<Asked>("prompts")?, |row| row.prompt_id.clone());
         let mut prompts = InStep::new("prompts", prompts);
         let mut seen = Seen::default();
-        let mut current = Asked { prompt_id: String::new(), prompt: String::new() };
-        let answers = io.rows::<Answer>("responses")?.filter_map(|answer| {
+        let mut current = Asked { prompt_id: PromptId::default(), prompt: String::new() };
+        let answers = io.rows::<JudgedResponse>("responses")?.filter_map(|answer| {
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => return Some(Err(error.into())),
@@ -115,13 +115,17 @@ impl Stage for Judge {
 
 impl Drawing for Judge {
     /// The prompt, and the answer to it.
-    type Unit = (String, Answer);
+    type Unit = (String, JudgedResponse);
     type Row = Judgement;
 
-    fn draft(&self, drawer: &Drawer, (prompt, answer): &Self::Unit) -> Result<Draft, StageError> {
+    fn draft(
+        &self,
+        drawer: &Drawer,
+        (prompt, answer): &Self::Unit,
+    ) -> Result<Draft<JudgementId>, StageError> {
         let text = self.template.judge(prompt, &answer.text)?;
         let subject = || drawer.id_of(&answer.response_id).and(self.template.digest());
-        let ids = (0..self.samples).map(|sample| subject().and(sample).finish('j')).collect();
+        let ids = (0..self.samples).map(|sample| subject().and(sample).finish()).collect();
         Ok(Draft::Asked(vec![Message::user(text)], ids))
     }
 
@@ -129,10 +133,10 @@ impl Drawing for Judge {
         &self,
         (_, answer): &Self::Unit,
         nth: usize,
-        judgement_id: String,
+        judgement_id: JudgementId,
         drawn: Drawn,
     ) -> Result<Judgement, StageError> {
-        let Answer { prompt_id, response_id, .. } = answer;
+        let JudgedResponse { prompt_id, response_id, .. } = answer;
         let (prompt_id, response_id) = (prompt_id.clone(), response_id.clone());
         let sample = i32::try_from(nth)?;
         Ok(Judgement { judgement_id, prompt_id, response_id, sample, ..drawn.into() })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::checkpoint::{Content, keep};
 use super::draw::model_files;
 use crate::model::{self, Config, Local, Weights, weights};
-use crate::records::Metric;
+use crate::records::{Id, Metric};
 use crate::runner::{Io, StageError};
 use crate::store::States;
 use crate::train::{Error, Metrics, Objective, Settings, Trainer};
@@ -42,9 +42,9 @@ impl Start {
 const STEPS_PER_SHARD: usize = 50;
 
 /// What is learned: the examples, and the ids of the rows that they come from.
-pub(super) struct Lesson<O: Objective> {
+pub(super) struct Lesson<O: Objective, I: Id> {
     pub(super) objective: O,
-    pub(super) ids: Vec<String>,
+    pub(super) ids: Vec<I>,
     pub(super) examples: Vec<O::Example>,
 }
 
@@ -57,15 +57,15 @@ struct AtFault {
 }
 
 /// Takes all steps, and keeps the model that they end in.
-pub(super) fn learn<O: Objective + Copy>(
+pub(super) fn learn<O: Objective + Copy, I: Id>(
     io: &mut Io<'_>,
     start: Start,
-    lesson: &Lesson<O>,
+    lesson: &Lesson<O, I>,
     settings: &Settings,
 ) -> Result<(), StageError> {
     let at_fault = |error: Error| -> StageError {
         match error.example().and_then(|example| lesson.ids.get(example)) {
-            Some(id) => AtFault { id: id.clone(), source: error }.into(),
+            Some(id) => AtFault { id: id.to_string(), source: error }.into(),
             None => error.into(),
         }
     };

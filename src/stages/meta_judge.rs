@@ -17,7 +17,7 @@ use super::numbers::mean_and_variance;
 use super::rubric::without_score;
 use super::{Rule, Sampling, Template};
 use crate::model::{Engine, Message};
-use crate::records::{Drawn, MetaJudgement};
+use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -46,55 +46,55 @@ impl MetaJudge {
 const TIE: f64 = 1e-9;
 
 #[derive(Deserialize)]
-struct Question {
-    prompt_id: String,
+struct AskedPrompt {
+    prompt_id: PromptId,
     prompt: String,
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    response_id: String,
-    prompt_id: String,
+struct JudgedResponse {
+    response_id: ResponseId,
+    prompt_id: PromptId,
     text: String,
 }
 
 #[derive(Deserialize)]
-struct Scored {
-    judgement_id: String,
-    response_id: String,
-    prompt_id: String,
+struct ScoredJudgement {
+    judgement_id: JudgementId,
+    response_id: ResponseId,
+    prompt_id: PromptId,
     text_digest: String,
 }
 
 #[derive(Deserialize)]
 struct Said {
-    judgement_id: String,
-    response_id: String,
-    prompt_id: String,
+    judgement_id: JudgementId,
+    response_id: ResponseId,
+    prompt_id: PromptId,
     text: String,
     text_digest: String,
 }
 
 #[derive(Deserialize)]
 struct Score {
-    judgement_id: Option<String>,
+    judgement_id: Option<JudgementId>,
     value: Option<f64>,
 }
 
 /// The responses to compare judgements of, at most one per prompt, and how many comparisons.
 #[derive(Default)]
 struct Chosen {
-    responses: HashSet<String>,
+    responses: HashSet<ResponseId>,
     comparisons: u64,
 }
 
 /// The players of one tournament.
 struct Tournament {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
-    response_id: String,
+    response_id: ResponseId,
     response: String,
-    judgements: Vec<(String, String)>,
+    judgements: Vec<(JudgementId, String)>,
 }
 
 impl Stage for MetaJudge {
@@ -134,21 +134,25 @@ impl Drawing for MetaJudge {
     type Unit = Comparison;
     type Row = MetaJudgement;
 
-    fn draft(&self, drawer: &Drawer, compared: &Comparison) -> Result<Draft, StageError> {
+    fn draft(
+        &self,
+        drawer: &Drawer,
+        compared: &Comparison,
+    ) -> Result<Draft<MetaJudgementId>, StageError> {
         let Tournament { prompt, response, judgements, .. } = &*compared.tournament;
         let (first, second) = (&judgements[compared.first], &judgements[compared.second]);
         let texts = [&first.1, &second.1].map(|text| self.shown(text));
         let text = self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
         let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
         let id = if self.strip_scores { id.and("without scores") } else { id };
-        Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish('m')]))
+        Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish()]))
     }
 
     fn row(
         &self,
         Comparison { tournament, first, second }: &Comparison,
         _: usize,
-        meta_judgement_id: String,
+        meta_judgement_id: MetaJudgementId,
         drawn: Drawn,
     ) -> Result<MetaJudgement, StageError> {
         Ok(MetaJudgement {
@@ -177,13 +181,14 @@ impl MetaJudge {
 impl MetaJudge {
     /// Takes, per prompt, the response whose scores vary most; ties by a seeded draw.
     fn choose(&self, io: &Io<'_>) -> Result<Chosen, StageError> {
-        let belongs = |j: &Scored, r: &Score| r.judgement_id.as_ref() == Some(&j.judgement_id);
-        let judgements = io.rows::<Scored>("judgements")?;
+        let belongs =
+            |j: &ScoredJudgement, r: &Score| r.judgement_id.as_ref() == Some(&j.judgement_id);
+        let judgements = io.rows::<ScoredJudgement>("judgements")?;
         let scored = zip_rows("readings", judgements, io.rows::<Score>("readings")?, belongs);
         let mut chosen = Chosen::default();
         for prompt in groups(scored, |(judgement, _)| judgement.prompt_id.clone()) {
             let (_, rows) = prompt?;
-            let mut scores: Vec<(String, Vec<f64>, HashSet<String>)> = Vec::new();
+            let mut scores: Vec<(ResponseId, Vec<f64>, HashSet<String>)> = Vec::new();
             for (judgement, score) in rows {
                 let Some(value) = score.value else { continue };
                 if scores.last().is_none_or(|last| last.0 != judgement.response_id) {
@@ -204,14 +209,14 @@ impl MetaJudge {
 
     fn most_varied(
         &self,
-        scores: Vec<(String, Vec<f64>, HashSet<String>)>,
-    ) -> Option<(String, u64)> {
+        scores: Vec<(ResponseId, Vec<f64>, HashSet<String>)>,
+    ) -> Option<(ResponseId, u64)> {
         let varied =
             scores.into_iter().map(|(id, values, texts)| (mean_and_variance(&values).1, id, texts));
         let varied: Vec<_> = varied.filter(|(variance, ..)| *variance > TIE).collect();
         let most = varied.iter().map(|(variance, ..)| *variance).fold(0.0, f64::max);
         let tied = varied.into_iter().filter(|(variance, ..)| most - variance <= TIE);
-        let lot = |id: &str| Digest::of(format!("{}\n{id}", self.sampling.seed).as_bytes());
+        let lot = |id: &ResponseId| Digest::of(format!("{}\n{id}", self.sampling.seed).as_bytes());
         let (_, id, texts) = tied.min_by_key(|(_, id, _)| lot(id))?;
         Some((id, texts.len() as u64))
     }
@@ -220,15 +225,15 @@ impl MetaJudge {
 /// Streams the tournaments of the chosen responses, in the order of the judgements.
 fn tournaments(
     io: &Io<'_>,
-    chosen: HashSet<String>,
+    chosen: HashSet<ResponseId>,
 ) -> Result<impl Iterator<Item = Result<Tournament, StageError>> + use<>, StageError> {
     let belongs = |j: &Said, r: &Score| r.judgement_id.as_ref() == Some(&j.judgement_id);
     let judgements = io.rows::<Said>("judgements")?;
     let said = zip_rows("readings", judgements, io.rows::<Score>("readings")?, belongs);
     let said = groups(said, |(judgement, _)| judgement.response_id.clone());
-    let prompts = groups(io.rows::<Question>("prompts")?, |row| row.prompt_id.clone());
+    let prompts = groups(io.rows::<AskedPrompt>("prompts")?, |row| row.prompt_id.clone());
     let mut prompts = InStep::new("prompts", prompts);
-    let responses = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
+    let responses = groups(io.rows::<JudgedResponse>("responses")?, |row| row.prompt_id.clone());
     let mut responses = InStep::new("responses", responses);
     Ok(said.filter_map(move |group| {
         let (response_id, rows) = match group {
@@ -243,23 +248,23 @@ fn tournaments(
 }
 
 fn tournament<P, R>(
-    response_id: String,
+    response_id: ResponseId,
     rows: Vec<(Said, Score)>,
-    prompts: &mut InStep<P, Question>,
-    responses: &mut InStep<R, Answer>,
+    prompts: &mut InStep<P, PromptId, AskedPrompt>,
+    responses: &mut InStep<R, PromptId, JudgedResponse>,
 ) -> Result<Tournament, StageError>
 where
-    P: Iterator<Item = Result<(String, Vec<Question>), StageError>>,
-    R: Iterator<Item = Result<(String, Vec<Answer>), StageError>>,
+    P: Iterator<Item = Result<(PromptId, Vec<AskedPrompt>), StageError>>,
+    R: Iterator<Item = Result<(PromptId, Vec<JudgedResponse>), StageError>>,
 {
     let prompt_id = rows[0].0.prompt_id.clone();
     let prompt = prompts.take(&prompt_id)?.remove(0).prompt;
-    let answers: HashMap<String, String> =
+    let answers: HashMap<ResponseId, String> =
         responses.take(&prompt_id)?.into_iter().map(|a| (a.response_id, a.text)).collect();
-    let response = answers
-        .get(&response_id)
-        .cloned()
-        .ok_or_else(|| super::align::OutOfStep { table: "responses", at: response_id.clone() })?;
+    let response = answers.get(&response_id).cloned().ok_or_else(|| super::align::OutOfStep {
+        table: "responses",
+        at: response_id.to_string(),
+    })?;
     let mut seen = HashSet::new();
     let valid = rows.into_iter().filter(|(_, score)| score.value.is_some());
     let judgements = valid

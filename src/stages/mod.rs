@@ -50,7 +50,7 @@ pub use rate::{OmegaScope, Rate, Swap};
 pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
-pub use rubric::{COMPARE, JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
+pub use rubric::{COMPARE, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError};
 pub use sft::Sft;
 pub use train::{NoPairs, OnNoPairs, Train};
 pub use verb::Verb;

@@ -9,7 +9,10 @@ use super::Template;
 use super::align::{InStep, groups, zip_rows};
 use super::caps::{Built, Caps};
 use super::numbers::mean_and_variance;
-use crate::records::{self, FinishReason, Message, Rating, Reason, Role, RowId};
+use crate::records::{
+    self, FinishReason, Id, JudgementId, Message, PairId, PromptId, Rating, Reason, ResponseId,
+    Role, RowId,
+};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::{self, Digest};
 
@@ -87,30 +90,30 @@ const TOLERANCE: f64 = 1e-9;
 
 #[derive(Deserialize)]
 struct PromptRow {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
     messages: Vec<Message>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 struct ResponseRow {
-    response_id: String,
-    prompt_id: String,
+    response_id: ResponseId,
+    prompt_id: PromptId,
     text: String,
     finish_reason: FinishReason,
 }
 
 #[derive(Deserialize)]
 struct JudgementRow {
-    judgement_id: String,
-    prompt_id: String,
-    response_id: String,
+    judgement_id: JudgementId,
+    prompt_id: PromptId,
+    response_id: ResponseId,
     text: String,
 }
 
 #[derive(Deserialize)]
 struct ReadingRow {
-    judgement_id: Option<String>,
+    judgement_id: Option<JudgementId>,
     value: Option<f64>,
 }
 
@@ -210,7 +213,7 @@ impl Pair {
     }
 
     /// Breaks ties: the same draw for the same row, whatever stands beside it.
-    fn lot(&self, id: &str) -> Digest {
+    fn lot(&self, id: &impl Id) -> Digest {
         Digest::of(format!("{}\n{id}", self.seed).as_bytes())
     }
 
@@ -307,10 +310,9 @@ impl Pair {
         if chosen.strength - rejected.strength <= TOLERANCE {
             return Ok(finish_pair(pair, Some(Reason::NoInformation)));
         }
-        let texts: HashMap<&str, &str> =
-            of.judged.iter().map(|(j, _)| (j.judgement_id.as_str(), j.text.as_str())).collect();
-        let text =
-            |rating: &Rating| texts.get(rating.judgement_id.as_str()).map(|t| (*t).to_owned());
+        let texts: HashMap<&JudgementId, &str> =
+            of.judged.iter().map(|(j, _)| (&j.judgement_id, j.text.as_str())).collect();
+        let text = |rating: &Rating| texts.get(&rating.judgement_id).map(|t| (*t).to_owned());
         pair.chosen_judgement_id = Some(chosen.judgement_id.clone());
         pair.rejected_judgement_id = Some(rejected.judgement_id.clone());
         pair.score_chosen = Some(chosen.strength);
@@ -323,14 +325,14 @@ impl Pair {
 
 /// The judged responses of a prompt that have a valid score; equal texts were judged once.
 fn scores_of(of: &Candidates) -> Vec<ScoredResponse> {
-    let mut scores: HashMap<&str, Vec<f64>> = HashMap::new();
+    let mut scores: HashMap<&ResponseId, Vec<f64>> = HashMap::new();
     for (judged, score) in &of.judged {
         if let Some(value) = score.value {
-            scores.entry(judged.response_id.as_str()).or_default().push(value);
+            scores.entry(&judged.response_id).or_default().push(value);
         }
     }
     let scored = of.responses.iter().filter_map(|response| {
-        let scores = scores.get(response.response_id.as_str())?;
+        let scores = scores.get(&response.response_id)?;
         let (mean, variance) = mean_and_variance(scores);
         let chars = response.text.chars().count();
         Some(ScoredResponse { response: response.clone(), score: mean, variance, chars })
@@ -342,10 +344,10 @@ fn too_long(chars: usize, most: Option<u64>) -> Option<Reason> {
     most.is_some_and(|most| chars as u64 > most).then_some(Reason::ChosenTooLong)
 }
 
-fn empty_pair(prompt_id: &str, role: Role, messages: Vec<Message>) -> records::Pair {
+fn empty_pair(prompt_id: &PromptId, role: Role, messages: Vec<Message>) -> records::Pair {
     records::Pair {
-        pair_id: String::new(),
-        prompt_id: prompt_id.to_owned(),
+        pair_id: PairId::default(),
+        prompt_id: prompt_id.clone(),
         role,
         kept: false,
         reason: None,
@@ -374,7 +376,7 @@ fn finish_pair(pair: records::Pair, reason: Option<Reason>) -> records::Pair {
             pair.rejected_judgement_id,
         ]))
         .and(pair.prompt_id.clone())
-        .finish('d');
+        .finish();
     records::Pair { pair_id, kept: reason.is_none(), reason, ..pair }
 }
 
@@ -391,8 +393,8 @@ mod tests {
     fn scored(responses: &[(&str, f64)]) -> Vec<ScoredResponse> {
         let one = |&(text, score): &(&str, f64)| ScoredResponse {
             response: ResponseRow {
-                response_id: format!("r_{text}"),
-                prompt_id: "p".to_owned(),
+                response_id: ResponseId::from_text(format!("r_{text}")),
+                prompt_id: PromptId::default(),
                 text: text.to_owned(),
                 finish_reason: FinishReason::Stop,
             },

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Template;
 use super::align::{InStep, groups};
 use super::answers::ready_made;
-use crate::records::{FinishReason, Response, RowId};
+use crate::records::{FinishReason, PromptId, Response, RowId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Lays out the panel: of each prompt M0's first answer, as sample 0, then each probe in the order of
@@ -26,7 +26,7 @@ impl Panel {
 
 #[derive(Deserialize)]
 struct Question {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
 }
 
@@ -51,7 +51,7 @@ impl Stage for Panel {
                 rows.push(ready_made(prompt_id.clone(), id, sample, text));
             }
             // It is shown here as well as there: a row of its own.
-            let response_id = RowId::of(answer.response_id.clone()).and("panel").finish('r');
+            let response_id = RowId::of(answer.response_id.clone()).and("panel").finish();
             rows.insert(0, Response { response_id, sample: 0, ..answer });
             Ok(rows)
         };

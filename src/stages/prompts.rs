@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{BadColumns, check, select};
 use super::conversation::{self, BadConversation, GivenMessage};
 use crate::query::{Column, Inputs};
-use crate::records::Prompt;
+use crate::records::{Prompt, PromptId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
@@ -52,7 +52,7 @@ const OPTIONAL: [&str; 3] = ["reference", "category", "source"];
 
 #[derive(Deserialize)]
 struct HeldOut {
-    prompt_id: String,
+    prompt_id: PromptId,
 }
 
 /// A row as the query gives it: a text or a conversation, not both.
@@ -137,7 +137,7 @@ fn selection(columns: &[Column]) -> Result<String, BadPrompts> {
 
 /// Turns rows into prompts, in the query's order.
 fn number(given: Vec<Given>) -> Result<Vec<Prompt>, BadPrompts> {
-    let mut first_rows: HashMap<String, usize> = HashMap::with_capacity(given.len());
+    let mut first_rows: HashMap<PromptId, usize> = HashMap::with_capacity(given.len());
     let mut prompts = Vec::with_capacity(given.len());
     for (row, given) in (1..).zip(given) {
         let prompt = prompt_of(row, given)?;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::align::{groups, zip_rows};
-use crate::records::Rating;
+use crate::records::{JudgementId, MetaJudgementId, PromptId, Rating, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stats::{Bouts, BradleyTerry, Rated, fit_each};
 
@@ -57,16 +57,16 @@ impl Rate {
 
 #[derive(Deserialize)]
 struct Compared {
-    meta_judgement_id: String,
-    prompt_id: String,
-    response_id: String,
-    first_judgement_id: String,
-    second_judgement_id: String,
+    meta_judgement_id: MetaJudgementId,
+    prompt_id: PromptId,
+    response_id: ResponseId,
+    first_judgement_id: JudgementId,
+    second_judgement_id: JudgementId,
 }
 
 #[derive(Deserialize)]
 struct Winner {
-    meta_judgement_id: Option<String>,
+    meta_judgement_id: Option<MetaJudgementId>,
     value: Option<f64>,
 }
 
@@ -160,7 +160,7 @@ impl Rate {
 /// Takes the winners away from pairs whose orders name different ones, or only one of which names any.
 fn forget_disagreements(rows: &mut [(Compared, Winner)]) {
     let sides = |row: &Compared| (row.first_judgement_id.clone(), row.second_judgement_id.clone());
-    let said: HashMap<(String, String), Option<f64>> =
+    let said: HashMap<(JudgementId, JudgementId), Option<f64>> =
         rows.iter().map(|(row, winner)| (sides(row), winner.value)).collect();
     for (row, winner) in rows {
         let (first, second) = sides(row);
@@ -174,9 +174,9 @@ fn forget_disagreements(rows: &mut [(Compared, Winner)]) {
 
 /// The judgements of one response, and who won against whom.
 struct Tournament {
-    prompt_id: String,
-    response_id: String,
-    players: Vec<String>,
+    prompt_id: PromptId,
+    response_id: ResponseId,
+    players: Vec<JudgementId>,
     bouts: Bouts,
     /// Bouts of each player that somebody won.
     decided: Vec<i32>,
@@ -185,7 +185,7 @@ struct Tournament {
 
 impl Tournament {
     fn of(rows: Vec<(Compared, Winner)>, omega: Omega) -> Self {
-        let mut players: Vec<String> = Vec::new();
+        let mut players: Vec<JudgementId> = Vec::new();
         for (row, _) in &rows {
             for id in [&row.first_judgement_id, &row.second_judgement_id] {
                 if !players.contains(id) {
@@ -194,7 +194,7 @@ impl Tournament {
             }
         }
         let place =
-            |id: &String| players.iter().position(|player| player == id).unwrap_or_default();
+            |id: &JudgementId| players.iter().position(|player| player == id).unwrap_or_default();
         let mut bouts = Bouts::new(players.len());
         let mut decided = vec![0; players.len()];
         for (row, winner) in &rows {
@@ -212,7 +212,7 @@ impl Tournament {
     }
 
     fn ratings(&self, rated: &Rated) -> Vec<Rating> {
-        let rating = |(player, id): (usize, &String)| Rating {
+        let rating = |(player, id): (usize, &JudgementId)| Rating {
             prompt_id: self.prompt_id.clone(),
             response_id: self.response_id.clone(),
             judgement_id: id.clone(),
@@ -230,14 +230,15 @@ impl Tournament {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Id as _;
 
     fn row(first: &str, second: &str, value: f64) -> (Compared, Winner) {
         let compared = Compared {
-            meta_judgement_id: format!("{first}{second}"),
-            prompt_id: "p".to_owned(),
-            response_id: "r".to_owned(),
-            first_judgement_id: first.to_owned(),
-            second_judgement_id: second.to_owned(),
+            meta_judgement_id: MetaJudgementId::from_text(format!("{first}{second}")),
+            prompt_id: PromptId::default(),
+            response_id: ResponseId::default(),
+            first_judgement_id: JudgementId::from_text(first.to_owned()),
+            second_judgement_id: JudgementId::from_text(second.to_owned()),
         };
         (compared, Winner { meta_judgement_id: None, value: Some(value) })
     }
@@ -270,7 +271,8 @@ mod tests {
         let rows =
             [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
         let ratings = rate(rows, Omega::of(3, 1));
-        let strength = |id: &str| ratings.iter().find(|r| r.judgement_id == id).unwrap().strength;
+        let strength =
+            |id: &str| ratings.iter().find(|r| r.judgement_id.as_str() == id).unwrap().strength;
         assert!(strength("a") > strength("b"));
         assert!((ratings[0].wins - (0.25 + 0.75 + 0.25)).abs() < 1e-12);
     }

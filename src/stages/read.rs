@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rubric::{Rule, Verdict};
-use crate::records::{FinishReason, Reading};
+use super::rubric::{ReadVerdict, Rule};
+use crate::records::{FinishReason, JudgementId, MetaJudgementId, Reading};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// What is read.
@@ -42,14 +42,14 @@ impl Read {
 
 #[derive(Deserialize)]
 struct Judged {
-    judgement_id: String,
+    judgement_id: JudgementId,
     text: String,
     finish_reason: FinishReason,
 }
 
 #[derive(Deserialize)]
 struct Compared {
-    meta_judgement_id: String,
+    meta_judgement_id: MetaJudgementId,
     text: String,
     finish_reason: FinishReason,
 }
@@ -83,9 +83,9 @@ impl Stage for Read {
 }
 
 fn reading(
-    judgement_id: Option<String>,
-    meta_judgement_id: Option<String>,
-    Verdict { value, status }: Verdict,
+    judgement_id: Option<JudgementId>,
+    meta_judgement_id: Option<MetaJudgementId>,
+    ReadVerdict { value, status }: ReadVerdict,
     rule: Rule,
 ) -> Reading {
     Reading { judgement_id, meta_judgement_id, value, status, rule: rule.name().to_owned() }

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{conversation, open_model};
-use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, Scored};
-use crate::records::{Message, ReferenceLogps};
+use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, ScoreRequest};
+use crate::records::{Message, PairId, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Scores pairs. A scripted model knows no probabilities: it leaves the table empty.
@@ -25,7 +25,7 @@ impl Reference {
 
 #[derive(Deserialize)]
 struct Candidate {
-    pair_id: String,
+    pair_id: PairId,
     kept: bool,
     messages: Vec<Message>,
     chosen: Option<String>,
@@ -34,16 +34,16 @@ struct Candidate {
 
 /// A kept pair as the model reads it.
 struct Sides {
-    pair_id: String,
+    pair_id: PairId,
     prompt: Vec<u32>,
     chosen: Vec<u32>,
     rejected: Vec<u32>,
 }
 
 impl Sides {
-    fn asked(&self) -> Scored {
+    fn asked(&self) -> ScoreRequest {
         let side = |tokens: &Vec<u32>| Continuation::Tokens(tokens.clone());
-        Scored {
+        ScoreRequest {
             prompt: Prompt::Tokens(self.prompt.clone()),
             continuations: vec![side(&self.chosen), side(&self.rejected)],
         }
@@ -54,7 +54,7 @@ impl Sides {
 #[derive(Debug, thiserror::Error)]
 #[error("the model gave {found} log-probabilities for the two sides of pair {pair_id}")]
 struct NotTwo {
-    pair_id: String,
+    pair_id: PairId,
     found: usize,
 }
 
@@ -77,7 +77,7 @@ impl Stage for Reference {
             Err(error) => Some(Err(error.into())),
         });
         io.each_shard(total, Self::SHARD, pairs, |pairs, _| {
-            let asked: Vec<Scored> = pairs.iter().map(Sides::asked).collect();
+            let asked: Vec<ScoreRequest> = pairs.iter().map(Sides::asked).collect();
             let scores = model.score(&asked)?;
             pairs.into_iter().zip(scores).map(|(pair, scores)| row(pair, &scores)).collect()
         })

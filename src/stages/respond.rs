@@ -6,7 +6,7 @@ use super::Sampling;
 use super::draw::{Draft, Drawer, Drawing, conversation};
 use super::live::Live;
 use crate::model::Engine;
-use crate::records::{Drawn, Message, Response};
+use crate::records::{Drawn, Message, PromptId, Response, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Draws responses.
@@ -29,7 +29,7 @@ impl Respond {
 /// A prompt.
 #[derive(Deserialize)]
 pub(super) struct Asked {
-    prompt_id: String,
+    prompt_id: PromptId,
     messages: Vec<Message>,
 }
 
@@ -53,8 +53,8 @@ impl Drawing for Respond {
         &self,
         drawer: &Drawer,
         Asked { prompt_id, messages }: &Asked,
-    ) -> Result<Draft, StageError> {
-        let id = |sample| drawer.id_of(prompt_id).and(sample).finish('r');
+    ) -> Result<Draft<ResponseId>, StageError> {
+        let id = |sample| drawer.id_of(prompt_id).and(sample).finish();
         Ok(Draft::Asked(conversation(messages.clone()), (0..self.samples).map(id).collect()))
     }
 
@@ -62,7 +62,7 @@ impl Drawing for Respond {
         &self,
         asked: &Asked,
         nth: usize,
-        response_id: String,
+        response_id: ResponseId,
         drawn: Drawn,
     ) -> Result<Response, StageError> {
         let (prompt_id, sample) = (asked.prompt_id.clone(), i32::try_from(nth)?);

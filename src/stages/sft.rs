@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
 use crate::model::Engine;
-use crate::records::Message;
+use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{self, Settings, Sft as Objective};
 
@@ -27,7 +27,7 @@ impl Sft {
 
 #[derive(Deserialize)]
 struct Example {
-    example_id: String,
+    example_id: ExampleId,
     messages: Vec<Message>,
     target: String,
 }

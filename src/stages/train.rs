@@ -9,7 +9,7 @@ use super::checkpoint::{Content, keep};
 use super::draw::{conversation, model_files};
 use super::learn::{Lesson, Start, learn};
 use crate::model::{self, Engine};
-use crate::records::{Message, Metric, Reason, ReferenceLogps};
+use crate::records::{Message, Metric, PairId, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{Dpo, Preference, Settings};
 
@@ -60,7 +60,7 @@ fn counted(dropped: &BTreeMap<&'static str, u64>) -> String {
 /// The reference was not asked about this pair.
 #[derive(Debug, thiserror::Error)]
 #[error("`reference_logps` is not in step with `pairs` at {0}")]
-struct NoReference(String);
+struct NoReference(PairId);
 
 impl Stage for Train {
     fn signature(&self) -> Signature {
@@ -115,7 +115,7 @@ fn none_kept(io: &Io<'_>) -> Result<Option<BTreeMap<&'static str, u64>>, StageEr
 /// What training reads of a pair that is kept.
 #[derive(Deserialize)]
 struct Kept {
-    pair_id: String,
+    pair_id: PairId,
     kept: bool,
     messages: Vec<Message>,
     chosen: Option<String>,
@@ -124,7 +124,7 @@ struct Kept {
 
 impl Train {
     /// The kept pairs, each with what the reference made of it.
-    fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo>, StageError> {
+    fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo, PairId>, StageError> {
         let mut references = io.rows::<ReferenceLogps>("reference_logps")?;
         let (mut ids, mut examples) = (Vec::new(), Vec::new());
         for row in io.rows::<Kept>("pairs")? {

@@ -31,7 +31,7 @@ pub struct Journal<R> {
     file: File,
     key: [u8; 32],
     /// Where each row is, by number; 0 where it has not landed.
-    places: Vec<Place>,
+    places: Vec<RecordSpan>,
     landed: u64,
     end: u64,
     unsynced: bool,
@@ -40,7 +40,7 @@ pub struct Journal<R> {
 
 /// Where a record's row begins, and its length.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct RecordSpan {
     start: u64,
     length: u32,
 }
@@ -66,7 +66,7 @@ impl<R: Record> Journal<R> {
         let file = file.map_err(|source| Error::write(&path, source))?;
         let key = key_of(&path);
         let scan = Scan::of(&path, &key)?;
-        let mut places = vec![Place::default(); usize::try_from(rows).unwrap_or(usize::MAX)];
+        let mut places = vec![RecordSpan::default(); usize::try_from(rows).unwrap_or(usize::MAX)];
         let mut landed = 0;
         for (number, place) in scan.found {
             let slot = usize::try_from(number).ok().and_then(|number| places.get_mut(number));
@@ -102,7 +102,7 @@ impl<R: Record> Journal<R> {
         (0..).zip(&self.places).find(|(_, place)| place.start == 0).map(|(number, _)| number)
     }
 
-    fn place(&self, number: u64) -> Option<Place> {
+    fn place(&self, number: u64) -> Option<RecordSpan> {
         let place = self.places.get(usize::try_from(number).ok()?)?;
         (place.start > 0).then_some(*place)
     }
@@ -131,7 +131,7 @@ impl<R: Record> Journal<R> {
         }
         let slot = usize::try_from(number).ok().and_then(|number| self.places.get_mut(number));
         if let Some(slot) = slot {
-            *slot = Place { start: self.end + HEAD as u64, length };
+            *slot = RecordSpan { start: self.end + HEAD as u64, length };
             self.landed += 1;
         }
         self.end += bytes.len() as u64;
@@ -183,7 +183,7 @@ fn checksum(key: &[u8; 32], number: u64, row: &[u8]) -> [u8; 16] {
 
 /// What a journal's file holds.
 struct Scan {
-    found: Vec<(u64, Place)>,
+    found: Vec<(u64, RecordSpan)>,
     lost: Vec<Lost>,
     end: u64,
 }
@@ -200,7 +200,7 @@ impl Scan {
         while at < end {
             let found = record(&mut reader, key, end - at, &mut buffer).map_err(read)?;
             if let Some((number, length)) = found {
-                scan.found.push((number, Place { start: at + HEAD as u64, length }));
+                scan.found.push((number, RecordSpan { start: at + HEAD as u64, length }));
                 at += HEAD as u64 + u64::from(length);
             } else {
                 let next = next_record(&mut reader, key, at + 1, end).map_err(read)?;

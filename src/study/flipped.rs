@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::recorded::{Error, rows};
-use crate::records::{Prompt, Response, Verdict};
+use crate::records::{Prompt, PromptId, Response, Verdict};
 use crate::store::{Store, StoredTable};
 
 /// A prompt on which one model beats the other.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Flipped {
     /// Its id.
-    pub prompt_id: String,
+    pub prompt_id: PromptId,
     /// Of the second model: above a half it is better.
     pub preference: f64,
     /// What was asked.
@@ -40,11 +40,11 @@ pub(super) fn decide(
     answers: [StoredTable; 2],
     verdicts: Vec<Verdict>,
 ) -> Result<Decided, Error> {
-    let mut of_prompt: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut of_prompt: BTreeMap<PromptId, Vec<f64>> = BTreeMap::new();
     for Verdict { prompt_id, preference, .. } in verdicts {
         of_prompt.entry(prompt_id).or_default().extend(preference);
     }
-    let first_of = |table| -> Result<BTreeMap<String, String>, Error> {
+    let first_of = |table| -> Result<BTreeMap<PromptId, String>, Error> {
         let mut texts = BTreeMap::new();
         for Response { prompt_id, text, .. } in rows::<Response>(store, table)? {
             texts.entry(prompt_id).or_insert(text);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::query;
+use crate::records::PromptId;
 use crate::store::{
     self, Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableReader,
 };
@@ -123,7 +124,7 @@ impl RecordedModel {
 /// The id of a prompt, which follows from what it says.
 #[derive(Deserialize)]
 struct Asked {
-    prompt_id: String,
+    prompt_id: PromptId,
 }
 
 /// Checks that two models were asked the same prompts, in whichever order.
@@ -133,7 +134,7 @@ pub(super) fn asked_the_same(store: &Store, models: &[RecordedModel; 2]) -> Resu
     if tables[0].object == tables[1].object {
         return Ok(());
     }
-    let ids = |table: StoredTable| -> Result<HashSet<String>, Error> {
+    let ids = |table: StoredTable| -> Result<HashSet<PromptId>, Error> {
         let rows = TableReader::<Asked>::open(store, table.object)?;
         Ok(rows.map(|row| row.map(|row| row.prompt_id)).collect::<Result<_, _>>()?)
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 use mrx::model::{
     Ask, Asker, Batch, Chat, Config, Continuation, Decoding, Finish, LanguageModel, Local, Message,
-    Network, Prompt, Reply, Scored, Tokenizer, draw_all, weights,
+    Network, Prompt, Reply, ScoreRequest, Tokenizer, draw_all, weights,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -110,7 +110,7 @@ fn every_family_draws_the_greedy_tokens_of_transformers() {
         let reply = draw_all(&model, &[ask]).unwrap().remove(0).remove(0);
         assert_eq!(reply.tokens, greedy, "{family}");
         assert_eq!((reply.finish, reply.prompt_tokens), (Finish::Length, 12));
-        let scored = Scored {
+        let scored = ScoreRequest {
             prompt: Prompt::Tokens(prompt),
             continuations: vec![Continuation::Tokens(greedy)],
         };
@@ -153,7 +153,7 @@ fn continuations_have_the_probability_that_transformers_gives_them() {
     for name in ["models/smollm", "models/qwen3"] {
         let items: Vec<_> = scores.items.iter().filter(|item| item.model == name).collect();
         assert_eq!(items.len(), 4);
-        let ask = |item: &&ScoredItem| Scored {
+        let ask = |item: &&ScoredItem| ScoreRequest {
             prompt: Prompt::Tokens(item.prompt_ids.clone()),
             continuations: item
                 .continuations
@@ -161,7 +161,7 @@ fn continuations_have_the_probability_that_transformers_gives_them() {
                 .map(|c| Continuation::Tokens(c.ids.clone()))
                 .collect(),
         };
-        let asked: Vec<Scored> = items.iter().map(ask).collect();
+        let asked: Vec<ScoreRequest> = items.iter().map(ask).collect();
         let model = local(network(&data(name), DType::F32), &[]);
         let together = model.score(&asked).unwrap();
         for (at, item) in items.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mrx::query::{Session, TABLES, documents, keys, references};
-use mrx::records;
+use mrx::records::{self, Id as _, JudgementId, PairId, PromptId, ResponseId};
 use mrx::store::{
     Cost, Digest, FORMAT, Key, Manifest, PlannedNode, Record, RecordedPlan, Store, TableReader,
     TableWriter, Version, read_version,
@@ -137,8 +137,8 @@ fn the_schema_of_pairs_lists_every_reason() {
 
 fn response(number: u64) -> records::Response {
     records::Response {
-        response_id: format!("r_{number:040x}"),
-        prompt_id: format!("p_{:040x}", number / 7),
+        response_id: ResponseId::from_text(format!("r_{number:040x}")),
+        prompt_id: PromptId::from_text(format!("p_{:040x}", number / 7)),
         sample: i32::try_from(number % 7).unwrap(),
         seed: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
         text: format!("answer {} to question {}", number % 13, number / 7)
@@ -357,7 +357,7 @@ proptest::proptest! {
         let messages: Vec<records::Message> = texts.iter().map(message).collect();
         let status = [Status::Ok, Status::Missing, Status::OffScale, Status::Truncated, Status::Ambiguous][which];
         round_trip(&store, &[records::Reading {
-            judgement_id: optional.clone(),
+            judgement_id: optional.clone().map(JudgementId::from_text),
             meta_judgement_id: None,
             value: number,
             status,
@@ -374,15 +374,15 @@ proptest::proptest! {
             object: text.clone(),
         }]);
         round_trip(&store, &[records::Pair {
-            pair_id: text.clone(),
-            prompt_id: text,
+            pair_id: PairId::from_text(text.clone()),
+            prompt_id: PromptId::from_text(text),
             role: if seed.is_multiple_of(2) { Role::Actor } else { Role::Judge },
             kept: seed.is_multiple_of(3),
             reason: seed.is_multiple_of(5).then_some(Reason::ChosenTooLong),
-            chosen_response_id: optional.clone(),
+            chosen_response_id: optional.clone().map(ResponseId::from_text),
             rejected_response_id: None,
             chosen_judgement_id: None,
-            rejected_judgement_id: optional.clone(),
+            rejected_judgement_id: optional.clone().map(JudgementId::from_text),
             score_chosen: number,
             score_rejected: None,
             messages,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use mrx::records::Prompt;
+use mrx::records::{Id as _, Prompt, PromptId};
 use mrx::store::{
     Cost, Key, Manifest, PlannedNode, Record, RecordedPlan, Store, StoredTable, TableWriter,
     Version,
@@ -76,7 +76,7 @@ impl Record for OtherTypes {
 
 fn prompt(id: &str) -> Prompt {
     Prompt {
-        prompt_id: id.to_owned(),
+        prompt_id: PromptId::from_text(id.to_owned()),
         position: 0,
         prompt: "new".to_owned(),
         messages: Vec::new(),

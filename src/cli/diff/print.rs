@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::tables::print_rows;
 use crate::cli::ui::{Ui, seconds, thousands};
 use crate::query::Format;
+use crate::records::Id as _;
 use crate::study::{ChangedSetting, Compared, Comparison, Flipped};
 
 /// Prompts whose ids are named where their texts are not asked for.
@@ -153,7 +154,7 @@ impl Text<'_> {
         let lost: Vec<&str> = flipped
             .iter()
             .filter(|flipped| flipped.preference < 0.5)
-            .map(|flipped| &flipped.prompt_id[..flipped.prompt_id.len().min(12)])
+            .map(|flipped| flipped.prompt_id.as_str().get(..12).unwrap_or_default())
             .collect();
         if lost.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::game::{Game, games};
 use crate::model::{Engine, Message};
-use crate::records::{Drawn, Shown, Verdict};
+use crate::records::{Drawn, Shown, Verdict, VerdictId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
 use crate::stages::live::Live;
@@ -67,10 +67,15 @@ impl Drawing for Compare {
     type Unit = (Rc<Game>, Shown);
     type Row = Verdict;
 
-    fn draft(&self, drawer: &Drawer, (game, first): &Self::Unit) -> Result<Draft, StageError> {
+    fn draft(
+        &self,
+        drawer: &Drawer,
+        (game, first): &Self::Unit,
+    ) -> Result<Draft<VerdictId>, StageError> {
         let order = Self::ORDERS.iter().position(|order| order == first).unwrap_or(0);
-        let id = drawer.id_of(&game.id().finish('v')).and(self.template.digest()).and(order);
-        let ids = vec![id.finish('v')];
+        let id =
+            drawer.id_of(&game.id().finish::<VerdictId>()).and(self.template.digest()).and(order);
+        let ids = vec![id.finish()];
         if game.is_refused() {
             return Ok(Draft::Unasked(NO_ANSWER.to_owned(), ids));
         }
@@ -87,7 +92,7 @@ impl Drawing for Compare {
         &self,
         (game, first): &Self::Unit,
         _: usize,
-        verdict_id: String,
+        verdict_id: VerdictId,
         drawn: Drawn,
     ) -> Result<Verdict, StageError> {
         let read = self.rule.read(&drawn.text, drawn.finish_reason);

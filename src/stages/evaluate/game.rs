@@ -4,27 +4,27 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use crate::records::{FinishReason, RowId};
+use crate::records::{FinishReason, PromptId, ResponseId, RowId};
 use crate::runner::{Io, StageError};
 use crate::stages::align::{InStep, OutOfStep, groups};
 
 /// A held-out prompt.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Question {
-    pub(super) prompt_id: String,
+pub(super) struct AskedPrompt {
+    pub(super) prompt_id: PromptId,
     pub(super) prompt: String,
 }
 
 /// An answer to one.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Answer {
-    pub(super) response_id: String,
-    pub(super) prompt_id: String,
+pub(super) struct PlayedResponse {
+    pub(super) response_id: ResponseId,
+    pub(super) prompt_id: PromptId,
     pub(super) text: String,
     pub(super) finish_reason: FinishReason,
 }
 
-impl Answer {
+impl PlayedResponse {
     pub(super) fn chars(&self) -> Result<i32, StageError> {
         Ok(i32::try_from(self.text.chars().count())?)
     }
@@ -33,9 +33,9 @@ impl Answer {
 /// Two answers to one prompt.
 #[derive(Debug, Clone)]
 pub(in crate::stages) struct Game {
-    pub(super) question: Question,
-    pub(super) response: Answer,
-    pub(super) baseline: Answer,
+    pub(super) question: AskedPrompt,
+    pub(super) response: PlayedResponse,
+    pub(super) baseline: PlayedResponse,
 }
 
 impl Game {
@@ -55,22 +55,22 @@ impl Game {
 pub(super) fn games(
     io: &Io<'_>,
 ) -> Result<impl Iterator<Item = Result<Game, StageError>> + use<>, StageError> {
-    let questions = io.rows::<Question>("prompts")?;
-    let responses = groups(io.rows::<Answer>("responses")?, |row| row.prompt_id.clone());
+    let questions = io.rows::<AskedPrompt>("prompts")?;
+    let responses = groups(io.rows::<PlayedResponse>("responses")?, |row| row.prompt_id.clone());
     let mut responses = InStep::new("responses", responses);
-    let mut of_baseline: HashMap<String, Vec<Answer>> = HashMap::new();
-    for answer in io.rows::<Answer>("baseline")? {
+    let mut of_baseline: HashMap<PromptId, Vec<PlayedResponse>> = HashMap::new();
+    for answer in io.rows::<PlayedResponse>("baseline")? {
         let answer = answer?;
         of_baseline.entry(answer.prompt_id.clone()).or_default().push(answer);
     }
-    let mut of_prompt = move |question: Result<Question, _>| -> Result<Vec<Game>, StageError> {
+    let mut of_prompt = move |question: Result<AskedPrompt, _>| -> Result<Vec<Game>, StageError> {
         let question = question.map_err(StageError::from)?;
         let responses = responses.take(&question.prompt_id)?;
         let at = &question.prompt_id;
         let baselines = of_baseline
             .remove(at)
-            .ok_or_else(|| OutOfStep { table: "baseline", at: at.clone() })?;
-        let game = |(response, baseline): (Answer, &Answer)| Game {
+            .ok_or_else(|| OutOfStep { table: "baseline", at: at.to_string() })?;
+        let game = |(response, baseline): (PlayedResponse, &PlayedResponse)| Game {
             question: question.clone(),
             response,
             baseline: baseline.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::game::{Game, games};
 use crate::query::{Inputs, TableFiles, without_end};
-use crate::records::{Shown, Status, Verdict};
+use crate::records::{ResponseId, Shown, Status, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::columns::find;
 use crate::stages::draw::NO_ANSWER;
@@ -35,18 +35,18 @@ enum BadScores {
     #[error("a row has no `answer_id`: it is NULL")]
     NoAnswer,
     #[error("the answer {0} has two scores; expected a row for each row of `answers`")]
-    Twice(String),
+    Twice(ResponseId),
     #[error(
         "the answer {answer} has the score {score}; expected a finite number, or NULL for none"
     )]
-    NotFinite { answer: String, score: f64 },
+    NotFinite { answer: ResponseId, score: f64 },
     #[error("the answer {0} has no row; expected one for each row of `answers`")]
-    Lost(String),
+    Lost(ResponseId),
 }
 
 #[derive(Deserialize)]
-struct Scored {
-    answer_id: Option<String>,
+struct ScoredAnswer {
+    answer_id: Option<ResponseId>,
     score: Option<f64>,
 }
 
@@ -101,9 +101,9 @@ impl Stage for Oracle {
     }
 }
 
-fn by_answer(rows: Vec<Scored>) -> Result<HashMap<String, Option<f64>>, BadScores> {
+fn by_answer(rows: Vec<ScoredAnswer>) -> Result<HashMap<ResponseId, Option<f64>>, BadScores> {
     let mut scores = HashMap::with_capacity(rows.len());
-    for Scored { answer_id, score } in rows {
+    for ScoredAnswer { answer_id, score } in rows {
         let answer = answer_id.ok_or(BadScores::NoAnswer)?;
         if let Some(score) = score.filter(|score| !score.is_finite()) {
             return Err(BadScores::NotFinite { answer, score });
@@ -119,10 +119,10 @@ impl Oracle {
     fn verdict(
         &self,
         game: &Game,
-        scores: &HashMap<String, Option<f64>>,
+        scores: &HashMap<ResponseId, Option<f64>>,
     ) -> Result<Verdict, StageError> {
         let score =
-            |id: &String| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
+            |id: &ResponseId| scores.get(id).copied().ok_or_else(|| BadScores::Lost(id.clone()));
         let (response, baseline) = (&game.response, &game.baseline);
         let refused = game.is_refused();
         let both = if refused {
@@ -138,7 +138,7 @@ impl Oracle {
             _ => (None, Status::Missing),
         };
         Ok(Verdict {
-            verdict_id: game.id().and("sql").finish('v'),
+            verdict_id: game.id().and("sql").finish(),
             prompt_id: game.question.prompt_id.clone(),
             response_id: Some(response.response_id.clone()),
             baseline_response_id: Some(baseline.response_id.clone()),

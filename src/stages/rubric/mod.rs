@@ -6,7 +6,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::{Serialize, Serializer};
 
 pub(super) use rules::without_score;
-pub use rules::{Rule, Verdict};
+pub use rules::{ReadVerdict, Rule};
 
 use crate::runner::StageError;
 use crate::store::Digest;

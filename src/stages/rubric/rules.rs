@@ -10,14 +10,14 @@ use crate::records::{FinishReason, Status};
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Verdict {
+pub struct ReadVerdict {
     /// The score or the winner; `None` unless the status is ok.
     pub value: Option<f64>,
     /// Whether there is one.
     pub status: Status,
 }
 
-impl Verdict {
+impl ReadVerdict {
     const fn ok(value: f64) -> Self {
         Self { value: Some(value), status: Status::Ok }
     }
@@ -61,11 +61,11 @@ impl Rule {
 
     /// Reads a text that ended so.
     #[must_use]
-    pub fn read(self, text: &str, finish: FinishReason) -> Verdict {
+    pub fn read(self, text: &str, finish: FinishReason) -> ReadVerdict {
         match self {
             // What the token limit cut is not the judge's last word, even where a number stands in it.
-            _ if finish == FinishReason::Length => Verdict::without(Status::Truncated),
-            _ if finish == FinishReason::Refused => Verdict::without(Status::Refused),
+            _ if finish == FinishReason::Length => ReadVerdict::without(Status::Truncated),
+            _ if finish == FinishReason::Refused => ReadVerdict::without(Status::Refused),
             Self::Score => score(text),
             Self::WholeScore => whole(score(text)),
             Self::Rating => rating(text),
@@ -116,34 +116,34 @@ fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<(&'t str, bool)> {
 /// A last marker that names no number, or more than one (a range, a change
 /// of mind), is ambiguous, whatever stood before it; a sum counts where its total ends the line.
 /// A number out of anything but 5 is off the scale.
-fn score(text: &str) -> Verdict {
+fn score(text: &str) -> ReadVerdict {
     let Some((line, on_its_line)) = after_last(&SCORE, text) else {
-        return Verdict::without(Status::Missing);
+        return ReadVerdict::without(Status::Missing);
     };
     let total = line.rsplit_once('=').map_or(line, |(_, total)| total.trim_start_matches(MARKUP));
     let Some(found) = NUMBER.captures(total) else {
-        return Verdict::without(Status::Ambiguous);
+        return ReadVerdict::without(Status::Ambiguous);
     };
     let rest = found[3].trim_matches(MARKUP).trim_matches(['.', '!', ';']);
     let other = |c: char| c.is_numeric() || "%+=→".contains(c);
     // A number on a line below the marker may be the first of a list.
     let alone = rest.is_empty() || (on_its_line && total.len() == line.len());
     if rest.contains(other) || rest.contains("->") || !alone {
-        return Verdict::without(Status::Ambiguous);
+        return ReadVerdict::without(Status::Ambiguous);
     }
     let scale = found.get(2).map_or(Some(5.0), |scale| scale.as_str().parse().ok());
     let of_five = scale.is_some_and(|scale: f64| (scale - 5.0).abs() < f64::EPSILON);
     match found[1].parse::<f64>() {
-        Ok(value) if (0.0..=5.0).contains(&value) && of_five => Verdict::ok(value),
-        Ok(_) => Verdict::without(Status::OffScale),
-        Err(_) => Verdict::without(Status::Ambiguous),
+        Ok(value) if (0.0..=5.0).contains(&value) && of_five => ReadVerdict::ok(value),
+        Ok(_) => ReadVerdict::without(Status::OffScale),
+        Err(_) => ReadVerdict::without(Status::Ambiguous),
     }
 }
 
 /// A score with decimals is off a scale of whole numbers.
-fn whole(read: Verdict) -> Verdict {
+fn whole(read: ReadVerdict) -> ReadVerdict {
     match read.value {
-        Some(value) if value.fract() != 0.0 => Verdict::without(Status::OffScale),
+        Some(value) if value.fract() != 0.0 => ReadVerdict::without(Status::OffScale),
         _ => read,
     }
 }
@@ -171,12 +171,12 @@ static RATINGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
 
 /// Reads the first `[[n]]` of a grading, or the first `[n]` where there is none (Zheng et al. 2023,
 /// FastChat's `get_model_answer`); n may have decimals and lies in 1 to 10.
-fn rating(text: &str) -> Verdict {
+fn rating(text: &str) -> ReadVerdict {
     let found = RATINGS.iter().find_map(|pattern| pattern.captures(text));
     match found.map(|found| found[1].trim_end_matches('.').parse::<f64>()) {
-        Some(Ok(value)) if (1.0..=10.0).contains(&value) => Verdict::ok(value),
-        Some(_) => Verdict::without(Status::OffScale),
-        None => Verdict::without(Status::Missing),
+        Some(Ok(value)) if (1.0..=10.0).contains(&value) => ReadVerdict::ok(value),
+        Some(_) => ReadVerdict::without(Status::OffScale),
+        None => ReadVerdict::without(Status::Missing),
     }
 }
 
@@ -184,15 +184,16 @@ fn rating(text: &str) -> Verdict {
 /// the one shown first wins, −1 where the second does, 0 for a tie.
 ///
 /// A bare letter counts only where it stands alone: the A of "a close call" names no one.
-fn winner(text: &str, nouns: &[&str]) -> Verdict {
+fn winner(text: &str, nouns: &[&str]) -> ReadVerdict {
     let Some((line, _)) = after_last(&WINNER, text) else {
-        return Verdict::without(Status::Missing);
+        return ReadVerdict::without(Status::Missing);
     };
     let line = line.to_lowercase();
     let words =
         line.split(|c: char| c.is_whitespace() || MARKUP.contains(&c) || ".,;:!/|=-".contains(c));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let side = |letter: &str| if letter == "a" { Verdict::ok(1.0) } else { Verdict::ok(-1.0) };
+    let side =
+        |letter: &str| if letter == "a" { ReadVerdict::ok(1.0) } else { ReadVerdict::ok(-1.0) };
     match words.as_slice() {
         [letter @ ("a" | "b")] => side(letter),
         [noun, letter @ ("a" | "b"), rest @ ..]
@@ -200,8 +201,10 @@ fn winner(text: &str, nouns: &[&str]) -> Verdict {
         {
             side(letter)
         }
-        ["a", "tie" | "draw"] | ["tie" | "draw" | "neither" | "both" | "equal"] => Verdict::ok(0.0),
-        _ => Verdict::without(Status::Ambiguous),
+        ["a", "tie" | "draw"] | ["tie" | "draw" | "neither" | "both" | "equal"] => {
+            ReadVerdict::ok(0.0)
+        }
+        _ => ReadVerdict::without(Status::Ambiguous),
     }
 }
 
@@ -210,12 +213,12 @@ static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[([ABC])\]\]")
 
 /// Reads the last `[[A]]`, `[[B]]` or `[[C]]` (Zheng et al. 2023): 1 where the one shown first wins, −1
 /// where the second does, 0 for a tie.
-fn choice(text: &str) -> Verdict {
+fn choice(text: &str) -> ReadVerdict {
     match CHOICE.captures_iter(text).last().map(|found| found[1].to_owned()).as_deref() {
-        Some("A") => Verdict::ok(1.0),
-        Some("B") => Verdict::ok(-1.0),
-        Some(_) => Verdict::ok(0.0),
-        None => Verdict::without(Status::Missing),
+        Some("A") => ReadVerdict::ok(1.0),
+        Some("B") => ReadVerdict::ok(-1.0),
+        Some(_) => ReadVerdict::ok(0.0),
+        None => ReadVerdict::without(Status::Missing),
     }
 }
 
@@ -241,14 +244,14 @@ mod tests {
     #[test]
     fn the_last_score_counts_decimals_and_all() {
         let read = |text: &str| Rule::Score.read(text, FinishReason::Stop);
-        assert_eq!(read("Score: 2. No: Score: 4"), Verdict::ok(4.0));
-        assert_eq!(read("**Score:** **3.5**/5"), Verdict::ok(3.5));
-        assert_eq!(read("score:[5]"), Verdict::ok(5.0));
-        assert_eq!(read("Score: 0"), Verdict::ok(0.0));
-        assert_eq!(read("Score: 7"), Verdict::without(Status::OffScale));
-        assert_eq!(read("Score: -1"), Verdict::without(Status::OffScale));
-        assert_eq!(read("I would give it four"), Verdict::without(Status::Missing));
-        assert_eq!(read("underscore: 4"), Verdict::without(Status::Missing));
+        assert_eq!(read("Score: 2. No: Score: 4"), ReadVerdict::ok(4.0));
+        assert_eq!(read("**Score:** **3.5**/5"), ReadVerdict::ok(3.5));
+        assert_eq!(read("score:[5]"), ReadVerdict::ok(5.0));
+        assert_eq!(read("Score: 0"), ReadVerdict::ok(0.0));
+        assert_eq!(read("Score: 7"), ReadVerdict::without(Status::OffScale));
+        assert_eq!(read("Score: -1"), ReadVerdict::without(Status::OffScale));
+        assert_eq!(read("I would give it four"), ReadVerdict::without(Status::Missing));
+        assert_eq!(read("underscore: 4"), ReadVerdict::without(Status::Missing));
         for four in [
             "**Score**: 4",
             "Score: +4",
@@ -259,10 +262,10 @@ mod tests {
             "**Score:**\n4",
             "Score: 1 + 1 + 1 + 1 + 0 = 4",
         ] {
-            assert_eq!(read(four), Verdict::ok(4.0), "{four}");
+            assert_eq!(read(four), ReadVerdict::ok(4.0), "{four}");
         }
-        assert_eq!(read("Score: .5"), Verdict::ok(0.5));
-        assert_eq!(read("Score: 4 out of 10"), Verdict::without(Status::OffScale));
+        assert_eq!(read("Score: .5"), ReadVerdict::ok(0.5));
+        assert_eq!(read("Score: 4 out of 10"), ReadVerdict::without(Status::OffScale));
         for vague in [
             "Score: 1e9",
             "Score: 3-4",
@@ -275,19 +278,19 @@ mod tests {
             "Score:\n1. relevant",
             "Score: 4 points out of ten, or 5",
         ] {
-            assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
+            assert_eq!(read(vague), ReadVerdict::without(Status::Ambiguous), "{vague}");
         }
-        assert_eq!(read(""), Verdict::without(Status::Missing));
+        assert_eq!(read(""), ReadVerdict::without(Status::Missing));
         let cut = Rule::Score.read("Score: 4 because", FinishReason::Length);
-        assert_eq!(cut, Verdict::without(Status::Truncated), "not the judge's last word");
+        assert_eq!(cut, ReadVerdict::without(Status::Truncated), "not the judge's last word");
     }
 
     #[test]
     fn decimals_may_be_refused_and_scores_hidden() {
         let read = |text: &str| Rule::WholeScore.read(text, FinishReason::Stop);
-        assert_eq!(read("Score: 4"), Verdict::ok(4.0));
-        assert_eq!(read("Score: 4.0"), Verdict::ok(4.0));
-        assert_eq!(read("Score: 3.5"), Verdict::without(Status::OffScale));
+        assert_eq!(read("Score: 4"), ReadVerdict::ok(4.0));
+        assert_eq!(read("Score: 4.0"), ReadVerdict::ok(4.0));
+        assert_eq!(read("Score: 3.5"), ReadVerdict::without(Status::OffScale));
         assert_eq!(without_score("Good.\n**Score: 4/5**"), "Good.");
         assert_eq!(without_score("Score: 2. No, better.\nScore:\n4"), "");
         assert_eq!(without_score("a [[7]] b"), "a  b");
@@ -303,29 +306,29 @@ mod tests {
     #[test]
     fn the_first_rating_counts_two_brackets_before_one() {
         let read = |text: &str| Rule::Rating.read(text, FinishReason::Stop);
-        assert_eq!(read("See [3]. Rating: [[8.5]], not [[2]]"), Verdict::ok(8.5));
-        assert_eq!(read("Rating: [7]"), Verdict::ok(7.0));
-        assert_eq!(read("Rating: [[11]]"), Verdict::without(Status::OffScale));
-        assert_eq!(read("Rating: 7"), Verdict::without(Status::Missing));
+        assert_eq!(read("See [3]. Rating: [[8.5]], not [[2]]"), ReadVerdict::ok(8.5));
+        assert_eq!(read("Rating: [7]"), ReadVerdict::ok(7.0));
+        assert_eq!(read("Rating: [[11]]"), ReadVerdict::without(Status::OffScale));
+        assert_eq!(read("Rating: 7"), ReadVerdict::without(Status::Missing));
     }
 
     #[test]
     fn the_winner_is_read_in_either_spelling() {
         let read = |text: &str| Rule::Winner.read(text, FinishReason::Stop);
-        assert_eq!(read("Winner: Judgement A"), Verdict::ok(1.0));
-        assert_eq!(read("winner: [[Judgment B]]."), Verdict::ok(-1.0));
-        assert_eq!(read("**Winner:** A"), Verdict::ok(1.0));
-        assert_eq!(read("Winner: Judgement A\nWinner: Judgement B"), Verdict::ok(-1.0));
+        assert_eq!(read("Winner: Judgement A"), ReadVerdict::ok(1.0));
+        assert_eq!(read("winner: [[Judgment B]]."), ReadVerdict::ok(-1.0));
+        assert_eq!(read("**Winner:** A"), ReadVerdict::ok(1.0));
+        assert_eq!(read("Winner: Judgement A\nWinner: Judgement B"), ReadVerdict::ok(-1.0));
         for second in [
             "**Winner**: Judgement **B**",
             "Winner: (B)",
             "Winner: \"B\"",
             "Winner: Judgement B, by far",
         ] {
-            assert_eq!(read(second), Verdict::ok(-1.0), "{second}");
+            assert_eq!(read(second), ReadVerdict::ok(-1.0), "{second}");
         }
         for tie in ["Winner: tie", "Winner: A tie", "Winner: a draw", "Winner: Neither."] {
-            assert_eq!(read(tie), Verdict::ok(0.0), "{tie}");
+            assert_eq!(read(tie), ReadVerdict::ok(0.0), "{tie}");
         }
         for vague in [
             "Winner: a draw between both",
@@ -337,26 +340,26 @@ mod tests {
             "Winner: Judgement A tied with the other",
             "Winner: Judgement A is not the winner",
         ] {
-            assert_eq!(read(vague), Verdict::without(Status::Ambiguous), "{vague}");
+            assert_eq!(read(vague), ReadVerdict::without(Status::Ambiguous), "{vague}");
         }
-        assert_eq!(read("Winner: Judgement C"), Verdict::without(Status::Ambiguous));
-        assert_eq!(read("Winner:"), Verdict::without(Status::Ambiguous));
-        assert_eq!(read("A is better"), Verdict::without(Status::Missing));
+        assert_eq!(read("Winner: Judgement C"), ReadVerdict::without(Status::Ambiguous));
+        assert_eq!(read("Winner:"), ReadVerdict::without(Status::Ambiguous));
+        assert_eq!(read("A is better"), ReadVerdict::without(Status::Missing));
     }
 
     #[test]
     fn a_better_response_is_named_in_words_or_in_brackets() {
         let read = |rule: Rule, text: &str| rule.read(text, FinishReason::Stop);
         for first in ["Winner: Response A", "**Winner:** A", "Winner: Assistant A is better"] {
-            assert_eq!(read(Rule::Response, first), Verdict::ok(1.0), "{first}");
+            assert_eq!(read(Rule::Response, first), ReadVerdict::ok(1.0), "{first}");
         }
-        assert_eq!(read(Rule::Response, "Winner: Response B."), Verdict::ok(-1.0));
-        assert_eq!(read(Rule::Response, "Winner: tie"), Verdict::ok(0.0));
+        assert_eq!(read(Rule::Response, "Winner: Response B."), ReadVerdict::ok(-1.0));
+        assert_eq!(read(Rule::Response, "Winner: tie"), ReadVerdict::ok(0.0));
         let other = read(Rule::Response, "Winner: Judgement A");
-        assert_eq!(other, Verdict::without(Status::Ambiguous), "nobody asked about judgements");
-        assert_eq!(read(Rule::Choice, "not [[B]]; on reflection [[A]]"), Verdict::ok(1.0));
-        assert_eq!(read(Rule::Choice, "[[C]]"), Verdict::ok(0.0));
-        assert_eq!(read(Rule::Choice, "[A]"), Verdict::without(Status::Missing));
+        assert_eq!(other, ReadVerdict::without(Status::Ambiguous), "nobody asked about judgements");
+        assert_eq!(read(Rule::Choice, "not [[B]]; on reflection [[A]]"), ReadVerdict::ok(1.0));
+        assert_eq!(read(Rule::Choice, "[[C]]"), ReadVerdict::ok(0.0));
+        assert_eq!(read(Rule::Choice, "[A]"), ReadVerdict::without(Status::Missing));
     }
 
     proptest! {
