@@ -16,8 +16,8 @@ use std::time::Instant;
 use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use duckdb::Connection;
 use mrx::model::{
-    Ask, Chat, Config, Decoding, Device, Local, Message, Network, Prompt, Tokenizer, draw_all,
-    weights,
+    Ask, Chat, Config, Decoding, Device, Local, Message, Network, Prompt, Tokenised, Tokenizer,
+    draw_all, weights,
 };
 use mrx::train::adamw::AdamW;
 use mrx::train::{Example, Schedule, Settings, Sft, Trainer};
@@ -103,7 +103,7 @@ fn learn(texts: &[(String, String)], seed: u64) -> Outcome<(Local, f64)> {
     let start = local(&config, &weights)?;
     let mut examples = Vec::new();
     for (prompt, target) in texts {
-        let (prompt, target) = start.example(&[Message::user(prompt)], target)?;
+        let Tokenised { prompt, target, .. } = start.tokenised(&[Message::user(prompt)], target)?;
         examples.push(Example { prompt, target });
     }
     let settings = Settings {

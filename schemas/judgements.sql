@@ -1,4 +1,4 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and completion_ids.
 -- One row per draw of the judge: N rows for each distinct response. Nothing is parsed here.
 CREATE TABLE judgements (
     judgement_id      VARCHAR PRIMARY KEY,
@@ -7,7 +7,9 @@ CREATE TABLE judgements (
     sample            INTEGER NOT NULL,
     seed              UBIGINT NOT NULL,
     text              VARCHAR NOT NULL,
+    thinking          VARCHAR,
     text_digest       VARCHAR NOT NULL,
+    completion_ids    UINTEGER[],
     prompt_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     finish_reason     VARCHAR NOT NULL,
@@ -21,7 +23,9 @@ COMMENT ON COLUMN judgements.response_id IS 'The response that is judged; of equ
 COMMENT ON COLUMN judgements.sample IS 'Which of the N draws, from 0';
 COMMENT ON COLUMN judgements.seed IS 'Seed of this draw alone, from the experiment''s seed and the id';
 COMMENT ON COLUMN judgements.text IS 'The judgement, as decoded';
+COMMENT ON COLUMN judgements.thinking IS 'What stood between the thinking markers, taken out of the text; NULL where nothing did';
 COMMENT ON COLUMN judgements.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits';
+COMMENT ON COLUMN judgements.completion_ids IS 'Ids of the drawn tokens in their order, thinking and the end token included: what training takes; NULL where the engine does not give them';
 COMMENT ON COLUMN judgements.prompt_tokens IS 'Tokens read';
 COMMENT ON COLUMN judgements.completion_tokens IS 'Tokens drawn, the end token not counted';
 COMMENT ON COLUMN judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';

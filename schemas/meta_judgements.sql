@@ -1,4 +1,4 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and completion_ids.
 -- One row per comparison of two judgements of one response, in one order.
 CREATE TABLE meta_judgements (
     meta_judgement_id   VARCHAR PRIMARY KEY,
@@ -8,7 +8,9 @@ CREATE TABLE meta_judgements (
     second_judgement_id VARCHAR NOT NULL REFERENCES judgements (judgement_id),
     seed                UBIGINT NOT NULL,
     text                VARCHAR NOT NULL,
+    thinking            VARCHAR,
     text_digest         VARCHAR NOT NULL,
+    completion_ids      UINTEGER[],
     prompt_tokens       INTEGER NOT NULL,
     completion_tokens   INTEGER NOT NULL,
     finish_reason       VARCHAR NOT NULL,
@@ -23,7 +25,9 @@ COMMENT ON COLUMN meta_judgements.first_judgement_id IS 'The judgement shown as 
 COMMENT ON COLUMN meta_judgements.second_judgement_id IS 'The judgement shown as B';
 COMMENT ON COLUMN meta_judgements.seed IS 'Seed of this draw alone, from the experiment''s seed and the id';
 COMMENT ON COLUMN meta_judgements.text IS 'The comparison, as decoded';
+COMMENT ON COLUMN meta_judgements.thinking IS 'What stood between the thinking markers, taken out of the text; NULL where nothing did';
 COMMENT ON COLUMN meta_judgements.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits';
+COMMENT ON COLUMN meta_judgements.completion_ids IS 'Ids of the drawn tokens in their order, thinking and the end token included: what training takes; NULL where the engine does not give them';
 COMMENT ON COLUMN meta_judgements.prompt_tokens IS 'Tokens read';
 COMMENT ON COLUMN meta_judgements.completion_tokens IS 'Tokens drawn, the end token not counted';
 COMMENT ON COLUMN meta_judgements.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';

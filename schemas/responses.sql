@@ -1,4 +1,4 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and completion_ids.
 -- One row per draw of the actor: K rows for each prompt.
 CREATE TABLE responses (
     response_id       VARCHAR PRIMARY KEY,
@@ -6,7 +6,9 @@ CREATE TABLE responses (
     sample            INTEGER NOT NULL,
     seed              UBIGINT NOT NULL,
     text              VARCHAR NOT NULL,
+    thinking          VARCHAR,
     text_digest       VARCHAR NOT NULL,
+    completion_ids    UINTEGER[],
     prompt_tokens     INTEGER NOT NULL,
     completion_tokens INTEGER NOT NULL,
     finish_reason     VARCHAR NOT NULL,
@@ -18,8 +20,10 @@ COMMENT ON COLUMN responses.response_id IS 'r_ and 40 hexadecimal digits, from p
 COMMENT ON COLUMN responses.prompt_id IS 'The prompt that is answered';
 COMMENT ON COLUMN responses.sample IS 'Which of the K draws, from 0';
 COMMENT ON COLUMN responses.seed IS 'Seed of this draw alone, from the experiment''s seed and the id; 0 where it was not drawn here';
-COMMENT ON COLUMN responses.text IS 'The answer, as decoded';
+COMMENT ON COLUMN responses.text IS 'The answer, as decoded, without thinking';
+COMMENT ON COLUMN responses.thinking IS 'What stood between the thinking markers, taken out of the text; NULL where nothing did';
 COMMENT ON COLUMN responses.text_digest IS 'BLAKE3 of the text, 64 hexadecimal digits: equal answers have equal digests';
+COMMENT ON COLUMN responses.completion_ids IS 'Ids of the drawn tokens in their order, thinking and the end token included: what training takes; NULL where the engine does not give them';
 COMMENT ON COLUMN responses.prompt_tokens IS 'Tokens read; 0 where it was not drawn here';
 COMMENT ON COLUMN responses.completion_tokens IS 'Tokens drawn, the end token not counted; 0 where it was not drawn here';
 COMMENT ON COLUMN responses.finish_reason IS 'stop: the model ended it; length: the token limit cut it; refused: the model did not take the prompt, and there is no text';

@@ -101,6 +101,8 @@ impl Iterator for Rows {
             finish_reason: if cut { FinishReason::Length } else { FinishReason::Stop },
             logprob: Some(-self.random.random::<f64>() * 100.0),
             refusal: None,
+            thinking: None,
+            completion_ids: None,
             text,
         };
         Some((judgement, (!cut).then(|| f64::from(score))))

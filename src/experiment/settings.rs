@@ -69,7 +69,10 @@ impl Iteration {
             judge: judge(values, &templates.judge, t)?,
             rate: rate(values, t)?,
             pair,
-            reference: Reference { engine: values.engine.clone() },
+            reference: Reference {
+                engine: values.engine.clone(),
+                thinking: values.trains_on_thinking(),
+            },
             train: train(values, t)?,
             meta_judge,
         })
@@ -96,6 +99,7 @@ fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
     let Draws { samples, temperature, top_p, max_tokens } = &values.file.root.respond;
     Ok(Respond {
         engine: values.engine.clone(),
+        thinking: values.thinking(),
         samples: values.at(samples, t, RESPONSES)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
     })
@@ -105,6 +109,7 @@ fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Er
     let file::Judge { samples, temperature, top_p, max_tokens, .. } = &values.file.root.judge;
     Ok(Judge {
         engine: values.engine.clone(),
+        thinking: values.thinking(),
         template: template.clone(),
         samples: values.at(samples, t, JUDGEMENTS)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -124,6 +129,7 @@ fn meta_judge(
     let compares = values.at(enabled, t, Switch(true))?.0;
     let stage = MetaJudge {
         engine: values.engine.clone(),
+        thinking: values.thinking(),
         template: template.clone(),
         strip_scores: values.at(strip_scores, t, Switch(false))?.0,
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -154,6 +160,7 @@ fn pair(values: &Values<'_>, template: Option<&Template>, t: usize) -> Result<Pa
             max_chosen_chars: values.at(&actor.max_chosen_chars, t, Limit(None))?.0,
             ties: actor.ties,
             equal_scores: actor.equal_scores,
+            cut: actor.cut,
         },
         judge: template.map(of_judge).transpose()?,
         seed: values.seed,
@@ -167,6 +174,7 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
         dpo: training::dpo(values, table, t)?,
         settings: training::of_pairs(values, table, t)?,
         on_no_pairs: table.on_no_pairs.unwrap_or(stages::OnNoPairs::Stop),
+        thinking: values.trains_on_thinking(),
     })
 }
 
@@ -184,8 +192,12 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
 /// How every model answers the held-out prompts.
 pub(super) fn respond_held_out(values: &Values<'_>, table: &file::Evaluate) -> Respond {
     let sampling = (table.temperature, table.top_p, table.max_tokens);
-    let (samples, engine) = (once(table.samples), values.engine.clone());
-    Respond { samples, engine, sampling: evaluating(values, sampling) }
+    Respond {
+        samples: once(table.samples),
+        engine: values.engine.clone(),
+        thinking: values.thinking(),
+        sampling: evaluating(values, sampling),
+    }
 }
 
 /// How every model judges the panel: as in the loop, but for the draws.
@@ -204,6 +216,7 @@ pub(super) fn compare(
         baseline,
         judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
         engine: values.engine.clone(),
+        thinking: values.thinking(),
         template: values.file.template(template, COMPARE, Template::for_comparison)?,
         rule: match table.marker.unwrap_or_default() {
             Comparison::Winner => Rule::Response,

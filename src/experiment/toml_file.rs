@@ -15,7 +15,9 @@ use super::per_iteration::{
     Cap, Count, Decay, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed,
     Share, Steps, Switch, Temperature, TopP,
 };
-use crate::stages::{DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties};
+use crate::stages::{
+    Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties,
+};
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
@@ -39,6 +41,7 @@ pub(super) struct Root {
     /// The share of a table's rows that a model may refuse.
     pub(super) max_refused: Option<Share>,
     pub(super) model: Option<Spanned<Model>>,
+    pub(super) thinking: Option<ThinkingTable>,
     pub(super) sft: Option<Sft>,
     pub(super) prompts: Option<Prompts>,
     #[serde(default)]
@@ -69,6 +72,15 @@ pub(super) struct Model {
 pub(super) struct Init {
     pub(super) path: Spanned<PathBuf>,
     pub(super) seed: Option<Seed>,
+}
+
+/// `[thinking]`: what models write between these markers is not part of their answers.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[thinking]`")]
+pub(super) struct ThinkingTable {
+    pub(super) begin: Option<Spanned<String>>,
+    pub(super) end: Option<Spanned<String>>,
+    pub(super) train: Option<Switch>,
 }
 
 /// `[sft]`: how M0 is made from it.
@@ -169,6 +181,8 @@ pub(super) struct ActorPairs {
     pub(super) ties: Ties,
     #[serde(default)]
     pub(super) equal_scores: EqualScores,
+    #[serde(default)]
+    pub(super) cut: Cut,
 }
 
 /// `[pairs.judge]`.

@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::Error;
 use super::per_iteration::PerIteration;
 use super::toml_file::{Each, File};
-use crate::stages::{Engine, MAX_REFUSED};
+use crate::stages::{Engine, MAX_REFUSED, Thinking};
 
 /// Reads settings that may have one value per iteration.
 #[derive(Clone, Copy)]
@@ -24,7 +24,24 @@ impl<'f> Values<'f> {
     pub(super) fn of(file: &'f File, engine: &'f Engine) -> Result<Self, Error> {
         let seed = file.root.seed.map_or(0, |seed| seed.0);
         let max_refused = file.root.max_refused.map_or(MAX_REFUSED, |share| share.0);
+        check_thinking(file)?;
         Ok(Self { file, iterations: iterations(file)?, seed, engine, max_refused })
+    }
+
+    /// What is thinking in the texts of models, and not text.
+    pub(super) fn thinking(&self) -> Thinking {
+        let Some(table) = &self.file.root.thinking else { return Thinking::default() };
+        let Thinking { begin, end } = Thinking::default();
+        Thinking {
+            begin: table.begin.as_ref().map_or(begin, |marker| marker.as_ref().clone()),
+            end: table.end.as_ref().map_or(end, |marker| marker.as_ref().clone()),
+        }
+    }
+
+    /// Whether it is trained on.
+    pub(super) fn trains_on_thinking(&self) -> bool {
+        let table = self.file.root.thinking.as_ref();
+        table.and_then(|table| table.train).is_none_or(|train| train.0)
     }
 
     /// The value for iteration t, where the file gives one. A list has one value per iteration, or it is
@@ -50,6 +67,22 @@ impl<'f> Values<'f> {
     /// The mistake of a setting that stands in the file.
     pub(super) fn mistake<T>(&self, named: &Spanned<T>, message: impl Into<String>) -> Error {
         self.file.text.error(&named.span(), message.into())
+    }
+}
+
+fn check_thinking(file: &File) -> Result<(), Error> {
+    let Some(table) = &file.root.thinking else { return Ok(()) };
+    let empty = [&table.begin, &table.end].into_iter().flatten().find(|m| m.as_ref().is_empty());
+    match (empty, &table.begin, &table.end) {
+        (Some(empty), ..) => {
+            let message = "expected a marker, found an empty text".to_owned();
+            Err(file.text.error(&empty.span(), message))
+        }
+        (None, Some(begin), Some(end)) if begin.as_ref() == end.as_ref() => {
+            let message = "expected two different markers, found the same twice".to_owned();
+            Err(file.text.error(&end.span(), message))
+        }
+        _ => Ok(()),
     }
 }
 

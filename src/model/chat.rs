@@ -157,28 +157,23 @@ impl Chat {
         Ok(String::from_utf8_lossy(&written.0).into_owned())
     }
 
-    /// Splits a conversation that ends with an answer into what the model is asked with and the
-    /// answer as the template writes it, the end of its turn included. Where the template opens a
-    /// turn otherwise than it writes one (with a `<think>`, say), the answer and the token that ends
-    /// a text.
+    /// What the template writes after an answer: the end of its turn.
     ///
     /// # Errors
-    /// Where the template refuses it, or there is no such token.
-    pub fn split(&self, messages: &[Message], answer: &str) -> Result<(String, String), Error> {
-        let prompt = self.render(messages, true)?;
+    /// Where the template refuses the conversation.
+    pub fn ending(&self, messages: &[Message]) -> Result<String, Error> {
+        // Any text: some templates trim an answer, or write something before it.
+        const ANSWER: &str = "answer";
         let mut whole = messages.to_vec();
-        whole.push(Message { role: "assistant".to_owned(), content: answer.to_owned() });
+        whole.push(Message { role: "assistant".to_owned(), content: ANSWER.to_owned() });
         let whole = self.render(&whole, false)?;
-        let target = match (whole.strip_prefix(&prompt), &self.eos_token) {
-            (Some(target), _) => target.to_owned(),
-            (None, Some(end)) => format!("{answer}{end}"),
-            (None, None) => {
-                let reason = "it opens an answer otherwise than it writes one, and no `eos_token` \
-                              says how a text ends";
-                return Err(Error::Template { name: NAME.to_owned(), reason: reason.to_owned() });
-            }
-        };
-        Ok((prompt, target))
+        let ending = whole.rfind(ANSWER).map(|at| whole[at + ANSWER.len()..].to_owned());
+        Ok(ending.unwrap_or_default())
+    }
+
+    /// The token that ends a text, where the folder names one.
+    pub(super) fn eos_token(&self) -> Option<&str> {
+        self.eos_token.as_deref()
     }
 }
 

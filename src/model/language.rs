@@ -6,6 +6,18 @@ use super::queue::Queued;
 use super::tokenizer::Tokenizer;
 use super::{Ask, Error, Message, Prompt, Refusal, Reply};
 
+/// A conversation and an answer that was given as a text, as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokenised {
+    /// What the model is asked with.
+    pub prompt: Vec<u32>,
+    /// The answer and the token that ends it.
+    pub target: Vec<u32>,
+    /// Whether the answer was tokenised by itself: with the prompt before it, the prompt's own ids would
+    /// be others.
+    pub apart: bool,
+}
+
 /// A chat template, a tokenizer, and the ids that end a text.
 #[derive(Debug)]
 pub(super) struct Language {
@@ -30,23 +42,63 @@ impl Language {
         }
     }
 
-    /// The ids of a conversation and of its answer, up to the token that ends the turn: an example
-    /// to train on.
+    /// The ids of a conversation, and of an answer that is known as a text.
     ///
     /// # Errors
     /// Where the template refuses it.
-    pub(super) fn example(
+    pub(super) fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
+        let text = self.chat.render(messages, true)?;
+        let prompt = self.tokenizer.encode(&text)?;
+        let whole = self.tokenizer.encode(&format!("{text}{answer}"))?;
+        let (mut target, apart) = match whole.strip_prefix(prompt.as_slice()) {
+            Some(target) => (target.to_vec(), false),
+            None => (self.tokenizer.encode(answer)?, true),
+        };
+        target.push(self.end_after(messages)?);
+        Ok(Tokenised { prompt, target, apart })
+    }
+
+    /// The id that ends an answer: the one that the template writes, or else the folder's own.
+    fn end_after(&self, messages: &[Message]) -> Result<u32, Error> {
+        let ending = self.tokenizer.encode(&self.chat.ending(messages)?)?;
+        let named = || self.chat.eos_token().and_then(|token| self.tokenizer.id_of(token));
+        let is_end = |id: &u32| self.ends.contains(id);
+        let written = ending.into_iter().find(is_end).or_else(|| named().filter(is_end));
+        written.or_else(|| self.ends.first().copied()).ok_or(Error::NoEnd)
+    }
+
+    /// Of the ids that were drawn, those of the answer that they end in; `None` where they do not end
+    /// in it.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub(super) fn ids_of_answer<'i>(
         &self,
-        messages: &[Message],
+        drawn: &'i [u32],
         answer: &str,
-    ) -> Result<(Vec<u32>, Vec<u32>), Error> {
-        let (prompt, target) = self.chat.split(messages, answer)?;
-        let prompt = self.tokenizer.encode(&prompt)?;
-        let mut target = self.tokenizer.encode(&target)?;
-        if let Some(end) = target.iter().rposition(|id| self.ends.contains(id)) {
-            target.truncate(end + 1);
+    ) -> Result<Option<&'i [u32]>, Error> {
+        let written = self.without_end(drawn);
+        let decode = |from: usize| self.tokenizer.decode(&written[from..]);
+        let (mut from, mut past) = (0, written.len() + 1);
+        // What is left gets shorter with each id that is left out.
+        while from + 1 < past {
+            let middle = usize::midpoint(from, past);
+            if decode(middle)?.trim_start().len() < answer.len() {
+                past = middle;
+            } else {
+                from = middle;
+            }
         }
-        Ok((prompt, target))
+        let is_it = decode(from)?.trim_start() == answer;
+        Ok(is_it.then(|| &drawn[from..]))
+    }
+
+    /// The ids of a text without the one that ends it, if one does.
+    fn without_end<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+        match ids.split_last() {
+            Some((last, before)) if self.ends.contains(last) => before,
+            _ => ids,
+        }
     }
 
     /// Tokenises prompts; each must leave room for a token.
@@ -105,10 +157,7 @@ impl Language {
 
     pub(super) fn reply(&self, ended: &Ended) -> Result<Reply, Error> {
         // The token that ends a text is not part of it, whether or not the tokenizer calls it special.
-        let written = match ended.tokens.split_last() {
-            Some((last, before)) if self.ends.contains(last) => before,
-            _ => &ended.tokens,
-        };
+        let written = self.without_end(&ended.tokens);
         let mut text = self.tokenizer.decode(written)?;
         if let Some(end) = ended.stop.iter().filter_map(|stop| text.find(stop.as_str())).min() {
             text.truncate(end);

@@ -14,7 +14,7 @@ use super::config::{Config, ids};
 use super::feed::Feed;
 use super::folder::{file_of, parse};
 use super::generate::{Job, groups};
-use super::language::Language;
+use super::language::{Language, Tokenised};
 use super::network::Network;
 use super::queue::Queue;
 use super::refusal::Refusal;
@@ -106,17 +106,34 @@ impl Local {
         self.language.tokens(prompt)
     }
 
-    /// The ids of a conversation and of its answer, up to the token that ends the turn: an example
-    /// to train on.
+    /// The text of ids, without special tokens.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn text(&self, ids: &[u32]) -> Result<String, Error> {
+        self.language.tokenizer.decode(ids)
+    }
+
+    /// The ids of a conversation, and of an answer that is known as a text, with the token that ends its
+    /// turn: an example to train on.
     ///
     /// # Errors
     /// Where the template refuses it.
-    pub fn example(
+    pub fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
+        self.language.tokenised(messages, answer)
+    }
+
+    /// Of the ids that were drawn, those of the answer that they end in, without what was thought
+    /// before; `None` where they do not end in it.
+    ///
+    /// # Errors
+    /// Where the tokenizer fails.
+    pub fn ids_of_answer<'i>(
         &self,
-        messages: &[Message],
+        drawn: &'i [u32],
         answer: &str,
-    ) -> Result<(Vec<u32>, Vec<u32>), Error> {
-        self.language.example(messages, answer)
+    ) -> Result<Option<&'i [u32]>, Error> {
+        self.language.ids_of_answer(drawn, answer)
     }
 }
 

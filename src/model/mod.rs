@@ -43,6 +43,7 @@ pub use config::Config;
 pub use device::open_device;
 pub use engine::Engine;
 pub use error::Error;
+pub use language::Tokenised;
 pub use local::Local;
 pub use network::{Batch, Network};
 pub use open::{files_read, is_scripted, open};

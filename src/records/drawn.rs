@@ -36,10 +36,14 @@ macro_rules! with_columns {
             columns {
                 /// Seed of this draw alone.
                 seed: u64,
-                /// The text, as decoded.
+                /// The text, as decoded, without what was thought before it.
                 text: String,
+                /// What was thought before it.
+                thinking: Option<String>,
                 /// Digest of the text.
                 text_digest: String,
+                /// Ids of the tokens drawn, those of thinking and the end token among them.
+                completion_ids: Option<Vec<u32>>,
                 /// Tokens read.
                 prompt_tokens: i32,
                 /// Tokens drawn.
@@ -107,7 +111,7 @@ macro_rules! table {
             const TABLE: &'static str = $table;
             const VERSION: Version = Version::new(1, 1);
             const DISTINCT: &'static [&'static str] =
-                &[stringify!($id), "seed", "text", "text_digest"];
+                &[stringify!($id), "seed", "text", "text_digest", "thinking"];
         }
     };
 }

@@ -37,11 +37,15 @@ pub struct Pair {
     pub chosen: Option<String>,
     /// Text of the other side.
     pub rejected: Option<String>,
+    /// Ids of the tokens drawn for the preferred side.
+    pub chosen_ids: Option<Vec<u32>>,
+    /// The same of the other.
+    pub rejected_ids: Option<Vec<u32>>,
 }
 
 impl Record for Pair {
     const TABLE: &'static str = "pairs";
-    const VERSION: Version = Version::new(1, 0);
+    const VERSION: Version = Version::new(1, 1);
     const DISTINCT: &'static [&'static str] = &[
         "pair_id",
         "prompt_id",
@@ -74,6 +78,10 @@ pub enum Reason {
     EqualScores,
     /// Every response has the same text.
     EqualTexts,
+    /// Both sides are the same tokens.
+    EqualIds,
+    /// The token limit cut what would be preferred.
+    Cut,
     /// Tiers of scores cross, and what would be preferred scores no better.
     NotBetter,
     /// The preferred side is longer than the limit.
@@ -96,6 +104,8 @@ impl Reason {
             Self::NoValidScore => "no_valid_score",
             Self::EqualScores => "equal_scores",
             Self::EqualTexts => "equal_texts",
+            Self::EqualIds => "equal_ids",
+            Self::Cut => "cut",
             Self::NotBetter => "not_better",
             Self::ChosenTooLong => "chosen_too_long",
             Self::NoVariance => "no_variance",

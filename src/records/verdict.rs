@@ -27,7 +27,7 @@ pub struct Verdict {
     pub preference: Option<f64>,
     /// Whether there is a preference.
     pub status: Status,
-    /// The verdict, as decoded.
+    /// The verdict, as decoded, without what was thought before it.
     pub text: Option<String>,
     /// Characters of the model's answer.
     pub response_chars: i32,
@@ -35,6 +35,8 @@ pub struct Verdict {
     pub baseline_chars: i32,
     /// Why nobody decided.
     pub refusal: Option<String>,
+    /// What was thought before it.
+    pub thinking: Option<String>,
 }
 
 impl DrawnRow for Verdict {
@@ -53,7 +55,7 @@ impl Record for Verdict {
     const TABLE: &'static str = "verdicts";
     const VERSION: Version = Version::new(1, 1);
     const DISTINCT: &'static [&'static str] =
-        &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text"];
+        &["verdict_id", "prompt_id", "response_id", "baseline_response_id", "text", "thinking"];
 }
 
 /// Whose answer a judge saw first.

@@ -104,6 +104,8 @@ pub(super) fn ready_made(prompt_id: PromptId, id: RowId, sample: i32, text: Stri
         seed: 0,
         text_digest: Digest::of(text.as_bytes()).to_hex(),
         text,
+        thinking: None,
+        completion_ids: None,
         prompt_tokens: 0,
         completion_tokens: 0,
         finish_reason: FinishReason::Stop,

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::Thinking;
 use super::live::Live;
 use crate::model::{self, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply};
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
@@ -89,6 +90,7 @@ pub(super) struct Drawer {
     model: Rc<Box<dyn LanguageModel>>,
     digest: Digest,
     sampling: Sampling,
+    thinking: Thinking,
 }
 
 /// Opens the input `model`, a folder or a checkpoint that an earlier node made, or returns it where it
@@ -103,8 +105,13 @@ pub(super) fn open_model(io: &Io<'_>) -> Result<Rc<Box<dyn LanguageModel>>, Stag
 }
 
 impl Drawer {
-    pub(super) fn open(io: &Io<'_>, sampling: Sampling) -> Result<Self, StageError> {
-        Ok(Self { model: open_model(io)?, digest: io.digest("model")?, sampling })
+    pub(super) fn open(
+        io: &Io<'_>,
+        sampling: Sampling,
+        thinking: &Thinking,
+    ) -> Result<Self, StageError> {
+        let (model, digest) = (open_model(io)?, io.digest("model")?);
+        Ok(Self { model, digest, sampling, thinking: thinking.clone() })
     }
 
     /// Starts the id of a row: what it is about, the model, the decoding. The stage adds the rest.
@@ -231,7 +238,9 @@ impl<D: Drawing> Desk<'_, '_, D> {
             let drawn = Drawn {
                 seed: seed_of(self.drawer.sampling.seed, &ids[*nth]),
                 text: String::new(),
+                thinking: None,
                 text_digest: Digest::of(b"").to_hex(),
+                completion_ids: None,
                 prompt_tokens: 0,
                 completion_tokens: 0,
                 finish_reason: FinishReason::Refused,
@@ -248,7 +257,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
         let Some(unit) = self.under_way.get_mut(&ask) else { return Err(NotAsked(ask).into()) };
         let nth = *unit.handed.missing.get(draw).ok_or(NotAsked(ask))?;
         let id = unit.ids[nth].clone();
-        let drawn = drawn(seed_of(self.drawer.sampling.seed, &id), reply)?;
+        let drawn = drawn(seed_of(self.drawer.sampling.seed, &id), reply, &self.drawer.thinking)?;
         let note = self.stage.note(&mut self.live, &drawn);
         self.window.note(note);
         let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;
@@ -349,16 +358,19 @@ fn at_fault<D: Drawing>(
     }
 }
 
-fn drawn(seed: u64, reply: Reply) -> Result<Drawn, StageError> {
+fn drawn(seed: u64, reply: Reply, thinking: &Thinking) -> Result<Drawn, StageError> {
     let (finish_reason, refusal) = match reply.finish {
         Finish::Stop => (FinishReason::Stop, None),
         Finish::Length => (FinishReason::Length, None),
         Finish::Refused(refusal) => (FinishReason::Refused, Some(refusal.to_string())),
     };
+    let (thoughts, text) = thinking.set_apart(&reply.text);
     Ok(Drawn {
         seed,
-        text_digest: Digest::of(reply.text.as_bytes()).to_hex(),
-        text: reply.text,
+        text_digest: Digest::of(text.as_bytes()).to_hex(),
+        text: text.into_owned(),
+        thinking: thoughts,
+        completion_ids: Some(reply.tokens).filter(|tokens| !tokens.is_empty()),
         prompt_tokens: i32::try_from(reply.prompt_tokens)?,
         completion_tokens: i32::try_from(reply.completion_tokens)?,
         finish_reason,

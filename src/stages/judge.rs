@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{InStep, groups};
 use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
-use super::{Rule, Sampling, Template};
+use super::{Rule, Sampling, Template, Thinking};
 use crate::model::{Engine, Message};
 use crate::records::{Drawn, FinishReason, Judgement, JudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -21,6 +21,9 @@ pub struct Judge {
     pub samples: usize,
     /// What draws.
     pub engine: Engine,
+    /// What is thinking, not text.
+    #[serde(skip_serializing_if = "Thinking::is_default")]
+    pub thinking: Thinking,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -28,8 +31,9 @@ pub struct Judge {
 
 impl Judge {
     /// 1: the first. 2: the key says which engine drew; a prompt that the model refuses is a row, and a
-    /// response that was refused is not judged.
-    const VERSION: u32 = 2;
+    /// response that was refused is not judged. 3: rows say what
+    /// was thought, and which ids were drawn.
+    const VERSION: u32 = 3;
 }
 
 #[derive(Deserialize)]
@@ -82,7 +86,7 @@ impl Stage for Judge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
         let mut seen = Seen::default();
         let mut distinct = 0;
         for text in io.rows::<Text>("responses")? {

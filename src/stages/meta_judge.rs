@@ -15,7 +15,7 @@ use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
-use super::{Rule, Sampling, Template};
+use super::{Rule, Sampling, Template, Thinking};
 use crate::model::{Engine, Message};
 use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -31,6 +31,9 @@ pub struct MetaJudge {
     pub strip_scores: bool,
     /// What draws.
     pub engine: Engine,
+    /// What is thinking, not text.
+    #[serde(skip_serializing_if = "Thinking::is_default")]
+    pub thinking: Thinking,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -38,8 +41,9 @@ pub struct MetaJudge {
 
 impl MetaJudge {
     /// 1: the first. 2: scores may be stripped. 3: the key says which engine drew; a prompt that the
-    /// model refuses is a row.
-    const VERSION: u32 = 3;
+    /// model refuses is a row. 4: rows say what
+    /// was thought, and which ids were drawn.
+    const VERSION: u32 = 4;
 }
 
 /// Variances that differ by less are a tie: scores are means of a few small numbers.
@@ -103,7 +107,7 @@ impl Stage for MetaJudge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
         let chosen = self.choose(io)?;
         let total = chosen.comparisons;
         let tournaments = tournaments(io, chosen.responses)?;

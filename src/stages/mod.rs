@@ -30,6 +30,8 @@ mod reference;
 mod respond;
 mod rubric;
 mod sft;
+mod sides;
+mod tiers;
 mod train;
 mod verb;
 
@@ -43,14 +45,17 @@ pub use evaluate::{Compare, Oracle, played_again};
 pub use examples::Examples;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;
-pub use pair::{ActorPairs, EqualScores, JudgePairs, Pair, Ties};
+pub use pair::{JudgePairs, Pair};
 pub use panel::Panel;
 pub use prompts::Prompts;
 pub use rate::{OmegaScope, Rate, Swap};
 pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
-pub use rubric::{COMPARE, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError};
+pub use rubric::{
+    COMPARE, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError, Thinking,
+};
 pub use sft::Sft;
+pub use tiers::{ActorPairs, Cut, EqualScores, Ties};
 pub use train::{NoPairs, OnNoPairs, Train};
 pub use verb::Verb;

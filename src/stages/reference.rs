@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::{conversation, open_model};
+use super::draw::open_model;
+use super::sides::{Candidate, Sides, Tokeniser, is_on};
 use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, ScoreRequest};
-use crate::records::{Message, PairId, ReferenceLogps};
+use crate::records::{PairId, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// Scores pairs. A scripted model knows no probabilities: it leaves the table empty.
@@ -13,40 +14,25 @@ use crate::runner::{Io, Signature, Stage, StageError};
 pub struct Reference {
     /// What scores.
     pub engine: Engine,
+    /// Whether what was thought before an answer is part of it.
+    #[serde(skip_serializing_if = "is_on")]
+    pub thinking: bool,
 }
 
 impl Reference {
-    /// 1: the first. 2: the key says which engine scored.
-    const VERSION: u32 = 2;
+    /// 1: the first. 2: the key says which engine scored. 3: the ids that were drawn are scored, where they
+    /// are known.
+    const VERSION: u32 = 3;
 
     /// Pairs in a shard.
     const SHARD: usize = 64;
 }
 
-#[derive(Deserialize)]
-struct Candidate {
-    pair_id: PairId,
-    kept: bool,
-    messages: Vec<Message>,
-    chosen: Option<String>,
-    rejected: Option<String>,
-}
-
-/// A kept pair as the model reads it.
-struct Sides {
-    pair_id: PairId,
-    prompt: Vec<u32>,
-    chosen: Vec<u32>,
-    rejected: Vec<u32>,
-}
-
-impl Sides {
-    fn asked(&self) -> ScoreRequest {
-        let side = |tokens: &Vec<u32>| Continuation::Tokens(tokens.clone());
-        ScoreRequest {
-            prompt: Prompt::Tokens(self.prompt.clone()),
-            continuations: vec![side(&self.chosen), side(&self.rejected)],
-        }
+fn asked(sides: &Sides) -> ScoreRequest {
+    let side = |tokens: &Vec<u32>| Continuation::Tokens(tokens.clone());
+    ScoreRequest {
+        prompt: Prompt::Tokens(sides.prompt.clone()),
+        continuations: vec![side(&sides.chosen), side(&sides.rejected)],
     }
 }
 
@@ -72,12 +58,13 @@ impl Stage for Reference {
         for row in io.rows::<Kept>("pairs")? {
             total += u64::from(row?.kept);
         }
+        let mut tokeniser = Tokeniser::new(model, self.thinking);
         let pairs = io.rows::<Candidate>("pairs")?.filter_map(|row| match row {
-            Ok(row) => sides(model, row).transpose(),
+            Ok(row) => tokeniser.sides(row).transpose(),
             Err(error) => Some(Err(error.into())),
         });
         io.each_shard(total, Self::SHARD, pairs, |pairs, _| {
-            let asked: Vec<ScoreRequest> = pairs.iter().map(Sides::asked).collect();
+            let asked: Vec<ScoreRequest> = pairs.iter().map(asked).collect();
             let scores = model.score(&asked)?;
             pairs.into_iter().zip(scores).map(|(pair, scores)| row(pair, &scores)).collect()
         })
@@ -87,18 +74,6 @@ impl Stage for Reference {
 #[derive(Deserialize)]
 struct Kept {
     kept: bool,
-}
-
-fn sides(model: &Local, row: Candidate) -> Result<Option<Sides>, StageError> {
-    let Candidate { pair_id, kept: true, messages, chosen: Some(chosen), rejected: Some(rejected) } =
-        row
-    else {
-        return Ok(None);
-    };
-    let messages = conversation(messages);
-    let (prompt, chosen) = model.example(&messages, &chosen)?;
-    let (_, rejected) = model.example(&messages, &rejected)?;
-    Ok(Some(Sides { pair_id, prompt, chosen, rejected }))
 }
 
 fn row(pair: Sides, scores: &[f64]) -> Result<ReferenceLogps, StageError> {

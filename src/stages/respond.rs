@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Sampling;
 use super::draw::{Draft, Drawer, Drawing, conversation};
 use super::live::Live;
+use super::{Sampling, Thinking};
 use crate::model::Engine;
 use crate::records::{Drawn, Message, PromptId, Response, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -16,14 +16,18 @@ pub struct Respond {
     pub samples: usize,
     /// What draws.
     pub engine: Engine,
+    /// What is thinking, not text.
+    #[serde(skip_serializing_if = "Thinking::is_default")]
+    pub thinking: Thinking,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
 }
 
 impl Respond {
-    /// 1: the first. 2: the key says which engine drew; a prompt that the model refuses is a row.
-    const VERSION: u32 = 2;
+    /// 1: the first. 2: the key says which engine drew; a prompt that the model refuses is a row. 3: rows say what
+    /// was thought, and which ids were drawn.
+    const VERSION: u32 = 3;
 }
 
 /// A prompt.
@@ -39,7 +43,7 @@ impl Stage for Respond {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
         drawer.draw(io, self, (io.count("prompts")?, self.samples), prompts)
     }

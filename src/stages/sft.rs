@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
-use crate::model::Engine;
+use super::sides::Apart;
+use crate::model::{Engine, Tokenised};
 use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{self, Settings, Sft as Objective};
@@ -21,8 +22,9 @@ pub struct Sft {
 }
 
 impl Sft {
-    /// 1: the first. 2: the key says which engine trained.
-    const VERSION: u32 = 2;
+    /// 1: the first. 2: the key says which engine trained. 3: prompt and target are tokenised together;
+    /// the target stands as it was given, whatever the template makes of answers.
+    const VERSION: u32 = 3;
 }
 
 #[derive(Deserialize)]
@@ -39,13 +41,16 @@ impl Stage for Sft {
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let start = Start::open(io, self.random_weights)?;
-        let (mut ids, mut examples) = (Vec::new(), Vec::new());
+        let (mut ids, mut examples, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         for row in io.rows::<Example>("examples")? {
             let Example { example_id, messages, target } = row?;
-            let (prompt, target) = start.model.example(&conversation(messages), &target)?;
+            let Tokenised { prompt, target, apart: alone } =
+                start.model.tokenised(&conversation(messages), &target)?;
+            apart.count(alone, &example_id);
             ids.push(example_id);
             examples.push(train::Example { prompt, target });
         }
+        apart.warn(io);
         let lesson = Lesson { objective: Objective, ids, examples };
         learn(io, start, &lesson, &self.settings)
     }

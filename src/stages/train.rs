@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep};
-use super::draw::{conversation, model_files};
+use super::draw::model_files;
 use super::learn::{Lesson, Start, learn};
+use super::sides::{Candidate, Sides, Tokeniser, is_on};
 use crate::model::{self, Engine};
-use crate::records::{Message, Metric, PairId, Reason, ReferenceLogps};
+use crate::records::{Metric, PairId, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{Dpo, Preference, Settings};
 
@@ -24,6 +25,9 @@ pub struct Train {
     pub engine: Engine,
     /// What happens where no pair is kept.
     pub on_no_pairs: OnNoPairs,
+    /// Whether what was thought before an answer is trained on.
+    #[serde(skip_serializing_if = "is_on")]
+    pub thinking: bool,
 }
 
 /// What happens where there is nothing to train on.
@@ -39,8 +43,9 @@ pub enum OnNoPairs {
 impl Train {
     /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table. 4: the key
     /// says which engine trained; where a model that an earlier node made is kept as it is, its tensors
-    /// are listed, too.
-    const VERSION: u32 = 4;
+    /// are listed, too. 5: the ids that were drawn are trained on, where they are known: no end token
+    /// follows what was cut.
+    const VERSION: u32 = 5;
 }
 
 /// There is nothing to train on. Says what became of every candidate.
@@ -92,7 +97,7 @@ impl Stage for Train {
 }
 
 #[derive(Deserialize)]
-struct Candidate {
+struct Fate {
     kept: bool,
     reason: Option<Reason>,
 }
@@ -100,7 +105,7 @@ struct Candidate {
 /// Where no pair is kept, counts what became of them.
 fn none_kept(io: &Io<'_>) -> Result<Option<BTreeMap<&'static str, u64>>, StageError> {
     let mut dropped: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for candidate in io.rows::<Candidate>("pairs")? {
+    for candidate in io.rows::<Fate>("pairs")? {
         let candidate = candidate?;
         if candidate.kept {
             return Ok(None);
@@ -112,40 +117,20 @@ fn none_kept(io: &Io<'_>) -> Result<Option<BTreeMap<&'static str, u64>>, StageEr
     Ok(Some(dropped))
 }
 
-/// What training reads of a pair that is kept.
-#[derive(Deserialize)]
-struct Kept {
-    pair_id: PairId,
-    kept: bool,
-    messages: Vec<Message>,
-    chosen: Option<String>,
-    rejected: Option<String>,
-}
-
 impl Train {
     /// The kept pairs, each with what the reference made of it.
     fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo, PairId>, StageError> {
         let mut references = io.rows::<ReferenceLogps>("reference_logps")?;
+        let mut tokeniser = Tokeniser::new(&start.model, self.thinking);
         let (mut ids, mut examples) = (Vec::new(), Vec::new());
-        for row in io.rows::<Kept>("pairs")? {
-            let row = row?;
-            let Kept {
-                pair_id,
-                kept: true,
-                messages,
-                chosen: Some(chosen),
-                rejected: Some(rejected),
-            } = row
-            else {
+        for pair in io.rows::<Candidate>("pairs")? {
+            let Some(Sides { pair_id, prompt, chosen, rejected }) = tokeniser.sides(pair?)? else {
                 continue;
             };
             let reference = references.next().transpose()?;
             let Some(reference) = reference.filter(|reference| reference.pair_id == pair_id) else {
                 return Err(NoReference(pair_id).into());
             };
-            let messages = conversation(messages);
-            let (prompt, chosen) = start.model.example(&messages, &chosen)?;
-            let (_, rejected) = start.model.example(&messages, &rejected)?;
             ids.push(pair_id);
             examples.push(Preference {
                 prompt,
@@ -155,6 +140,7 @@ impl Train {
                 reference_rejected: reference.ref_rejected_logps,
             });
         }
+        tokeniser.warn(io);
         Ok(Lesson { objective: self.dpo, ids, examples })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use mrx::model::{
-    self, Ask, Batch, CHATML, Chat, Config, Decoding, Finish, Local, Message, Network, Prompt,
+    self, Ask, Batch, CHATML, Config, Decoding, Finish, Local, Message, Network, Prompt, Tokenised,
     draw_all, open_device, train_tokenizer, weights,
 };
 use serde_json::{Value, json};
@@ -79,17 +79,10 @@ fn a_model_is_made_from_a_configuration_a_seed_and_text() {
         model.chat().render(&chat, true).unwrap(),
         "<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
     );
-    let (prompt, target) = model.example(&chat, "sat on the mat").unwrap();
+    let Tokenised { prompt, target, apart } = model.tokenised(&chat, "sat on the mat").unwrap();
+    assert!(!apart);
     assert_eq!(prompt, model.tokens(&Prompt::Messages(chat.to_vec())).unwrap());
     assert_eq!((prompt[0], target.last()), (1, Some(&2)), "a target ends with its turn");
-    // A template that opens a turn otherwise than it writes one: what was asked is what is learned.
-    let thinking = "{{ messages[0].content }}|{% if add_generation_prompt %}<think>{% endif %}";
-    let end = Some("</s>".to_owned());
-    let asked = Chat::new(thinking.to_owned(), None, end).unwrap().split(&chat, "sat").unwrap();
-    assert_eq!(asked, ("the cat|<think>".to_owned(), "sat</s>".to_owned()));
-    let error =
-        Chat::new(thinking.to_owned(), None, None).unwrap().split(&chat, "sat").unwrap_err();
-    assert!(error.to_string().contains("no `eos_token` says how a text ends"), "{error}");
     let drawn = draw_all(&model, &[ask("the cat")]).unwrap().remove(0);
     assert_eq!(drawn[0].prompt_tokens as usize, prompt.len());
     assert!(drawn[0].finish == Finish::Stop || drawn[0].tokens.len() == 8);

@@ -32,6 +32,10 @@ template = "judge.jinja"
 samples = 3
 max_tokens = 5
 
+# Hardly any answer of a random model ends by itself.
+[pairs.actor]
+cut = "keep"
+
 [train]
 epochs = 6
 batch = 4

@@ -16,6 +16,7 @@ mod evaluation;
 mod experiment;
 mod folders;
 mod help;
+mod ids;
 mod lab;
 mod llama3_8b;
 mod local;

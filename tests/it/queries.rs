@@ -239,7 +239,7 @@ fn mistakes_are_shown_where_they_are() {
     "#);
     assert_snapshot!(report("SELECT scor FROM judgements"), @r#"
     error: Binder Error: Referenced column "scor" not found in FROM clause!
-    Candidate bindings: "score", "logprob", "response_id", "finish_reason", "completion_tokens"
+    Candidate bindings: "score", "logprob", "response_id", "finish_reason", "completion_ids"
 
     LINE 1: SELECT scor FROM judgements
                    ^

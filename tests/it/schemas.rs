@@ -120,7 +120,9 @@ fn the_schema_of_pairs_lists_every_reason() {
     let after = |reason: &Reason| match reason {
         Reason::NoValidScore => Some(Reason::EqualScores),
         Reason::EqualScores => Some(Reason::EqualTexts),
-        Reason::EqualTexts => Some(Reason::NotBetter),
+        Reason::EqualTexts => Some(Reason::EqualIds),
+        Reason::EqualIds => Some(Reason::Cut),
+        Reason::Cut => Some(Reason::NotBetter),
         Reason::NotBetter => Some(Reason::ChosenTooLong),
         Reason::ChosenTooLong => Some(Reason::NoVariance),
         Reason::NoVariance => Some(Reason::NoInformation),
@@ -143,6 +145,10 @@ fn response(number: u64) -> records::Response {
         seed: number.wrapping_mul(0x9E37_79B9_7F4A_7C15),
         text: format!("answer {} to question {}", number % 13, number / 7)
             .repeat(1 + usize::try_from(number % 5).unwrap()),
+        thinking: number.is_multiple_of(17).then(|| "let me see".to_owned()),
+        completion_ids: number
+            .is_multiple_of(3)
+            .then(|| (0..u32::try_from(number % 9).unwrap()).collect()),
         text_digest: Digest::of(&number.to_le_bytes()).to_hex(),
         prompt_tokens: 12,
         completion_tokens: i32::try_from(number % 97).unwrap(),
@@ -173,8 +179,8 @@ fn the_same_rows_are_the_same_bytes() {
     for at_once in [1, 7, 2048, 4999] {
         assert_eq!(written(&store, &rows, at_once), whole, "in portions of {at_once}");
     }
-    insta::assert_snapshot!(whole.object, @"1ad97dd5bf24a239e2a2762904f88787197841449a3a9725b334d63a68b2f1dd");
-    insta::assert_snapshot!(written(&store, &[], 1).object, @"e9bee2940bef9ea689c5f3e0fafef911f024f486eeddd434b4b935554293fabf");
+    insta::assert_snapshot!(whole.object, @"228b6b82d262dd551bb9dc96e93c38159d12294f9e569e29f22f653ec771f24f");
+    insta::assert_snapshot!(written(&store, &[], 1).object, @"9449cff28912f4ac7dc5f4649a60ebc6649ac13dc9ef67b3a3eb367ec63f08d1");
 }
 
 #[test]
@@ -367,7 +373,7 @@ proptest::proptest! {
             file: text.clone(),
             tensor: optional.clone(),
             dtype: None,
-            shape,
+            shape: shape.clone(),
             offset: seed,
             bytes: u64::MAX,
             digest: text.clone(),
@@ -388,6 +394,8 @@ proptest::proptest! {
             messages,
             chosen: optional,
             rejected: None,
+            chosen_ids: shape.map(|ids| ids.into_iter().map(|id| u32::try_from(id % 50_000).unwrap()).collect()),
+            rejected_ids: None,
         }]);
     }
 }

@@ -11,7 +11,7 @@ use crate::records::{Drawn, Shown, Verdict, VerdictId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
 use crate::stages::live::Live;
-use crate::stages::{Rule, Sampling, Template};
+use crate::stages::{Rule, Sampling, Template, Thinking};
 
 /// Compares answers by a judge model.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +27,9 @@ pub struct Compare {
     pub rule: Rule,
     /// What draws.
     pub engine: Engine,
+    /// What is thinking, not text.
+    #[serde(skip_serializing_if = "Thinking::is_default")]
+    pub thinking: Thinking,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -34,8 +37,9 @@ pub struct Compare {
 
 impl Compare {
     /// 1: the first. 2: the key says which engine drew; a refused answer, or a prompt that the judge
-    /// refuses, is a row; a judge that is no model of the experiment goes by its digest.
-    const VERSION: u32 = 2;
+    /// refuses, is a row; a judge that is no model of the experiment goes by its digest. 3: rows say what
+    /// was thought, and which ids were drawn.
+    const VERSION: u32 = 3;
 
     /// Both orders: whose answer is shown first.
     const ORDERS: [Shown; 2] = [Shown::Model, Shown::Baseline];
@@ -47,7 +51,7 @@ impl Stage for Compare {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
         let games = games(io)?.flat_map(|game| match game {
             Ok(game) => {
                 let game = Rc::new(game);
@@ -113,6 +117,7 @@ impl Drawing for Compare {
             response_chars: game.response.chars()?,
             baseline_chars: game.baseline.chars()?,
             refusal: drawn.refusal,
+            thinking: drawn.thinking,
         })
     }
 
@@ -131,6 +136,8 @@ struct Spelt {
     rule: String,
     #[serde(default)]
     engine: Engine,
+    #[serde(default)]
+    thinking: Thinking,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -143,11 +150,11 @@ struct NoRule(String);
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
-        let Spelt { baseline, judge, template, rule, engine, sampling } =
+        let Spelt { baseline, judge, template, rule, engine, thinking, sampling } =
             serde_json::from_value(config.clone())?;
         let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
         let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
-        Ok(Self { baseline, judge, template, rule, engine, sampling })
+        Ok(Self { baseline, judge, template, rule, engine, thinking, sampling })
     }
 }

@@ -151,6 +151,7 @@ impl Oracle {
             response_chars: response.chars()?,
             baseline_chars: baseline.chars()?,
             refusal: refused.then(|| NO_ANSWER.to_owned()),
+            thinking: None,
         })
     }
 }

@@ -1,12 +1,14 @@
 //! Rubrics: the prompts of judge and meta-judge, and reading their verdicts back. Pure text.
 
 mod rules;
+mod thinking;
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::{Serialize, Serializer};
 
 pub(super) use rules::without_score;
 pub use rules::{ReadVerdict, Rule};
+pub use thinking::Thinking;
 
 use crate::runner::StageError;
 use crate::store::Digest;
