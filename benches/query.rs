@@ -155,6 +155,7 @@ fn with_reading(judgement: Judgement, value: Option<f64>) -> (Judgement, Reading
     let reading = Reading {
         judgement_id: Some(judgement.judgement_id.clone()),
         meta_judgement_id: None,
+        soft_value: None,
         value,
         status: if value.is_some() { Status::Ok } else { Status::Truncated },
         rule: "score-1".to_owned(),

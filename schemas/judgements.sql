@@ -1,10 +1,11 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and completion_ids.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking, completion_ids and weighed.
 -- One row per draw of the judge: N rows for each distinct response. Nothing is parsed here.
 CREATE TABLE judgements (
     judgement_id      VARCHAR PRIMARY KEY,
     prompt_id         VARCHAR NOT NULL REFERENCES prompts (prompt_id),
     response_id       VARCHAR NOT NULL REFERENCES responses (response_id),
     sample            INTEGER NOT NULL,
+    weighed           STRUCT("verdict" VARCHAR, "value" DOUBLE, "logprob" DOUBLE)[],
     seed              UBIGINT NOT NULL,
     text              VARCHAR NOT NULL,
     thinking          VARCHAR,
@@ -21,6 +22,7 @@ COMMENT ON COLUMN judgements.judgement_id IS 'j_ and 40 hexadecimal digits, from
 COMMENT ON COLUMN judgements.prompt_id IS 'The prompt that was answered';
 COMMENT ON COLUMN judgements.response_id IS 'The response that is judged; of equal responses to a prompt, the first';
 COMMENT ON COLUMN judgements.sample IS 'Which of the N draws, from 0';
+COMMENT ON COLUMN judgements.weighed IS 'Where the verdict was not written but weighed (decide = "score"): each verdict that there may be, its value, and its log-probability among them, in nats; the text is the one that was drawn of them. NULL where a text was written';
 COMMENT ON COLUMN judgements.seed IS 'Seed of this draw alone, from the experiment''s seed and the id';
 COMMENT ON COLUMN judgements.text IS 'The judgement, as decoded';
 COMMENT ON COLUMN judgements.thinking IS 'What stood between the thinking markers, taken out of the text; NULL where nothing did';

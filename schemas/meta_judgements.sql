@@ -1,4 +1,4 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and completion_ids.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking, completion_ids and weighed.
 -- One row per comparison of two judgements of one response, in one order.
 CREATE TABLE meta_judgements (
     meta_judgement_id   VARCHAR PRIMARY KEY,
@@ -6,6 +6,7 @@ CREATE TABLE meta_judgements (
     response_id         VARCHAR NOT NULL REFERENCES responses (response_id),
     first_judgement_id  VARCHAR NOT NULL REFERENCES judgements (judgement_id),
     second_judgement_id VARCHAR NOT NULL REFERENCES judgements (judgement_id),
+    weighed             STRUCT("verdict" VARCHAR, "value" DOUBLE, "logprob" DOUBLE)[],
     seed                UBIGINT NOT NULL,
     text                VARCHAR NOT NULL,
     thinking            VARCHAR,
@@ -23,6 +24,7 @@ COMMENT ON COLUMN meta_judgements.prompt_id IS 'The prompt that was answered';
 COMMENT ON COLUMN meta_judgements.response_id IS 'The response that both judgements are about';
 COMMENT ON COLUMN meta_judgements.first_judgement_id IS 'The judgement shown as A';
 COMMENT ON COLUMN meta_judgements.second_judgement_id IS 'The judgement shown as B';
+COMMENT ON COLUMN meta_judgements.weighed IS 'Where the verdict was not written but weighed (decide = "score"): each verdict that there may be, its value, and its log-probability among them, in nats; the text is the one that was drawn of them. NULL where a text was written';
 COMMENT ON COLUMN meta_judgements.seed IS 'Seed of this draw alone, from the experiment''s seed and the id';
 COMMENT ON COLUMN meta_judgements.text IS 'The comparison, as decoded';
 COMMENT ON COLUMN meta_judgements.thinking IS 'What stood between the thinking markers, taken out of the text; NULL where nothing did';

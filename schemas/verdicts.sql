@@ -1,4 +1,4 @@
--- Version 1.1. History: 1.0, the first; 1.1, with refusal and thinking.
+-- Version 1.1. History: 1.0, the first; 1.1, with refusal, thinking and weighed.
 -- One row per game: two answers to one prompt, in one order.
 CREATE TABLE verdicts (
     verdict_id           VARCHAR PRIMARY KEY,
@@ -14,7 +14,8 @@ CREATE TABLE verdicts (
     response_chars       INTEGER NOT NULL,
     baseline_chars       INTEGER NOT NULL,
     refusal              VARCHAR,
-    thinking             VARCHAR
+    thinking             VARCHAR,
+    weighed              STRUCT("verdict" VARCHAR, "value" DOUBLE, "logprob" DOUBLE)[]
 );
 COMMENT ON TABLE verdicts IS 'One row per game of a model against the baseline: one prompt, one order';
 COMMENT ON COLUMN verdicts.verdict_id IS 'v_ and 40 hexadecimal digits, from both answers, their order and the judge';
@@ -31,3 +32,4 @@ COMMENT ON COLUMN verdicts.response_chars IS 'Length of the model''s answer, in 
 COMMENT ON COLUMN verdicts.baseline_chars IS 'Length of the baseline''s answer, in characters';
 COMMENT ON COLUMN verdicts.refusal IS 'Why nobody decided; NULL unless status is refused';
 COMMENT ON COLUMN verdicts.thinking IS 'What the judge wrote between the thinking markers, taken out of the text; NULL where nothing was';
+COMMENT ON COLUMN verdicts.weighed IS 'Where the verdict was not written but weighed (decide = "score"): each verdict that there may be, its value, and its log-probability among them, in nats; the preference is their mean. NULL where a text was written';

@@ -103,6 +103,7 @@ impl Iterator for Rows {
             refusal: None,
             thinking: None,
             completion_ids: None,
+            weighed: None,
             text,
         };
         Some((judgement, (!cut).then(|| f64::from(score))))

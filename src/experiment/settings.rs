@@ -3,14 +3,16 @@
 
 use std::path::Path;
 
+use toml::Spanned;
+
 use super::Error;
 use super::per_iteration::{Cap, Count, Limit, Positive, Share, Switch, Temperature, TopP};
-use super::toml_file::{self as file, Comparison, Draws, Each, File};
+use super::toml_file::{self as file, Comparison, Decide, Draws, Each, File};
 use super::training;
 use super::values::Values;
 use crate::stages::{
-    self, ActorPairs, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
-    Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
+    self, ActorPairs, COMPARE, Choices, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge,
+    Pair, Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
 };
 
 /// K of the paper.
@@ -106,9 +108,11 @@ fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
 }
 
 fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Error> {
-    let file::Judge { samples, temperature, top_p, max_tokens, .. } = &values.file.root.judge;
+    let file::Judge { decide, samples, temperature, top_p, max_tokens, .. } =
+        &values.file.root.judge;
     Ok(Judge {
         engine: values.engine.clone(),
+        choices: choices(values, decide.as_ref(), score_rule(values.file)?)?,
         thinking: values.thinking(),
         template: template.clone(),
         samples: values.at(samples, t, JUDGEMENTS)?.size(),
@@ -125,10 +129,12 @@ fn meta_judge(
     let root = &values.file.root;
     let trains = values.at(&root.pairs.judge.enabled, t, Switch(true))?.0;
     let Some(table) = &root.meta_judge else { return Ok(None) };
-    let file::MetaJudge { enabled, strip_scores, temperature, top_p, max_tokens, .. } = table;
+    let file::MetaJudge { enabled, strip_scores, decide, temperature, top_p, max_tokens, .. } =
+        table;
     let compares = values.at(enabled, t, Switch(true))?.0;
     let stage = MetaJudge {
         engine: values.engine.clone(),
+        choices: choices(values, decide.as_ref(), Rule::Winner)?,
         thinking: values.thinking(),
         template: template.clone(),
         strip_scores: values.at(strip_scores, t, Switch(false))?.0,
@@ -212,24 +218,56 @@ pub(super) fn compare(
     baseline: String,
 ) -> Result<Compare, Error> {
     let template = table.template.as_ref();
+    let rule = match table.marker.unwrap_or_default() {
+        Comparison::Winner => Rule::Response,
+        Comparison::Choice => Rule::Choice,
+    };
     Ok(Compare {
         baseline,
         judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
         engine: values.engine.clone(),
+        choices: choices(values, table.decide.as_ref(), rule)?,
+        rule,
         thinking: values.thinking(),
         template: values.file.template(template, COMPARE, Template::for_comparison)?,
-        rule: match table.marker.unwrap_or_default() {
-            Comparison::Winner => Rule::Response,
-            Comparison::Choice => Rule::Choice,
-        },
         sampling: evaluating(values, (table.temperature, table.top_p, table.max_tokens)),
     })
 }
 
+/// The verdicts that are weighed, where none is written.
+fn choices(
+    values: &Values<'_>,
+    decide: Option<&Spanned<Decide>>,
+    rule: Rule,
+) -> Result<Option<Choices>, Error> {
+    let Some(named) = decide.filter(|decide| *decide.as_ref() == Decide::Score) else {
+        return Ok(None);
+    };
+    let Some(choices) = rule.choices() else {
+        let message = "the verdicts that there may be have to be known: give their scale (`min` and \
+                       `max`), or their `values`";
+        return Err(values.mistake(named, message));
+    };
+    match choices.one_within_another() {
+        Some((one, other)) => {
+            let message = format!(
+                "the verdict `{other}` begins with another, `{one}`: what is said of one would be said \
+                 of both"
+            );
+            Err(values.mistake(named, message))
+        }
+        None => Ok(Some(choices)),
+    }
+}
+
 /// How scores are read.
 pub(super) fn read(file: &File) -> Result<Read, Error> {
+    Ok(Read::scores(score_rule(file)?))
+}
+
+fn score_rule(file: &File) -> Result<Rule, Error> {
     let judge = &file.root.judge;
-    let rule = match (judge.marker.unwrap_or_default(), &judge.decimals) {
+    Ok(match (judge.marker.unwrap_or_default(), &judge.decimals) {
         (file::Marker::Score, Some(decimals)) if !decimals.as_ref().0 => Rule::WholeScore,
         (file::Marker::Score, _) => Rule::Score,
         (file::Marker::Rating, None) => Rule::Rating,
@@ -238,8 +276,7 @@ pub(super) fn read(file: &File) -> Result<Read, Error> {
                 "`decimals` belongs to the marker `score`; ratings may always have them".to_owned();
             return Err(file.text.error(&decimals.span(), message));
         }
-    };
-    Ok(Read::scores(rule))
+    })
 }
 
 /// Scores from here on leave a judge no room above.

@@ -129,6 +129,7 @@ pub(super) struct Draws {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
+    pub(super) decide: Option<Spanned<Decide>>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Marker>,
     pub(super) decimals: Option<Spanned<Switch>>,
@@ -136,6 +137,17 @@ pub(super) struct Judge {
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
     pub(super) max_tokens: Each<Count>,
+}
+
+/// How a verdict comes about.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Decide {
+    /// A text is written, and read.
+    #[default]
+    Text,
+    /// The probabilities of the few verdicts that there are are read.
+    Score,
 }
 
 /// What a judge writes before its verdict.
@@ -153,6 +165,7 @@ pub(super) enum Marker {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
+    pub(super) decide: Option<Spanned<Decide>>,
     pub(super) enabled: Each<Switch>,
     pub(super) strip_scores: Each<Switch>,
     pub(super) template: Option<Spanned<PathBuf>>,
@@ -273,6 +286,7 @@ pub(super) struct Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[evaluate.judge]`")]
 pub(super) struct EvaluationJudge {
+    pub(super) decide: Option<Spanned<Decide>>,
     pub(super) model: Spanned<PathBuf>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Comparison>,

@@ -4,7 +4,7 @@ use super::chat::Chat;
 use super::generate::Ended;
 use super::queue::Queued;
 use super::tokenizer::Tokenizer;
-use super::{Ask, Error, Message, Prompt, Refusal, Reply};
+use super::{Ask, Continuation, Error, Message, Prompt, Refusal, Reply};
 
 /// A conversation and an answer that was given as a text, as ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +49,41 @@ impl Language {
     pub(super) fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
         let text = self.chat.render(messages, true)?;
         let prompt = self.tokenizer.encode(&text)?;
-        let whole = self.tokenizer.encode(&format!("{text}{answer}"))?;
-        let (mut target, apart) = match whole.strip_prefix(prompt.as_slice()) {
-            Some(target) => (target.to_vec(), false),
-            None => (self.tokenizer.encode(answer)?, true),
-        };
+        let (mut target, apart) = self.after(&text, &prompt, answer)?;
         target.push(self.end_after(messages)?);
         Ok(Tokenised { prompt, target, apart })
+    }
+
+    /// The ids of a text after a prompt, of which the text and the ids are given: those that it has in the
+    /// whole; and whether it had to be tokenised by itself, for the prompt would have other ids in it.
+    fn after(&self, prompt: &str, ids: &[u32], text: &str) -> Result<(Vec<u32>, bool), Error> {
+        let whole = self.tokenizer.encode(&format!("{prompt}{text}"))?;
+        Ok(match whole.strip_prefix(ids) {
+            Some(after) => (after.to_vec(), false),
+            None => (self.tokenizer.encode(text)?, true),
+        })
+    }
+
+    /// The ids of texts that may follow a prompt.
+    ///
+    /// # Errors
+    /// Where the template refuses the prompt, or the tokenizer fails.
+    pub(super) fn continuations(
+        &self,
+        prompt: &Prompt,
+        ids: &[u32],
+        given: &[Continuation],
+    ) -> Result<Vec<Vec<u32>>, Error> {
+        let written = match prompt {
+            Prompt::Messages(messages) => Some(self.chat.render(messages, true)?),
+            Prompt::Tokens(_) => None,
+        };
+        let tokens = |given: &Continuation| match (given, &written) {
+            (Continuation::Tokens(tokens), _) => Ok(tokens.clone()),
+            (Continuation::Text(text), Some(prompt)) => Ok(self.after(prompt, ids, text)?.0),
+            (Continuation::Text(text), None) => self.tokenizer.encode(text),
+        };
+        given.iter().map(tokens).collect()
     }
 
     /// The id that ends an answer: the one that the template writes, or else the folder's own.
@@ -128,9 +156,13 @@ impl Language {
         }
     }
 
-    /// Renders and tokenises an ask, once for all of its draws.
-    pub(super) fn queued(&self, place: usize, ask: Ask) -> Result<Result<Queued, Refusal>, Error> {
-        let tokens = match self.tokens(&ask.prompt) {
+    /// The ids of a prompt, or why it is refused.
+    pub(super) fn asked(
+        &self,
+        place: usize,
+        prompt: &Prompt,
+    ) -> Result<Result<Vec<u32>, Refusal>, Error> {
+        let tokens = match self.tokens(prompt) {
             Ok(tokens) => tokens,
             Err(error @ (Error::Template { .. } | Error::Encode(_))) => {
                 return Ok(Err(Refusal::Unwritten(error.to_string())));
@@ -141,6 +173,15 @@ impl Language {
             return Ok(Err(refusal));
         }
         self.check_ids(place, &tokens)?;
+        Ok(Ok(tokens))
+    }
+
+    /// Renders and tokenises an ask, once for all of its draws.
+    pub(super) fn queued(&self, place: usize, ask: Ask) -> Result<Result<Queued, Refusal>, Error> {
+        let tokens = match self.asked(place, &ask.prompt)? {
+            Ok(tokens) => tokens,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let left = self.context - tokens.len();
         let Ask { decoding, seeds, stop, .. } = ask;
         let most = left.min(decoding.max_tokens as usize).max(1);
@@ -170,6 +211,7 @@ impl Language {
             tokens: ended.tokens.clone(),
             finish: ended.finish.clone(),
             logprob: Some(ended.logprob),
+            among: None,
         })
     }
 

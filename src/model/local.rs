@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::Chat;
+use super::choose::choose;
 use super::config::{Config, ids};
 use super::feed::Feed;
 use super::folder::{file_of, parse};
@@ -20,7 +21,7 @@ use super::queue::Queue;
 use super::refusal::Refusal;
 use super::score::score;
 use super::tokenizer::Tokenizer;
-use super::{Asker, Continuation, Error, LanguageModel, Message, Prompt, ScoreRequest};
+use super::{Asker, Error, LanguageModel, Message, Prompt, ScoreRequest};
 use super::{Weights, weights};
 
 /// A model that is loaded.
@@ -171,6 +172,10 @@ impl LanguageModel for Local {
         feed.run(&job, workers)
     }
 
+    fn choose(&self, asker: &mut dyn Asker, among: &[String]) -> Result<(), Error> {
+        choose(&self.network, &self.language, asker, among)
+    }
+
     fn score(&self, requests: &[ScoreRequest]) -> Result<Vec<Vec<f64>>, Error> {
         let prompts = self.language.prompts(requests.iter().map(|request| &request.prompt))?;
         let context = self.network.config().max_position_embeddings;
@@ -178,11 +183,7 @@ impl LanguageModel for Local {
         for (request, (ScoreRequest { continuations: given, .. }, prompt)) in
             requests.iter().zip(&prompts).enumerate()
         {
-            let tokens = |continuation: &Continuation| match continuation {
-                Continuation::Text(text) => self.language.tokenizer.encode(text),
-                Continuation::Tokens(tokens) => Ok(tokens.clone()),
-            };
-            let given: Vec<Vec<u32>> = given.iter().map(tokens).collect::<Result<_, _>>()?;
+            let given = self.language.continuations(&requests[request].prompt, prompt, given)?;
             let tokens = prompt.len() + given.iter().map(Vec::len).max().unwrap_or(0);
             if tokens > context {
                 let refusal = Refusal::TooLong { tokens, context };

@@ -10,6 +10,7 @@
 )]
 
 mod chat;
+mod choose;
 mod config;
 mod device;
 mod engine;
@@ -142,7 +143,7 @@ pub trait Asker {
 /// A text whose probability is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Continuation {
-    /// Text, to be tokenised on its own.
+    /// Text, to be tokenised with the prompt before it, as far as that leaves the prompt's ids alone.
     Text(String),
     /// Ids, as they are.
     Tokens(Vec<u32>),
@@ -184,6 +185,9 @@ pub struct Reply {
     /// Summed log-probability of the drawn tokens, the one that ended the text among them, under the
     /// model itself, before temperature and cuts, in nats; `None` where it is not known.
     pub logprob: Option<f64>,
+    /// Where it is one of a few texts: the log-probability of each, in their order, among them alone, in
+    /// nats.
+    pub among: Option<Vec<f64>>,
 }
 
 impl Reply {
@@ -200,6 +204,7 @@ impl Reply {
             completion_tokens: 0,
             finish: Finish::Refused(refusal),
             logprob: None,
+            among: None,
         }
     }
 }
@@ -211,6 +216,14 @@ pub trait LanguageModel: Send + Sync {
     /// # Errors
     /// Where the model fails; a prompt that it does not take is a reply.
     fn generate(&self, asker: &mut dyn Asker) -> Result<(), Error>;
+
+    /// Draws, for every ask, one of a few texts, by how likely each is to be what comes next: nothing else
+    /// is ever replied. The asks' decoding counts as far as its temperature; the reply says how likely
+    /// each text was.
+    ///
+    /// # Errors
+    /// Where the model fails, or knows no probabilities; a prompt that it does not take is a reply.
+    fn choose(&self, asker: &mut dyn Asker, among: &[String]) -> Result<(), Error>;
 
     /// Tells the summed log-probability of each continuation of each request, in nats.
     ///

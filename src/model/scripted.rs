@@ -124,6 +124,7 @@ impl Scripted {
             completion_tokens: drawn,
             finish,
             logprob: None,
+            among: None,
         })
     }
 }
@@ -162,6 +163,10 @@ impl LanguageModel for Scripted {
             }
             asked += asks.len();
         }
+    }
+
+    fn choose(&self, _: &mut dyn Asker, _: &[String]) -> Result<(), Error> {
+        Err(Error::Scripted("tell probabilities"))
     }
 
     fn score(&self, _: &[ScoreRequest]) -> Result<Vec<Vec<f64>>, Error> {

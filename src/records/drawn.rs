@@ -17,6 +17,23 @@ pub enum FinishReason {
     Refused,
 }
 
+/// A verdict that there may be, and how likely it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// As it is written.
+    pub verdict: String,
+    /// As it is read.
+    pub value: f64,
+    /// Among all that there may be, nats.
+    pub logprob: f64,
+}
+
+/// What verdicts that were weighed come to: the mean of their values.
+#[must_use]
+pub fn soft_value(weighed: &[Weighed]) -> f64 {
+    weighed.iter().map(|one| one.logprob.exp() * one.value).sum()
+}
+
 /// A table whose rows are drawn texts.
 pub trait DrawnRow {
     /// The type of the row's id.
@@ -70,6 +87,8 @@ macro_rules! text {
         #[derive(Debug, Clone, PartialEq)]
         pub struct $name {
             $($(#[$column_doc])* pub $column: $type,)*
+            /// Where it was not written but weighed: what it might have been.
+            pub weighed: Option<Vec<Weighed>>,
         }
     };
 }
@@ -90,7 +109,7 @@ macro_rules! table {
 
         impl From<Drawn> for $row {
             /// Lays out a row whose own columns are still to be filled.
-            fn from(Drawn { $($column),* }: Drawn) -> Self {
+            fn from(Drawn { $($column,)* .. }: Drawn) -> Self {
                 Self { $($own: Default::default(),)* $($column),* }
             }
         }
@@ -146,6 +165,8 @@ with_columns!(table! {
         response_id: ResponseId,
         /// Which of the N draws.
         sample: i32,
+        /// Where it was weighed: what it might have been.
+        weighed: Option<Vec<Weighed>>,
     }
 });
 
@@ -163,5 +184,7 @@ with_columns!(table! {
         first_judgement_id: JudgementId,
         /// Shown as B.
         second_judgement_id: JudgementId,
+        /// Where it was weighed: what it might have been.
+        weighed: Option<Vec<Weighed>>,
     }
 });

@@ -19,7 +19,9 @@ mod verdict;
 use crate::store::{Record, Version};
 
 pub use checkpoint::CheckpointPart;
-pub use drawn::{Drawn, DrawnRow, FinishReason, Judgement, MetaJudgement, Response};
+pub use drawn::{
+    Drawn, DrawnRow, FinishReason, Judgement, MetaJudgement, Response, Weighed, soft_value,
+};
 pub use estimate::Estimate;
 pub use example::Example;
 pub use id::{

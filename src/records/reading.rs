@@ -14,6 +14,8 @@ pub struct Reading {
     pub meta_judgement_id: Option<MetaJudgementId>,
     /// The score, or the winner.
     pub value: Option<f64>,
+    /// Where the verdict was weighed: the mean of what it might have been.
+    pub soft_value: Option<f64>,
     /// Whether there is a value.
     pub status: Status,
     /// The rule and its version.
@@ -22,7 +24,7 @@ pub struct Reading {
 
 impl Record for Reading {
     const TABLE: &'static str = "readings";
-    const VERSION: Version = Version::new(1, 0);
+    const VERSION: Version = Version::new(1, 1);
     const DISTINCT: &'static [&'static str] = &["judgement_id", "meta_judgement_id"];
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{PromptId, ResponseId, VerdictId};
-use super::{DrawnRow, Status};
+use super::{DrawnRow, Status, Weighed};
 use crate::store::{Record, Version};
 
 /// A row of `verdicts`; the columns' meanings stand in `schemas/verdicts.sql`.
@@ -37,6 +37,8 @@ pub struct Verdict {
     pub refusal: Option<String>,
     /// What was thought before it.
     pub thinking: Option<String>,
+    /// Where it was weighed: what it might have been.
+    pub weighed: Option<Vec<Weighed>>,
 }
 
 impl DrawnRow for Verdict {

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Thinking;
 use super::live::Live;
+use super::{Choices, Thinking};
 use crate::model::{self, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply};
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
@@ -68,6 +68,11 @@ pub(super) trait Drawing {
     type Unit;
     /// What is drawn.
     type Row: Record + DrawnRow;
+
+    /// What may be replied, where the verdict is weighed and not written.
+    fn choices(&self) -> Option<&Choices> {
+        None
+    }
 
     /// What is asked about a unit.
     fn draft(&self, drawer: &Drawer, unit: &Self::Unit) -> Result<Draft<IdOf<Self>>, StageError>;
@@ -139,7 +144,10 @@ impl Drawer {
                 live: Live::default(),
                 failed: None,
             };
-            let drawn = self.model.generate(&mut desk);
+            let drawn = match stage.choices() {
+                None => self.model.generate(&mut desk),
+                Some(choices) => self.model.choose(&mut desk, &choices.texts()),
+            };
             let Desk { failed, under_way, .. } = desk;
             match (failed, drawn) {
                 (Some(error), _) => Err(error),
@@ -246,6 +254,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
                 finish_reason: FinishReason::Refused,
                 logprob: None,
                 refusal: Some(reason.to_owned()),
+                weighed: None,
             };
             let row = self.stage.row(&handed.unit, *nth, ids[*nth].clone(), drawn)?;
             self.window.land(handed.first_row + *nth as u64, &row)?;
@@ -257,7 +266,8 @@ impl<D: Drawing> Desk<'_, '_, D> {
         let Some(unit) = self.under_way.get_mut(&ask) else { return Err(NotAsked(ask).into()) };
         let nth = *unit.handed.missing.get(draw).ok_or(NotAsked(ask))?;
         let id = unit.ids[nth].clone();
-        let drawn = drawn(seed_of(self.drawer.sampling.seed, &id), reply, &self.drawer.thinking)?;
+        let seed = seed_of(self.drawer.sampling.seed, &id);
+        let drawn = drawn(seed, reply, &self.drawer.thinking, self.stage.choices())?;
         let note = self.stage.note(&mut self.live, &drawn);
         self.window.note(note);
         let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;
@@ -358,7 +368,13 @@ fn at_fault<D: Drawing>(
     }
 }
 
-fn drawn(seed: u64, reply: Reply, thinking: &Thinking) -> Result<Drawn, StageError> {
+fn drawn(
+    seed: u64,
+    reply: Reply,
+    thinking: &Thinking,
+    choices: Option<&Choices>,
+) -> Result<Drawn, StageError> {
+    let weighed = choices.zip(reply.among).map(|(choices, among)| choices.weighed(&among));
     let (finish_reason, refusal) = match reply.finish {
         Finish::Stop => (FinishReason::Stop, None),
         Finish::Length => (FinishReason::Length, None),
@@ -376,6 +392,7 @@ fn drawn(seed: u64, reply: Reply, thinking: &Thinking) -> Result<Drawn, StageErr
         finish_reason,
         logprob: reply.logprob,
         refusal,
+        weighed,
     })
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::align::{InStep, groups};
 use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
-use super::{Rule, Sampling, Template, Thinking};
+use super::{Choices, Rule, Sampling, Template, Thinking};
 use crate::model::{Engine, Message};
 use crate::records::{Drawn, FinishReason, Judgement, JudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -19,6 +19,9 @@ pub struct Judge {
     pub template: Template,
     /// N, draws for each distinct response.
     pub samples: usize,
+    /// The verdicts that are weighed; `None` where one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
     /// What draws.
     pub engine: Engine,
     /// What is thinking, not text.
@@ -122,13 +125,20 @@ impl Drawing for Judge {
     type Unit = (String, JudgedResponse);
     type Row = Judgement;
 
+    fn choices(&self) -> Option<&Choices> {
+        self.choices.as_ref()
+    }
+
     fn draft(
         &self,
         drawer: &Drawer,
         (prompt, answer): &Self::Unit,
     ) -> Result<Draft<JudgementId>, StageError> {
         let text = self.template.judge(prompt, &answer.text)?;
-        let subject = || drawer.id_of(&answer.response_id).and(self.template.digest());
+        let subject = || {
+            let id = drawer.id_of(&answer.response_id).and(self.template.digest());
+            Choices::name(self.choices.as_ref(), id)
+        };
         let ids = (0..self.samples).map(|sample| subject().and(sample).finish()).collect();
         Ok(Draft::Asked(vec![Message::user(text)], ids))
     }
@@ -142,8 +152,8 @@ impl Drawing for Judge {
     ) -> Result<Judgement, StageError> {
         let JudgedResponse { prompt_id, response_id, .. } = answer;
         let (prompt_id, response_id) = (prompt_id.clone(), response_id.clone());
-        let sample = i32::try_from(nth)?;
-        Ok(Judgement { judgement_id, prompt_id, response_id, sample, ..drawn.into() })
+        let (sample, weighed) = (i32::try_from(nth)?, drawn.weighed.clone());
+        Ok(Judgement { judgement_id, prompt_id, response_id, sample, weighed, ..drawn.into() })
     }
 
     fn note(&self, live: &mut Live, drawn: &Drawn) -> String {

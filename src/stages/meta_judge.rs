@@ -15,7 +15,7 @@ use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
-use super::{Rule, Sampling, Template, Thinking};
+use super::{Choices, Rule, Sampling, Template, Thinking};
 use crate::model::{Engine, Message};
 use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -29,6 +29,9 @@ pub struct MetaJudge {
     /// Whether judgements are shown without their scores, so that the higher one has no way to win by
     /// being higher.
     pub strip_scores: bool,
+    /// The verdicts that are weighed; `None` where one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
     /// What draws.
     pub engine: Engine,
     /// What is thinking, not text.
@@ -138,6 +141,10 @@ impl Drawing for MetaJudge {
     type Unit = Comparison;
     type Row = MetaJudgement;
 
+    fn choices(&self) -> Option<&Choices> {
+        self.choices.as_ref()
+    }
+
     fn draft(
         &self,
         drawer: &Drawer,
@@ -149,6 +156,7 @@ impl Drawing for MetaJudge {
         let text = self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
         let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
         let id = if self.strip_scores { id.and("without scores") } else { id };
+        let id = Choices::name(self.choices.as_ref(), id);
         Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish()]))
     }
 
@@ -165,6 +173,7 @@ impl Drawing for MetaJudge {
             response_id: tournament.response_id.clone(),
             first_judgement_id: tournament.judgements[*first].0.clone(),
             second_judgement_id: tournament.judgements[*second].0.clone(),
+            weighed: drawn.weighed.clone(),
             ..drawn.into()
         })
     }

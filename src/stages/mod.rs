@@ -53,7 +53,8 @@ pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
 pub use rubric::{
-    COMPARE, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError, Thinking,
+    COMPARE, Choice, Choices, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError,
+    Thinking,
 };
 pub use sft::Sft;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};

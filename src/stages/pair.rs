@@ -46,7 +46,8 @@ impl Pair {
     /// 1: the first. 2: ties, equal scores and caps may be set. 3: reasons are those that hold: several
     /// texts of which one has a score are not equal texts, tiers that cross are not equal scores, and
     /// judgements without a score do not lack variance. 4: pairs carry the ids that were drawn; an answer
-    /// that the token limit cut is not chosen; sides of equal ids are no pair.
+    /// that the token limit cut is not chosen; sides of equal ids are no pair; verdicts that were
+    /// weighed count as what they come to.
     const VERSION: u32 = 4;
 }
 
@@ -70,6 +71,7 @@ struct JudgementRow {
 struct ReadingRow {
     judgement_id: Option<JudgementId>,
     value: Option<f64>,
+    soft_value: Option<f64>,
 }
 
 impl Stage for Pair {
@@ -228,7 +230,7 @@ impl Pair {
 fn scores_of(of: &Candidates) -> Vec<ScoredResponse> {
     let mut scores: HashMap<&ResponseId, Vec<f64>> = HashMap::new();
     for (judged, score) in &of.judged {
-        if let Some(value) = score.value {
+        if let Some(value) = score.soft_value.or(score.value) {
             scores.entry(&judged.response_id).or_default().push(value);
         }
     }

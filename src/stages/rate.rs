@@ -51,8 +51,9 @@ pub enum Swap {
 
 impl Rate {
     /// 1: the first. 2: both directions of a pair are summed together; strengths differ from those of 1
-    /// in their last digits. 3: the scope of ω, and what a swap means, may be set.
-    const VERSION: u32 = 3;
+    /// in their last digits. 3: the scope of ω, and what a swap means, may be set. 4: a verdict that was
+    /// weighed is won in parts.
+    const VERSION: u32 = 4;
 }
 
 #[derive(Deserialize)]
@@ -68,6 +69,35 @@ struct Compared {
 struct Winner {
     meta_judgement_id: Option<MetaJudgementId>,
     value: Option<f64>,
+    soft_value: Option<f64>,
+}
+
+/// How much of a comparison each of both sides won; nothing where it is a tie.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Won {
+    first: f64,
+    second: f64,
+}
+
+impl Winner {
+    /// Who won, or how likely each was to: weighed verdicts have no tie.
+    fn won(&self) -> Option<Won> {
+        match (self.soft_value, self.value) {
+            (Some(soft), _) => {
+                Some(Won { first: f64::midpoint(1.0, soft), second: f64::midpoint(1.0, -soft) })
+            }
+            (None, Some(value)) if value > 0.0 => Some(Won { first: 1.0, second: 0.0 }),
+            (None, Some(value)) if value < 0.0 => Some(Won { first: 0.0, second: 1.0 }),
+            (None, Some(_)) => Some(Won { first: 0.0, second: 0.0 }),
+            (None, None) => None,
+        }
+    }
+
+    /// Makes it a tie, if it was decided at all.
+    fn forget(&mut self) {
+        self.value = self.value.map(|_| 0.0);
+        self.soft_value = None;
+    }
 }
 
 /// Weights of a win from the first and from the second position.
@@ -79,18 +109,18 @@ struct Omega {
 
 impl Omega {
     /// Counts the wins of both positions.
-    fn over(values: &[f64]) -> Self {
-        let count = |won: fn(f64) -> bool| values.iter().filter(|value| won(**value)).count();
-        let whole = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Self::of(whole(count(|value| value > 0.0)), whole(count(|value| value < 0.0)))
+    fn over(won: impl Iterator<Item = Won>) -> Self {
+        let (first, second) =
+            won.fold((0.0, 0.0), |(first, second), won| (first + won.first, second + won.second));
+        Self::of(first, second)
     }
 
-    fn of(wins_first: u32, wins_second: u32) -> Self {
-        let total = f64::from(wins_first) + f64::from(wins_second);
+    fn of(wins_first: f64, wins_second: f64) -> Self {
+        let total = wins_first + wins_second;
         if total == 0.0 {
             return Self { first: 0.5, second: 0.5 };
         }
-        Self { first: f64::from(wins_second) / total, second: f64::from(wins_first) / total }
+        Self { first: wins_second / total, second: wins_first / total }
     }
 }
 
@@ -100,13 +130,13 @@ impl Stage for Rate {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let mut values = Vec::new();
+        let mut won = Vec::new();
         if self.omega == OmegaScope::Iteration && self.swap == Swap::Weighted {
             for winner in io.rows::<Winner>("readings")? {
-                values.extend(winner?.value);
+                won.extend(winner?.won());
             }
         }
-        let overall = Omega::over(&values);
+        let overall = Omega::over(won.into_iter());
         let belongs =
             |m: &Compared, w: &Winner| w.meta_judgement_id.as_ref() == Some(&m.meta_judgement_id);
         let compared = io.rows::<Compared>("meta_judgements")?;
@@ -138,10 +168,8 @@ impl Rate {
         }
         let omega = match self.omega {
             OmegaScope::Iteration => overall,
-            OmegaScope::Prompt => {
-                Omega::over(&rows.iter().filter_map(|(_, winner)| winner.value).collect::<Vec<_>>())
-            }
-            OmegaScope::Off => Omega::of(0, 0),
+            OmegaScope::Prompt => Omega::over(rows.iter().filter_map(|(_, winner)| winner.won())),
+            OmegaScope::Off => Omega::of(0.0, 0.0),
         };
         Tournament::of(rows, omega)
     }
@@ -161,13 +189,14 @@ impl Rate {
 fn forget_disagreements(rows: &mut [(Compared, Winner)]) {
     let sides = |row: &Compared| (row.first_judgement_id.clone(), row.second_judgement_id.clone());
     let said: HashMap<(JudgementId, JudgementId), Option<f64>> =
-        rows.iter().map(|(row, winner)| (sides(row), winner.value)).collect();
+        rows.iter().map(|(row, winner)| (sides(row), winner.soft_value.or(winner.value))).collect();
     for (row, winner) in rows {
         let (first, second) = sides(row);
         let swapped = said.get(&(second, first)).copied().flatten();
-        let agrees = winner.value.zip(swapped).is_some_and(|(one, other)| one * other < 0.0);
+        let own = winner.soft_value.or(winner.value);
+        let agrees = own.zip(swapped).is_some_and(|(one, other)| one * other < 0.0);
         if !agrees {
-            winner.value = winner.value.map(|_| 0.0);
+            winner.forget();
         }
     }
 }
@@ -199,10 +228,14 @@ impl Tournament {
         let mut decided = vec![0; players.len()];
         for (row, winner) in &rows {
             let [first, second] = [&row.first_judgement_id, &row.second_judgement_id].map(place);
-            match winner.value {
-                Some(value) if value > 0.0 => bouts.add(first, second, omega.first),
-                Some(value) if value < 0.0 => bouts.add(second, first, omega.second),
-                _ => continue,
+            let Some(won) = winner.won().filter(|won| won.first + won.second > 0.0) else {
+                continue;
+            };
+            if won.first > 0.0 {
+                bouts.add(first, second, omega.first * won.first);
+            }
+            if won.second > 0.0 {
+                bouts.add(second, first, omega.second * won.second);
             }
             decided[first] += 1;
             decided[second] += 1;
@@ -240,7 +273,7 @@ mod tests {
             first_judgement_id: JudgementId::from_text(first.to_owned()),
             second_judgement_id: JudgementId::from_text(second.to_owned()),
         };
-        (compared, Winner { meta_judgement_id: None, value: Some(value) })
+        (compared, Winner { meta_judgement_id: None, value: Some(value), soft_value: None })
     }
 
     fn stage(swap: Swap) -> Rate {
@@ -253,14 +286,14 @@ mod tests {
 
     #[test]
     fn a_win_from_the_weaker_position_counts_more() {
-        assert_eq!(Omega::of(30, 10), Omega { first: 0.25, second: 0.75 });
-        assert_eq!(Omega::of(0, 0), Omega { first: 0.5, second: 0.5 });
+        assert_eq!(Omega::of(30.0, 10.0), Omega { first: 0.25, second: 0.75 });
+        assert_eq!(Omega::of(0.0, 0.0), Omega { first: 0.5, second: 0.5 });
     }
 
     #[test]
     fn a_judge_that_always_takes_the_first_tells_nothing_apart() {
         let rows = [row("a", "b", 1.0), row("b", "a", 1.0)];
-        let ratings = rate(rows, Omega::of(2, 0));
+        let ratings = rate(rows, Omega::of(2.0, 0.0));
         assert_eq!(ratings.iter().map(|r| r.strength).collect::<Vec<_>>(), [0.0, 0.0]);
         assert_eq!(ratings[0].bouts, 2, "both were decided, and both weigh nothing");
         assert_eq!(ratings[0].standard_error, None);
@@ -270,7 +303,7 @@ mod tests {
     fn who_wins_in_both_orders_is_stronger() {
         let rows =
             [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
-        let ratings = rate(rows, Omega::of(3, 1));
+        let ratings = rate(rows, Omega::of(3.0, 1.0));
         let strength =
             |id: &str| ratings.iter().find(|r| r.judgement_id.as_str() == id).unwrap().strength;
         assert!(strength("a") > strength("b"));
@@ -281,7 +314,7 @@ mod tests {
     fn orders_that_disagree_may_be_a_tie() {
         let rows =
             [row("a", "b", 1.0), row("b", "a", -1.0), row("a", "c", 1.0), row("c", "a", 1.0)];
-        let tournament = stage(Swap::Tie).tournament(rows.into(), Omega::of(3, 1));
+        let tournament = stage(Swap::Tie).tournament(rows.into(), Omega::of(3.0, 1.0));
         assert_eq!(tournament.decided, [2, 2, 0], "a beats b in both orders, and c in one");
     }
 
@@ -290,7 +323,7 @@ mod tests {
         let omega = |scope| {
             let rows = vec![row("a", "b", 1.0), row("b", "a", 1.0), row("a", "c", -1.0)];
             let stage = Rate { omega: scope, ..stage(Swap::Weighted) };
-            stage.tournament(rows, Omega::of(1, 9)).omega.first
+            stage.tournament(rows, Omega::of(1.0, 9.0)).omega.first
         };
         let found = [OmegaScope::Iteration, OmegaScope::Prompt, OmegaScope::Off].map(omega);
         let off =

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rubric::{ReadVerdict, Rule};
-use crate::records::{FinishReason, JudgementId, MetaJudgementId, Reading};
+use crate::records::{FinishReason, JudgementId, MetaJudgementId, Reading, Weighed, soft_value};
 use crate::runner::{Io, Signature, Stage, StageError};
 
 /// What is read.
@@ -24,8 +24,9 @@ pub struct Read {
 }
 
 impl Read {
-    /// 1: the first. A change of what is read from a text is a new rule, not a new version.
-    const VERSION: u32 = 1;
+    /// 1: the first. A change of what is read from a text is a new rule, not a new version. 2: what verdicts
+    /// that were weighed come to.
+    const VERSION: u32 = 2;
 
     /// Reads the scores of judgements.
     #[must_use]
@@ -45,6 +46,7 @@ struct Judged {
     judgement_id: JudgementId,
     text: String,
     finish_reason: FinishReason,
+    weighed: Option<Vec<Weighed>>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +54,7 @@ struct Compared {
     meta_judgement_id: MetaJudgementId,
     text: String,
     finish_reason: FinishReason,
+    weighed: Option<Vec<Weighed>>,
 }
 
 impl Stage for Read {
@@ -65,28 +68,28 @@ impl Stage for Read {
             Subject::Judgements => {
                 let rows = io.rows::<Judged>("judgements")?;
                 io.write(rows.map(|row| {
-                    let Judged { judgement_id, text, finish_reason } = row?;
+                    let Judged { judgement_id, text, finish_reason, weighed } = row?;
                     let verdict = rule.read(&text, finish_reason);
-                    Ok(reading(Some(judgement_id), None, verdict, rule))
+                    let soft_value = weighed.as_deref().map(soft_value);
+                    let judgement_id = Some(judgement_id);
+                    Ok(Reading { judgement_id, soft_value, ..reading(verdict, rule) })
                 }))
             }
             Subject::MetaJudgements => {
                 let rows = io.rows::<Compared>("meta_judgements")?;
                 io.write(rows.map(|row| {
-                    let Compared { meta_judgement_id, text, finish_reason } = row?;
+                    let Compared { meta_judgement_id, text, finish_reason, weighed } = row?;
                     let verdict = rule.read(&text, finish_reason);
-                    Ok(reading(None, Some(meta_judgement_id), verdict, rule))
+                    let soft_value = weighed.as_deref().map(soft_value);
+                    let meta_judgement_id = Some(meta_judgement_id);
+                    Ok(Reading { meta_judgement_id, soft_value, ..reading(verdict, rule) })
                 }))
             }
         }
     }
 }
 
-fn reading(
-    judgement_id: Option<JudgementId>,
-    meta_judgement_id: Option<MetaJudgementId>,
-    ReadVerdict { value, status }: ReadVerdict,
-    rule: Rule,
-) -> Reading {
-    Reading { judgement_id, meta_judgement_id, value, status, rule: rule.name().to_owned() }
+fn reading(ReadVerdict { value, status }: ReadVerdict, rule: Rule) -> Reading {
+    let rule = rule.name().to_owned();
+    Reading { judgement_id: None, meta_judgement_id: None, value, soft_value: None, status, rule }
 }

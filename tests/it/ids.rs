@@ -28,12 +28,12 @@ max_tokens = 12
 
 [judge]
 template = "judge.jinja"
-samples = 4
-max_tokens = 40
+samples = 5
+max_tokens = 150
 
 [meta_judge]
 template = "meta_judge.jinja"
-max_tokens = 40
+max_tokens = 150
 
 [train]
 epochs = 1
@@ -51,7 +51,7 @@ const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
 
 /// The three kinds of tokenizers that there are.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     /// Bytes, a space with the word after it.
     ByteLevel,
     /// A space before the first word, whether or not it was there.
@@ -67,7 +67,8 @@ impl Kind {
     fn pieces(self) -> Vec<String> {
         let letters = ('a'..='h').map(String::from);
         let joined = ["ab", "ba", "abc", "de", "fg"].map(ToOwned::to_owned);
-        let words: Vec<String> = letters.chain(joined).collect();
+        let verdicts = ["0", "1", "2", "3", "4", "5", "A", "B"].map(ToOwned::to_owned);
+        let words: Vec<String> = letters.chain(joined).chain(verdicts).collect();
         let with = |mark: &'static str| words.iter().map(move |word| format!("{mark}{word}"));
         let space = |mark: &str| [mark.to_owned(), ":".to_owned()];
         match self {
@@ -151,7 +152,7 @@ impl Kind {
     }
 
     /// Writes a folder with a random model of these tokens.
-    fn write(self, folder: &Path) {
+    pub(crate) fn write(self, folder: &Path) {
         let config = json!({
             "architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 32,
             "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": self.tokens().len(),
@@ -165,7 +166,7 @@ impl Kind {
         std::fs::write(folder.join("chat_template.jinja"), TEMPLATE).unwrap();
     }
 
-    fn open(self) -> Local {
+    pub(crate) fn open(self) -> Local {
         let folder = tempfile::tempdir().unwrap();
         self.write(folder.path());
         Local::open(&files(folder.path()), &Device::Cpu).unwrap()
@@ -200,7 +201,7 @@ fn whatever_the_tokenizer_the_ids_that_were_drawn_are_trained_on() {
                     ref_rejected_logps, rejected_tokens) ";
         for role in ["actor", "judge"] {
             let each =
-                "SELECT count(*) > 20, bool_and(sides.ids = drawn.ids AND tokens = len(drawn.ids)),
+                "SELECT count(*) > 5, bool_and(sides.ids = drawn.ids AND tokens = len(drawn.ids)),
                     max(abs(logp - logprob)) < 1e-3
                  FROM sides JOIN drawn USING (id)";
             let found = lab.ask(&format!("{sides}{each} WHERE role = '{role}'"));

@@ -38,3 +38,4 @@ mod states;
 mod store;
 mod training;
 mod views;
+mod weighed;

@@ -366,6 +366,7 @@ proptest::proptest! {
             judgement_id: optional.clone().map(JudgementId::from_text),
             meta_judgement_id: None,
             value: number,
+            soft_value: number.map(|number| number / 3.0),
             status,
             rule: text.clone(),
         }]);

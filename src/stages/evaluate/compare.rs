@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::game::{Game, games};
 use crate::model::{Engine, Message};
-use crate::records::{Drawn, Shown, Verdict, VerdictId};
+use crate::records::{Drawn, Shown, Verdict, VerdictId, soft_value};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
 use crate::stages::live::Live;
-use crate::stages::{Rule, Sampling, Template, Thinking};
+use crate::stages::{Choices, Rule, Sampling, Template, Thinking};
 
 /// Compares answers by a judge model.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +25,9 @@ pub struct Compare {
     pub template: Template,
     /// How its verdict is read.
     pub rule: Rule,
+    /// The verdicts that are weighed; `None` where one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Choices>,
     /// What draws.
     pub engine: Engine,
     /// What is thinking, not text.
@@ -71,6 +74,10 @@ impl Drawing for Compare {
     type Unit = (Rc<Game>, Shown);
     type Row = Verdict;
 
+    fn choices(&self) -> Option<&Choices> {
+        self.choices.as_ref()
+    }
+
     fn draft(
         &self,
         drawer: &Drawer,
@@ -79,6 +86,7 @@ impl Drawing for Compare {
         let order = Self::ORDERS.iter().position(|order| order == first).unwrap_or(0);
         let id =
             drawer.id_of(&game.id().finish::<VerdictId>()).and(self.template.digest()).and(order);
+        let id = Choices::name(self.choices.as_ref(), id);
         let ids = vec![id.finish()];
         if game.is_refused() {
             return Ok(Draft::Unasked(NO_ANSWER.to_owned(), ids));
@@ -100,7 +108,8 @@ impl Drawing for Compare {
         drawn: Drawn,
     ) -> Result<Verdict, StageError> {
         let read = self.rule.read(&drawn.text, drawn.finish_reason);
-        let first_wins = read.value.map(|winner| f64::midpoint(winner, 1.0));
+        let value = drawn.weighed.as_deref().map(soft_value).or(read.value);
+        let first_wins = value.map(|winner| f64::midpoint(winner, 1.0));
         let preference =
             first_wins.map(|wins| if *first == Shown::Baseline { 1.0 - wins } else { wins });
         Ok(Verdict {
@@ -118,6 +127,7 @@ impl Drawing for Compare {
             baseline_chars: game.baseline.chars()?,
             refusal: drawn.refusal,
             thinking: drawn.thinking,
+            weighed: drawn.weighed,
         })
     }
 
@@ -138,6 +148,7 @@ struct Spelt {
     engine: Engine,
     #[serde(default)]
     thinking: Thinking,
+    choices: Option<Choices>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -150,11 +161,11 @@ struct NoRule(String);
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
-        let Spelt { baseline, judge, template, rule, engine, thinking, sampling } =
+        let Spelt { baseline, judge, template, rule, engine, thinking, choices, sampling } =
             serde_json::from_value(config.clone())?;
         let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
         let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
-        Ok(Self { baseline, judge, template, rule, engine, thinking, sampling })
+        Ok(Self { baseline, judge, template, rule, choices, engine, thinking, sampling })
     }
 }

@@ -152,6 +152,7 @@ impl Oracle {
             baseline_chars: baseline.chars()?,
             refusal: refused.then(|| NO_ANSWER.to_owned()),
             thinking: None,
+            weighed: None,
         })
     }
 }

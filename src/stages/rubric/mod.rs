@@ -1,11 +1,13 @@
 //! Rubrics: the prompts of judge and meta-judge, and reading their verdicts back. Pure text.
 
+mod choices;
 mod rules;
 mod thinking;
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::{Serialize, Serializer};
 
+pub use choices::{Choice, Choices};
 pub(super) use rules::without_score;
 pub use rules::{ReadVerdict, Rule};
 pub use thinking::Thinking;
