@@ -31,6 +31,7 @@ mod respond;
 mod rubric;
 mod sft;
 mod train;
+mod unmoved;
 mod verb;
 
 pub use crate::model::{Engine, files_read};

@@ -35,5 +35,7 @@ mod scripted;
 mod simulated;
 mod states;
 mod store;
+mod texts;
 mod training;
+mod unmoved;
 mod views;
