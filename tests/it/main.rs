@@ -11,6 +11,7 @@ mod coverage;
 mod damage;
 mod data;
 mod earlier_store;
+mod eft;
 mod estimates;
 mod evaluation;
 mod experiment;
