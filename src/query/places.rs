@@ -54,6 +54,6 @@ impl Places {
 }
 
 fn says_something(path: &Path) -> bool {
-    let folders = path.parent().into_iter().flat_map(Path::components);
-    folders.into_iter().any(|folder| folder.as_os_str().to_string_lossy().contains('='))
+    let mut folders = path.parent().into_iter().flat_map(Path::components);
+    folders.any(|folder| folder.as_os_str().to_string_lossy().contains('='))
 }
