@@ -226,6 +226,11 @@ fn inputs_error(error: &query::InputsError) -> Look {
             "write the value itself into the query, or a file with it among its declared files; for a \
              seeded draw, ORDER BY md5_number(prompt)",
         ),
+        query::InputsError::NotText { .. } => hint(
+            "let the reader keep the text, for what it guessed cannot be cast back: read_json(…, columns = \
+             {prompt: 'VARCHAR', …}), or read_csv(…, all_varchar = true); JSON writes a number without quotes, \
+             and keeps no text of it (3.10 is 3.1). A value of the query's own is text with `::VARCHAR`",
+        ),
         query::InputsError::DuckDb(_) if is_out_of_memory(error) => hint(
             "the query may take half of the machine's memory: take fewer columns or rows at once",
         ),

@@ -217,7 +217,7 @@ fn rows_of(
     ui: &Ui,
 ) -> Result<(), Failure> {
     let path = store.object_path(digest).to_string_lossy().replace('\'', "''");
-    let query = format!("FROM read_parquet('{path}') LIMIT {rows}");
+    let query = format!("FROM read_parquet('{path}', hive_partitioning = false) LIMIT {rows}");
     session.run(&query, rows_out(ui, Format::Table, Some(0)).as_mut())?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::engine::quote;
+use super::places::NO_PARTITIONS;
 use crate::store::Store;
 
 /// The names of the views, each of which stands on those before it.
@@ -52,7 +53,7 @@ fn runs(manifests: Option<&str>) -> String {
         Some(files) => format!(
             "read_json({files}, columns = {{run: 'VARCHAR', experiment: 'VARCHAR', node: 'VARCHAR', \
              key: 'JSON', tables: '{TABLES}', cost: '{COST}'}}, format = 'unstructured', \
-             maximum_object_size = 268435456)"
+             maximum_object_size = 268435456, {NO_PARTITIONS})"
         ),
         None => format!(
             "(SELECT NULL::VARCHAR AS run, NULL::VARCHAR AS experiment, NULL::VARCHAR AS node, \
@@ -73,7 +74,8 @@ fn nodes(plans: Option<&str>) -> String {
     let source = match plans {
         Some(files) => format!(
             "(SELECT experiment, unnest(nodes) AS n, generate_subscripts(nodes, 1) - 1 AS position \
-             FROM read_json({files}, columns = {{experiment: 'VARCHAR', nodes: '{NODES}'}}))"
+             FROM read_json({files}, columns = {{experiment: 'VARCHAR', nodes: '{NODES}'}}, \
+             {NO_PARTITIONS}))"
         ),
         None => "(SELECT NULL::VARCHAR AS experiment, NULL::STRUCT(node VARCHAR, model VARCHAR, run VARCHAR) \
                  AS n, NULL::BIGINT AS position) WHERE false"

@@ -111,7 +111,8 @@ fn is_one_pivot(connection: &Connection, sql: &str) -> duckdb::Result<bool> {
     Ok(matches!(parse(connection, &wrapped)?, Parsed::Other))
 }
 
-/// What may stand before an explained query. No comments: what is judged and what runs must be cut
+/// What may stand before an explained query. DuckDB gives an EXPLAIN no tree, reads none in parentheses, and does
+/// not say where the explained query begins, so the prefix is known by its words. No comments: what is judged and what runs must be cut
 /// at the same place, and only DuckDB knows how it nests comments.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static EXPLAIN: LazyLock<Regex> = LazyLock::new(|| {

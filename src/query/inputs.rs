@@ -13,8 +13,10 @@ use arrow::array::RecordBatch;
 use duckdb::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::engine::{self, MemoryLimit, lock_down, quote, tidy};
+use super::places::{NO_PARTITIONS, Places};
 use super::repeatable::{self, Known, Unrepeatable};
 use super::schema::MACROS;
 use super::syntax::{Excerpt, Parsed, Reference, parse, parse_alone, references, statement, visit};
@@ -54,6 +56,17 @@ pub enum InputsError {
         /// The file.
         file: String,
     },
+    /// A column should be text, and is something that a reader or the query made of it.
+    #[error("column `{column}` is {kind}; expected VARCHAR")]
+    NotText {
+        /// The column, as the query names it.
+        column: String,
+        /// Its type, in DuckDB's spelling.
+        kind: String,
+    },
+    /// A declared file cannot be read from elsewhere than its place.
+    #[error("cannot link to the declared files, one of which is in a folder `key=value`")]
+    Places(#[source] std::io::Error),
     /// DuckDB refused or failed.
     #[error("{}", tidy(.0))]
     DuckDb(duckdb::Error),
@@ -93,6 +106,8 @@ pub struct TableFiles {
 pub struct Inputs {
     connection: Rc<Connection>,
     query: String,
+    /// The links through which files are read are there as long as a query is.
+    _links: Rc<Option<TempDir>>,
 }
 
 impl Inputs {
@@ -122,6 +137,8 @@ impl Inputs {
         views: &[(&str, &str)],
     ) -> Result<Vec<Self>, InputsError> {
         let connection = Rc::new(engine::open(&MemoryLimit::default())?.0);
+        let places = Places::of(files).map_err(InputsError::Places)?;
+        let files = &places.files;
         let known = Known::ask(&connection)?;
         let mut bound = Vec::with_capacity(queries.len());
         for sql in queries {
@@ -136,7 +153,9 @@ impl Inputs {
         connection.execute_batch(MACROS)?;
         connection.execute_batch(&repeatable::script(files))?;
         for TableFiles { table, rows, readings } in tables {
-            let read = |path: &PathBuf| format!("read_parquet({})", quote(&path.to_string_lossy()));
+            let read = |path: &PathBuf| {
+                format!("read_parquet({}, {NO_PARTITIONS})", quote(&path.to_string_lossy()))
+            };
             let rows = match readings {
                 Some(readings) => with_readings(table, "t.*", &read(rows), &read(readings)),
                 None => format!("SELECT * FROM {}", read(rows)),
@@ -146,15 +165,15 @@ impl Inputs {
         for (view, sql) in views {
             connection.execute_batch(&format!("CREATE VIEW {view} AS {sql};"))?;
         }
-        let mut inputs = Vec::with_capacity(bound.len());
-        for query in bound {
-            let query = statement(&connection, &query)?;
-            inputs.push(Self { connection: Rc::clone(&connection), query });
-        }
         // One thread: without ORDER BY, rows then still come in the order of the file.
         connection.execute_batch("SET threads = 1;")?;
         connection.execute_batch(&lock_down("allowed_paths", &paths))?;
-        Ok(inputs)
+        let links = Rc::new(places.into_links());
+        let of = |query: String| {
+            let query = statement(&connection, &query)?;
+            Ok(Self { connection: Rc::clone(&connection), query, _links: Rc::clone(&links) })
+        };
+        bound.into_iter().map(of).collect()
     }
 
     /// Lists the columns that come out.
@@ -166,6 +185,25 @@ impl Inputs {
         let columns =
             statement.query_map([], |row| Ok(Column { name: row.get(0)?, kind: row.get(1)? }))?;
         Ok(columns.collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// Checks that those of these columns that the query gives are text, or NULL in every row: of text that
+    /// a reader took for a date or a number, no cast gives back what stood in the file.
+    ///
+    /// # Errors
+    /// [`InputsError::NotText`], and what DuckDB says.
+    pub fn check_texts(&self, columns: &[Column], names: &[&str]) -> Result<(), InputsError> {
+        for Column { name, kind } in columns.iter().filter(|column| column.kind != "VARCHAR") {
+            if !names.iter().any(|text| text.eq_ignore_ascii_case(name)) {
+                continue;
+            }
+            let sql = format!("SELECT count(\"{name}\") FROM (\n{}\n)", self.query);
+            let values: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            if values > 0 {
+                return Err(InputsError::NotText { column: name.clone(), kind: kind.clone() });
+            }
+        }
+        Ok(())
     }
 
     /// Runs the query, `select` over its columns, and returns the rows.

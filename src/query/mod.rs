@@ -8,6 +8,7 @@ mod exact;
 mod format;
 mod gate;
 mod inputs;
+mod places;
 mod repeatable;
 mod schema;
 mod session;

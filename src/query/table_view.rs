@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 
 use super::catalogue::Part;
 use super::engine::quote;
+use super::places::NO_PARTITIONS;
 use super::schema::ColumnShape;
 use crate::store::{Digest, ROW_GROUP_ROWS, Store};
 
@@ -133,7 +134,7 @@ impl TableView<'_> {
     }
 
     fn read(&self, object: Digest) -> String {
-        format!("read_parquet({})", self.path(object))
+        format!("read_parquet({}, {NO_PARTITIONS})", self.path(object))
     }
 
     /// Reads objects, each once, with the name of its file and the number of the row in it.
@@ -142,7 +143,7 @@ impl TableView<'_> {
         objects.dedup();
         let paths: Vec<String> = objects.into_iter().map(|object| self.path(object)).collect();
         let options = "filename = 'mrx_file', file_row_number = true";
-        format!("read_parquet([{}], {options})", paths.join(", "))
+        format!("read_parquet([{}], {options}, {NO_PARTITIONS})", paths.join(", "))
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Answers {
 
 impl Answers {
     /// 1: the first. 2: time zones are UTC's, not the machine's; `read_text` says no place and no time.
-    const VERSION: u32 = 2;
+    /// 3: `response` are text in the query's result, never cast to it.
+    const VERSION: u32 = 3;
 }
 
 /// Why a query's rows are no answers. Rows are counted from 1, as the query gives them.
@@ -61,6 +62,7 @@ impl Stage for Answers {
         let inputs = Inputs::open(&self.sql, &files, &[], &[])?;
         let columns = inputs.columns()?;
         check(&columns, &["prompt", "response"], &[], "ready-made answers")?;
+        inputs.check_texts(&columns, &["response"])?;
         let response = select(&columns, "response", "VARCHAR", "response");
         let given = inputs.rows(&format!("{}, {response}", conversation::select(&columns)?))?;
         io.check_unchanged("files")?;

@@ -20,7 +20,8 @@ pub struct Examples {
 
 impl Examples {
     /// 1: the first. 2: time zones are UTC's, not the machine's; `read_text` says no place and no time.
-    const VERSION: u32 = 2;
+    /// 3: `target` and `category` are text in the query's result, never cast to it.
+    const VERSION: u32 = 3;
 }
 
 /// Why a query's rows are no examples. Rows are counted from 1, as the query gives them.
@@ -52,7 +53,10 @@ impl Stage for Examples {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
         let inputs = Inputs::open(&self.sql, &files, &[], &[])?;
-        let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
+        let columns = inputs.columns()?;
+        let selection = selection(&columns)?;
+        inputs.check_texts(&columns, &["target", "category"])?;
+        let given: Vec<Given> = inputs.rows(&selection)?;
         io.check_unchanged("files")?;
         if given.is_empty() {
             return Err(BadExamples::None.into());

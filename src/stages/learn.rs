@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::checkpoint::{Content, keep};
 use super::draw::model_files;
+use super::unmoved::Watch;
 use crate::model::{self, Config, Local, Weights, weights};
 use crate::records::{Id, Metric};
 use crate::runner::{Io, StageError};
@@ -71,10 +72,15 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     };
     let Start { model, files, config, weights } = start;
     drop(model);
-    let (objective, settings) = (lesson.objective, settings.clone());
-    let mut trainer =
-        Trainer::new(Arc::clone(&config), &weights, objective, &lesson.examples, settings)
-            .map_err(at_fault)?;
+    let mut trainer = Trainer::new(
+        Arc::clone(&config),
+        &weights,
+        lesson.objective,
+        &lesson.examples,
+        settings.clone(),
+    )
+    .map_err(at_fault)?;
+    let mut watch = Watch::from(&weights, &config)?;
     drop(weights);
     let steps = trainer.steps();
     let states = Saved(io.states());
@@ -85,6 +91,7 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
         let mut rows = Vec::new();
         for _ in shard {
             if let Some(metrics) = trainer.step().map_err(at_fault)? {
+                watch.see(&metrics);
                 meter.note(said(&metrics));
                 rows.extend(metric_rows(metrics)?);
                 meter.add(1);
@@ -95,6 +102,9 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     })?;
     states.reach(&mut trainer, steps, &|text| io.warn(text))?;
     let weights = trainer.weights();
+    if let Some(text) = watch.said(&weights, &config, settings, steps)? {
+        io.warn(text);
+    }
     let companions = model::companions(&files);
     let mut made: BTreeMap<String, Content<'_>> =
         companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();

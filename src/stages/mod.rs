@@ -33,6 +33,7 @@ mod sft;
 mod sides;
 mod tiers;
 mod train;
+mod unmoved;
 mod verb;
 
 pub use crate::model::{Engine, files_read};

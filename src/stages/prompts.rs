@@ -31,7 +31,8 @@ pub struct Prompts {
 
 impl Prompts {
     /// 1: the first. 2: time zones are UTC's, not the machine's; `read_text` says no place and no time.
-    const VERSION: u32 = 2;
+    /// 3: `reference`, `category` and `source` are text in the query's result, never cast to it.
+    const VERSION: u32 = 3;
 }
 
 /// Why a query's rows are no prompts. Rows are counted from 1, as the query gives them.
@@ -73,7 +74,10 @@ impl Stage for Prompts {
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
         let files = io.files("files")?.unwrap_or_default();
         let inputs = Inputs::open(&self.sql, &files, &[], &[])?;
-        let given: Vec<Given> = inputs.rows(&selection(&inputs.columns()?)?)?;
+        let columns = inputs.columns()?;
+        let selection = selection(&columns)?;
+        inputs.check_texts(&columns, &OPTIONAL)?;
+        let given: Vec<Given> = inputs.rows(&selection)?;
         io.check_unchanged("files")?;
         let prompts = number(given)?;
         let per_share = self.per_share.unwrap_or(prompts.len() / self.shares);

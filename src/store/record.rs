@@ -52,3 +52,44 @@ pub fn from_batch<R: DeserializeOwned>(batch: &RecordBatch) -> Result<Vec<R>, Er
         reason: e.to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Counted {
+        #[expect(dead_code, reason = "only that it is read matters")]
+        number: u64,
+    }
+
+    /// What is said of a column that is not what a row wants.
+    fn told(name: &str, column: ArrayRef) -> String {
+        let batch = RecordBatch::try_from_iter_with_nullable([(name, column, true)]).unwrap();
+        let error = from_batch::<Counted>(&batch).unwrap_err();
+        assert!(matches!(&error, Error::Decode { .. }), "{error:?}");
+        assert!(!error.is_damage());
+        error.to_string()
+    }
+
+    #[test]
+    fn columns_that_are_no_rows_are_told_with_the_row_and_the_reason() {
+        let null = told("number", Arc::new(Int64Array::from(vec![Some(1), None])));
+        let negative = told("number", Arc::new(Int64Array::from(vec![-1])));
+        let text = told("number", Arc::new(StringArray::from(vec!["one"])));
+        let other = told("digit", Arc::new(Int64Array::from(vec![1])));
+        for said in [&null, &negative, &text, &other] {
+            assert!(said.starts_with("rows cannot be read as `"), "{said}");
+            assert!(said.contains("Counted`: "), "{said}");
+        }
+        assert!(other.contains("missing field `number`"), "{other}");
+        let good: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let good = RecordBatch::try_from_iter([("number", good)]).unwrap();
+        assert_eq!(from_batch::<Counted>(&good).unwrap().len(), 2);
+    }
+}

@@ -107,7 +107,8 @@ fn ready_made_answers_are_a_baseline_for_m0_too() {
     let lab = evaluated(
         "baseline = \"answers.sql\"\nfiles = [\"answers.csv\"]\noracle = \"oracle.sql\"\n",
     );
-    lab.write("loop/answers.sql", "SELECT prompt, answer AS response FROM 'answers.csv'");
+    let sql = "SELECT prompt, answer AS response FROM read_csv('answers.csv', all_varchar = true)";
+    lab.write("loop/answers.sql", sql);
     let lines = |count: usize| {
         let line = |i: usize| format!("What is {i} plus {}?,{}\n", 2 * i, 3 * i);
         format!("prompt,answer\n{}", (0..count).map(line).collect::<String>())

@@ -104,7 +104,9 @@ fn odd_things_at_the_folder_of_work_in_hand_are_told() {
     let lab = Lab::with_loop();
     let run = |lab: &Lab| {
         let mut command = Command::new("timeout");
-        command.args(["20", env!("CARGO_BIN_EXE_mrx"), "run", "loop", "prompts.m0"]);
+        // By force: a run that waits for ever hears no gentler signal.
+        let patience = ["--signal=KILL", "20"];
+        command.args(patience).args([env!("CARGO_BIN_EXE_mrx"), "run", "loop", "prompts.m0"]);
         command.current_dir(&lab.path).stdin(Stdio::null());
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())

@@ -1,0 +1,82 @@
+//! Whether a training moved anything: weights that are as they were, or pairs that are told apart no better than
+//! at the start, are no error, and seldom what somebody wanted.
+
+use std::io;
+
+use crate::model::{self, Config, Weights, weights};
+use crate::store::Digest;
+use crate::train::{Metrics, Settings};
+
+/// The margin of a step below which chosen and rejected answers are told apart by rounding alone.
+const NO_MARGIN: f64 = 1e-5;
+
+/// What is seen of a training.
+pub(super) struct Watch {
+    start: Vec<Digest>,
+    steps: usize,
+    pairs: bool,
+    margins: bool,
+}
+
+impl Watch {
+    /// Begins with the weights that training starts from.
+    pub(super) fn from(start: &Weights, config: &Config) -> Result<Self, model::Error> {
+        Ok(Self { start: digests(start, config)?, steps: 0, pairs: false, margins: false })
+    }
+
+    /// Sees a step.
+    pub(super) fn see(&mut self, step: &Metrics) {
+        self.steps += 1;
+        let margin = step.values.iter().find(|(name, _)| *name == "rewards/margins");
+        self.pairs |= margin.is_some();
+        self.margins |= margin.is_some_and(|(_, margin)| margin.abs() > NO_MARGIN);
+    }
+
+    /// Says so where all steps moved nothing, and what that is likely to come of.
+    pub(super) fn said(
+        &self,
+        end: &Weights,
+        config: &Config,
+        settings: &Settings,
+        steps: usize,
+    ) -> Result<Option<String>, model::Error> {
+        let causes = self.causes(settings, steps);
+        if digests(end, config)? == self.start {
+            return Ok(Some(format!(
+                "the steps moved no weight: all are what they were at the start, to the last bit; likely {causes}"
+            )));
+        }
+        // The margins of steps that an earlier attempt took are not known here; that of a first step is 0.
+        let all_seen = self.steps == steps && steps > 1;
+        Ok((self.pairs && !self.margins && all_seen).then(|| {
+            format!(
+                "the margin of every step is 0: the loss stays where it began, which is ln 2 for `sigmoid`; \
+                 likely {causes}"
+            )
+        }))
+    }
+
+    fn causes(&self, settings: &Settings, steps: usize) -> String {
+        let mut causes = format!(
+            "a learning rate of {:?} is too small for weights in f32",
+            settings.learning_rate
+        );
+        if settings.warmup_steps >= steps {
+            causes +=
+                &format!(", or it never got there in {} steps of warmup", settings.warmup_steps);
+        }
+        if self.pairs {
+            causes += ", or the two answers of every pair are the same tokens";
+        }
+        causes
+    }
+}
+
+/// A digest of every weight.
+fn digests(weights: &Weights, config: &Config) -> Result<Vec<Digest>, model::Error> {
+    let mut digests = Vec::new();
+    weights::write(weights, config, &mut io::sink(), &mut |_, bytes| {
+        digests.push(Digest::of(bytes));
+    })?;
+    Ok(digests)
+}
