@@ -56,19 +56,18 @@ impl Watch {
         }))
     }
 
+    /// What moving nothing is likely to come of.
     fn causes(&self, settings: &Settings, steps: usize) -> String {
-        let mut causes = format!(
-            "a learning rate of {:?} is too small for weights in f32",
-            settings.learning_rate
-        );
+        let rate = settings.learning_rate;
+        let mut causes =
+            vec![format!("a learning rate of {rate:?} is too small for weights in f32")];
         if settings.warmup_steps >= steps {
-            causes +=
-                &format!(", or it never got there in {} steps of warmup", settings.warmup_steps);
+            causes.push(format!("it is not reached in {} steps of warmup", settings.warmup_steps));
         }
         if self.pairs {
-            causes += ", or the two answers of every pair are the same tokens";
+            causes.push("the two answers of every pair are the same tokens".to_owned());
         }
-        causes
+        causes.join(", or ")
     }
 }
 

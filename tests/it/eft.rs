@@ -118,7 +118,7 @@ fn an_export_of_open_assistant_is_read_as_it_is() {
         fields.insert("created_date".to_owned(), "2023-02-05T14:23:50.983374+00:00".into());
         fields.insert("deleted".to_owned(), false.into());
         fields.insert("emojis".to_owned(), serde_json::json!({"name": ["+1"], "count": [10]}));
-        lines += &format!("{message}\n");
+        lines.push_str(&(message.to_string() + "\n"));
     }
     lab.write("eft/ranked.jsonl", &lines);
     let examples = examples(&lab);
