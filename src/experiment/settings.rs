@@ -9,8 +9,8 @@ use super::toml_file::{self as file, Comparison, Draws, Each, File};
 use super::training;
 use super::values::Values;
 use crate::stages::{
-    self, ActorPairs, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge, Pair,
-    Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
+    self, ActorPairs, Arguments, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge,
+    Pair, Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
 };
 
 /// K of the paper.
@@ -69,7 +69,10 @@ impl Iteration {
             judge: judge(values, &templates.judge, t)?,
             rate: rate(values, t)?,
             pair,
-            reference: Reference { engine: values.engine.clone() },
+            reference: Reference {
+                engine: values.engine.clone(),
+                template_arguments: values.arguments.clone(),
+            },
             train: train(values, t)?,
             meta_judge,
         })
@@ -96,6 +99,7 @@ fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
     let Draws { samples, temperature, top_p, max_tokens } = &values.file.root.respond;
     Ok(Respond {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         samples: values.at(samples, t, RESPONSES)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
     })
@@ -105,6 +109,7 @@ fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Er
     let file::Judge { samples, temperature, top_p, max_tokens, .. } = &values.file.root.judge;
     Ok(Judge {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         template: template.clone(),
         samples: values.at(samples, t, JUDGEMENTS)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -124,6 +129,7 @@ fn meta_judge(
     let compares = values.at(enabled, t, Switch(true))?.0;
     let stage = MetaJudge {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         template: template.clone(),
         strip_scores: values.at(strip_scores, t, Switch(false))?.0,
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -164,6 +170,7 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let table = &values.file.root.train;
     Ok(Train {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         dpo: training::dpo(values, table, t)?,
         settings: training::of_pairs(values, table, t)?,
         on_no_pairs: table.on_no_pairs.unwrap_or(stages::OnNoPairs::Stop),
@@ -176,6 +183,7 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
     let init = model.and_then(|model| model.as_ref().init.as_ref());
     Ok(Sft {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         settings: training::of_examples(values, table)?,
         random_weights: init.map(|init| init.seed.map_or(values.seed, |seed| seed.0)),
     })
@@ -184,8 +192,12 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
 /// How every model answers the held-out prompts.
 pub(super) fn respond_held_out(values: &Values<'_>, table: &file::Evaluate) -> Respond {
     let sampling = (table.temperature, table.top_p, table.max_tokens);
-    let (samples, engine) = (once(table.samples), values.engine.clone());
-    Respond { samples, engine, sampling: evaluating(values, sampling) }
+    Respond {
+        samples: once(table.samples),
+        engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
+        sampling: evaluating(values, sampling),
+    }
 }
 
 /// How every model judges the panel: as in the loop, but for the draws.
@@ -204,6 +216,7 @@ pub(super) fn compare(
         baseline,
         judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
         engine: values.engine.clone(),
+        template_arguments: template_arguments(values, table)?,
         template: values.file.template(template, COMPARE, Template::for_comparison)?,
         rule: match table.marker.unwrap_or_default() {
             Comparison::Winner => Rule::Response,
@@ -211,6 +224,19 @@ pub(super) fn compare(
         },
         sampling: evaluating(values, (table.temperature, table.top_p, table.max_tokens)),
     })
+}
+
+/// What is given to the chat template of the model that decides games: its own arguments, or those of the
+/// experiment's models where it is one of them.
+fn template_arguments(
+    values: &Values<'_>,
+    table: &file::EvaluationJudge,
+) -> Result<Arguments, Error> {
+    match &table.chat_template {
+        Some(given) => values.file.arguments(given),
+        None if table.model.as_ref() == Path::new(M0) => Ok(values.arguments.clone()),
+        None => Ok(Arguments::default()),
+    }
 }
 
 /// How scores are read.

@@ -8,7 +8,7 @@ use super::align::{InStep, groups};
 use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::{Rule, Sampling, Template};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, FinishReason, Judgement};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -21,6 +21,9 @@ pub struct Judge {
     pub samples: usize,
     /// What draws.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -82,7 +85,7 @@ impl Stage for Judge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments)?;
         let mut seen = Seen::default();
         let mut distinct = 0;
         for text in io.rows::<Text>("responses")? {
@@ -119,10 +122,10 @@ impl Drawing for Judge {
     type Row = Judgement;
 
     fn draft(&self, drawer: &Drawer, (prompt, answer): &Self::Unit) -> Result<Draft, StageError> {
-        let text = self.template.judge(prompt, &answer.text)?;
+        let messages = self.template.judge(prompt, &answer.text)?;
         let subject = || drawer.id_of(&answer.response_id).and(self.template.digest());
         let ids = (0..self.samples).map(|sample| subject().and(sample).finish('j')).collect();
-        Ok(Draft::Asked(vec![Message::user(text)], ids))
+        Ok(Draft::Asked(messages, ids))
     }
 
     fn row(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::checkpoint::{Content, keep};
 use super::draw::model_files;
-use crate::model::{self, Config, Local, Weights, weights};
+use crate::model::{self, Arguments, Config, Local, Weights, weights};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
 use crate::store::States;
@@ -22,7 +22,11 @@ pub(super) struct Start {
 
 impl Start {
     /// Opens the input `model`, with random weights in place of its own where a seed is given.
-    pub(super) fn open(io: &Io<'_>, random: Option<u64>) -> Result<Self, StageError> {
+    pub(super) fn open(
+        io: &Io<'_>,
+        random: Option<u64>,
+        arguments: &Arguments,
+    ) -> Result<Self, StageError> {
         // A model that draws and one that learns do not stand in memory together.
         io.let_go();
         let device = model::open_device(io.device())?;
@@ -33,6 +37,7 @@ impl Start {
             None => weights::load(&files, &config, model::DType::F32, &device)?,
         };
         let model = Local::with_weights(&files, Arc::clone(&config), &weights)?;
+        let model = model.with_arguments(arguments)?;
         io.check_unchanged("model")?;
         Ok(Self { model, files, config, weights })
     }

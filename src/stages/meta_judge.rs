@@ -16,7 +16,7 @@ use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
 use super::{Rule, Sampling, Template};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, MetaJudgement};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
@@ -31,6 +31,9 @@ pub struct MetaJudge {
     pub strip_scores: bool,
     /// What draws.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -103,7 +106,7 @@ impl Stage for MetaJudge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments)?;
         let chosen = self.choose(io)?;
         let total = chosen.comparisons;
         let tournaments = tournaments(io, chosen.responses)?;
@@ -138,10 +141,11 @@ impl Drawing for MetaJudge {
         let Tournament { prompt, response, judgements, .. } = &*compared.tournament;
         let (first, second) = (&judgements[compared.first], &judgements[compared.second]);
         let texts = [&first.1, &second.1].map(|text| self.shown(text));
-        let text = self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
+        let texts = texts.each_ref().map(|text| &**text);
+        let messages = self.template.meta_judge(prompt, response, texts)?;
         let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
         let id = if self.strip_scores { id.and("without scores") } else { id };
-        Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish('m')]))
+        Ok(Draft::Asked(messages, vec![id.finish('m')]))
     }
 
     fn row(

@@ -33,7 +33,7 @@ mod sft;
 mod train;
 mod verb;
 
-pub use crate::model::{Engine, files_read};
+pub use crate::model::{Arguments, Engine, files_read};
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
@@ -50,7 +50,7 @@ pub use rate::{OmegaScope, Rate, Swap};
 pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
-pub use rubric::{COMPARE, JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
+pub use rubric::{BadSystem, COMPARE, JUDGE, META_JUDGE, Rule, Template, TemplateError, Verdict};
 pub use sft::Sft;
 pub use train::{NoPairs, OnNoPairs, Train};
 pub use verb::Verb;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::{conversation, open_model};
-use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, Scored};
+use crate::model::{Arguments, Continuation, Engine, LanguageModel, Local, Prompt, Scored};
 use crate::records::{Message, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -13,6 +13,9 @@ use crate::runner::{Io, Signature, Stage, StageError};
 pub struct Reference {
     /// What scores.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
 }
 
 impl Reference {
@@ -64,7 +67,7 @@ impl Stage for Reference {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let opened = open_model(io)?;
+        let opened = open_model(io, &self.template_arguments)?;
         let Some(model) = opened.as_any().downcast_ref::<Local>() else {
             return io.write::<ReferenceLogps>([]);
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Sampling;
 use super::draw::{Draft, Drawer, Drawing, conversation};
 use super::live::Live;
-use crate::model::Engine;
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Message, Response};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -16,6 +16,9 @@ pub struct Respond {
     pub samples: usize,
     /// What draws.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -39,7 +42,7 @@ impl Stage for Respond {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments)?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
         drawer.draw(io, self, (io.count("prompts")?, self.samples), prompts)
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::game::{Game, games};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Shown, Verdict};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
@@ -27,6 +27,9 @@ pub struct Compare {
     pub rule: Rule,
     /// What draws.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -47,7 +50,7 @@ impl Stage for Compare {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments)?;
         let games = games(io)?.flat_map(|game| match game {
             Ok(game) => {
                 let game = Rc::new(game);
@@ -79,8 +82,7 @@ impl Drawing for Compare {
             Shown::Baseline => [baseline, response],
             _ => [response, baseline],
         };
-        let text = self.template.compare(&game.question.prompt, shown)?;
-        Ok(Draft::Asked(vec![Message::user(text)], ids))
+        Ok(Draft::Asked(self.template.compare(&game.question.prompt, shown)?, ids))
     }
 
     fn row(
@@ -126,6 +128,8 @@ struct Spelt {
     rule: String,
     #[serde(default)]
     engine: Engine,
+    #[serde(default)]
+    template_arguments: Arguments,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -138,11 +142,11 @@ struct NoRule(String);
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
-        let Spelt { baseline, judge, template, rule, engine, sampling } =
-            serde_json::from_value(config.clone())?;
+        let spelt: Spelt = serde_json::from_value(config.clone())?;
+        let Spelt { baseline, judge, template, rule, engine, template_arguments, sampling } = spelt;
         let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
         let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
-        Ok(Self { baseline, judge, template, rule, engine, sampling })
+        Ok(Self { baseline, judge, template, rule, engine, template_arguments, sampling })
     }
 }
