@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use mrx::experiment::Experiment;
 use mrx::model::{Arguments, Chat, Message};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::lab::Lab;
+use crate::lab::{Lab, copy_folder};
 use crate::local;
 use crate::model::data;
 
@@ -229,4 +230,43 @@ fn a_judge_is_asked_with_a_system_message_and_trained_with_it() {
     let asked = "SELECT string_agg(DISTINCT messages[1].role || ': ' || messages[1].content, '|') \
                  FROM pairs WHERE role = 'judge' AND len(messages) = 2";
     assert_eq!(lab.ask(asked), "system: You judge.");
+}
+
+/// What the chat templates of an experiment's nodes are given, by node; those that render nothing are out.
+fn given(lab: &Lab, set: &[&str]) -> BTreeMap<String, Value> {
+    let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
+    let experiment = Experiment::load(&lab.path.join("loop"), &set, "cpu").unwrap();
+    let nodes = experiment.plan().nodes.iter();
+    let given = nodes.filter_map(|node| {
+        let config = node.stage.signature().config;
+        Some((node.name.as_str().to_owned(), config.get("template_arguments")?.clone()))
+    });
+    given.collect()
+}
+
+#[test]
+fn every_node_that_renders_is_given_the_arguments_and_an_own_judge_its_own() {
+    let lab = Lab::with_loop();
+    let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
+    let evaluate = "[evaluate]\nprompts = \"prompts.sql\"\nfiles = [\"prompts.jsonl\"]\n\
+                    [evaluate.judge]\nmodel = \"m0\"\n";
+    lab.write("loop/experiment.toml", &format!("{toml}\n{evaluate}"));
+    assert_eq!(given(&lab, &[]), BTreeMap::new(), "keys are as they were");
+    let quick = "model.template.quick=true";
+    let all = given(&lab, &[quick]);
+    let stages = ["respond", "judge", "meta_judge", "reference", "train", "evaluate"];
+    for stage in stages {
+        let node = format!("{stage}.m1");
+        assert_eq!(all.get(&node), Some(&json!({ "quick": true })), "{node}");
+    }
+    let drawn = |node: &String| stages.iter().any(|stage| node.split('.').next() == Some(*stage));
+    assert!(all.keys().all(drawn), "{all:?}");
+    let own = given(&lab, &[quick, "evaluate.judge.chat_template.quick=false"]);
+    assert_eq!(
+        (&own["evaluate.m1"], &own["judge.m1"]),
+        (&json!({ "quick": false }), &all["judge.m1"])
+    );
+    copy_folder(&lab.path.join("loop/model"), &lab.path.join("loop/other"));
+    let other = given(&lab, &[quick, "evaluate.judge.model=other"]);
+    assert!(!other.contains_key("evaluate.m1"), "another model's template is another");
 }
