@@ -1,5 +1,6 @@
 //! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
 
+mod chat_template;
 mod estimates;
 mod evaluation;
 mod iteration;

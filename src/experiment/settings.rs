@@ -11,8 +11,8 @@ use super::toml_file::{self as file, Comparison, Decide, Draws, Each, File};
 use super::training;
 use super::values::Values;
 use crate::stages::{
-    self, ActorPairs, COMPARE, Choices, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge,
-    Pair, Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
+    self, ActorPairs, Arguments, COMPARE, Choices, Compare, JUDGE, Judge, JudgePairs, META_JUDGE,
+    MetaJudge, Pair, Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
 };
 
 /// K of the paper.
@@ -74,6 +74,7 @@ impl Iteration {
             reference: Reference {
                 engine: values.engine.clone(),
                 thinking: values.trains_on_thinking(),
+                template_arguments: values.arguments.clone(),
             },
             train: train(values, t)?,
             meta_judge,
@@ -102,6 +103,7 @@ fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
     Ok(Respond {
         engine: values.engine.clone(),
         thinking: values.thinking(),
+        template_arguments: values.arguments.clone(),
         samples: values.at(samples, t, RESPONSES)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
     })
@@ -114,6 +116,7 @@ fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Er
         engine: values.engine.clone(),
         choices: choices(values, decide.as_ref(), score_rule(values.file)?)?,
         thinking: values.thinking(),
+        template_arguments: values.arguments.clone(),
         template: template.clone(),
         samples: values.at(samples, t, JUDGEMENTS)?.size(),
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -136,6 +139,7 @@ fn meta_judge(
         engine: values.engine.clone(),
         choices: choices(values, decide.as_ref(), Rule::Winner)?,
         thinking: values.thinking(),
+        template_arguments: values.arguments.clone(),
         template: template.clone(),
         strip_scores: values.at(strip_scores, t, Switch(false))?.0,
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
@@ -177,6 +181,7 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let table = &values.file.root.train;
     Ok(Train {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         dpo: training::dpo(values, table, t)?,
         settings: training::of_pairs(values, table, t)?,
         on_no_pairs: table.on_no_pairs.unwrap_or(stages::OnNoPairs::Stop),
@@ -190,6 +195,7 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
     let init = model.and_then(|model| model.as_ref().init.as_ref());
     Ok(Sft {
         engine: values.engine.clone(),
+        template_arguments: values.arguments.clone(),
         settings: training::of_examples(values, table)?,
         random_weights: init.map(|init| init.seed.map_or(values.seed, |seed| seed.0)),
     })
@@ -202,6 +208,7 @@ pub(super) fn respond_held_out(values: &Values<'_>, table: &file::Evaluate) -> R
         samples: once(table.samples),
         engine: values.engine.clone(),
         thinking: values.thinking(),
+        template_arguments: values.arguments.clone(),
         sampling: evaluating(values, sampling),
     }
 }
@@ -229,6 +236,7 @@ pub(super) fn compare(
         choices: choices(values, table.decide.as_ref(), rule)?,
         rule,
         thinking: values.thinking(),
+        template_arguments: template_arguments(values, table)?,
         template: values.file.template(template, COMPARE, Template::for_comparison)?,
         sampling: evaluating(values, (table.temperature, table.top_p, table.max_tokens)),
     })
@@ -257,6 +265,19 @@ fn choices(
             Err(values.mistake(named, message))
         }
         None => Ok(Some(choices)),
+    }
+}
+
+/// What is given to the chat template of the model that decides games: its own arguments, or those of the
+/// experiment's models where it is one of them.
+fn template_arguments(
+    values: &Values<'_>,
+    table: &file::EvaluationJudge,
+) -> Result<Arguments, Error> {
+    match &table.chat_template {
+        Some(given) => values.file.arguments(given),
+        None if table.model.as_ref() == Path::new(M0) => Ok(values.arguments.clone()),
+        None => Ok(Arguments::default()),
     }
 }
 

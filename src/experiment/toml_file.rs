@@ -22,6 +22,9 @@ use crate::stages::{
 /// A value with its place, so that a list of the wrong length can be pointed at.
 pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
 
+/// Arguments of a chat template.
+pub(super) type Given = BTreeMap<String, Spanned<toml::Value>>;
+
 /// An experiment's file, read.
 #[derive(Debug)]
 pub(super) struct File {
@@ -64,6 +67,9 @@ pub(super) struct Root {
 pub(super) struct Model {
     pub(super) path: Option<Spanned<PathBuf>>,
     pub(super) init: Option<Init>,
+    /// `[model.template]`
+    #[serde(default)]
+    pub(super) template: Given,
 }
 
 /// `[model.init]`: a folder whose weights, if it has any, are replaced by random ones.
@@ -290,6 +296,8 @@ pub(super) struct EvaluationJudge {
     pub(super) model: Spanned<PathBuf>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Comparison>,
+    /// `[evaluate.judge.chat_template]`
+    pub(super) chat_template: Option<Given>,
     pub(super) temperature: Option<Temperature>,
     pub(super) top_p: Option<TopP>,
     pub(super) max_tokens: Option<Count>,

@@ -5,16 +5,18 @@ use toml::Spanned;
 use super::Error;
 use super::per_iteration::PerIteration;
 use super::toml_file::{Each, File};
-use crate::stages::{Engine, MAX_REFUSED, Thinking};
+use crate::stages::{Arguments, Engine, MAX_REFUSED, Thinking};
 
 /// Reads settings that may have one value per iteration.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Values<'f> {
     pub(super) file: &'f File,
     pub(super) iterations: usize,
     pub(super) seed: u64,
     /// What draws and trains.
     pub(super) engine: &'f Engine,
+    /// What the chat template of the experiment's models is given.
+    pub(super) arguments: Arguments,
     /// The share of a table's rows that a model may refuse.
     pub(super) max_refused: f64,
 }
@@ -25,7 +27,9 @@ impl<'f> Values<'f> {
         let seed = file.root.seed.map_or(0, |seed| seed.0);
         let max_refused = file.root.max_refused.map_or(MAX_REFUSED, |share| share.0);
         check_thinking(file)?;
-        Ok(Self { file, iterations: iterations(file)?, seed, engine, max_refused })
+        let given = file.root.model.as_ref().map(|model| file.arguments(&model.as_ref().template));
+        let arguments = given.transpose()?.unwrap_or_default();
+        Ok(Self { file, iterations: iterations(file)?, seed, engine, arguments, max_refused })
     }
 
     /// What is thinking in the texts of models, and not text.

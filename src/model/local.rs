@@ -9,7 +9,7 @@ use candle_core::{DType, Device};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chat::Chat;
+use super::chat::{Arguments, Chat};
 use super::choose::choose;
 use super::config::{Config, ids};
 use super::feed::Feed;
@@ -85,6 +85,15 @@ impl Local {
         let (context, vocabulary) = (config.max_position_embeddings, config.vocab_size);
         let language = Language { tokenizer, chat, ends, context, vocabulary };
         Self { network, language }
+    }
+
+    /// Gives the chat template arguments.
+    ///
+    /// # Errors
+    /// Where the template never reads one of them.
+    pub fn with_arguments(mut self, arguments: &Arguments) -> Result<Self, Error> {
+        self.language.chat = self.language.chat.with_arguments(arguments)?;
+        Ok(self)
     }
 
     /// The decoder.

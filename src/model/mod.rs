@@ -39,7 +39,7 @@ use std::any::Any;
 use std::ops::ControlFlow;
 
 pub use candle_core::{DType, Device};
-pub use chat::{CHATML, Chat};
+pub use chat::{Arguments, BadArgument, CHATML, Chat, Tag, reworded, tags};
 pub use config::Config;
 pub use device::open_device;
 pub use engine::Engine;
@@ -47,7 +47,7 @@ pub use error::Error;
 pub use language::Tokenised;
 pub use local::Local;
 pub use network::{Batch, Network};
-pub use open::{files_read, is_scripted, open};
+pub use open::{files_read, is_scripted, open, open_with};
 pub use refusal::Refusal;
 pub use save::{companions, save};
 pub use scripted::Scripted;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::config::SUPPORTED;
 use super::folder::{file_of, parse};
 use super::save::companions;
-use super::{Error, LanguageModel, Local, Scripted, scripted, weights};
+use super::{Arguments, Error, LanguageModel, Local, Scripted, scripted, weights};
 
 /// What every configuration says first.
 #[derive(Deserialize)]
@@ -65,9 +65,23 @@ pub fn open(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
 ) -> Result<Box<dyn LanguageModel>, Error> {
+    open_with(files, device, &Arguments::default())
+}
+
+/// Opens a model as [`open`] does, and gives its chat template arguments. A scripted one has none.
+///
+/// # Errors
+/// As [`open`], and where the template never reads one of them.
+pub fn open_with(
+    files: &BTreeMap<String, PathBuf>,
+    device: &Device,
+    arguments: &Arguments,
+) -> Result<Box<dyn LanguageModel>, Error> {
     match architecture(files)?.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
-        Some(known) if SUPPORTED.contains(&known) => Ok(Box::new(Local::open(files, device)?)),
+        Some(known) if SUPPORTED.contains(&known) => {
+            Ok(Box::new(Local::open(files, device)?.with_arguments(arguments)?))
+        }
         found => Err(Error::Unsupported {
             path: file_of(files, "config.json")?.to_owned(),
             found: found.unwrap_or("(none)").to_owned(),

@@ -18,6 +18,8 @@ pub(super) enum BadConversation {
     Empty { row: usize, what: &'static str },
     #[error("row {row}, message {message}: role `{role}` is not system, user or assistant")]
     BadRole { row: usize, message: usize, role: String },
+    #[error("row {row} asks nothing: its roles are {roles}, and {what}")]
+    AsksNothing { row: usize, roles: String, what: &'static str },
 }
 
 /// A message as the query gives it.
@@ -75,6 +77,21 @@ fn given(row: usize, messages: Vec<Option<GivenMessage>>) -> Result<Vec<Message>
         }
     };
     (1..).zip(messages).map(check).collect()
+}
+
+/// Checks that a conversation asks for an answer: somebody speaks in it, and the answer is not there yet.
+pub(super) fn check_asks(row: usize, messages: &[Message]) -> Result<(), BadConversation> {
+    let is = |role: &'static str| move |message: &Message| message.role == role;
+    let what = if messages.last().is_some_and(is("assistant")) {
+        "the last is the assistant's, whose turn comes next"
+    } else if !messages.iter().any(is("user")) {
+        "none is the user's"
+    } else {
+        return Ok(());
+    };
+    let roles = messages.iter().map(|message| message.role.as_str());
+    let roles = roles.collect::<Vec<_>>().join(", ");
+    Err(BadConversation::AsksNothing { row, roles, what })
 }
 
 /// A conversation as part of an id.

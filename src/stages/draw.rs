@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::live::Live;
 use super::{Choices, Thinking};
-use crate::model::{self, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply};
+use crate::model::{
+    self, Arguments, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply,
+};
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
 use crate::store::{Digest, Record};
@@ -94,16 +96,22 @@ pub(super) trait Drawing {
 pub(super) struct Drawer {
     model: Rc<Box<dyn LanguageModel>>,
     digest: Digest,
+    /// What its chat template is given, where it is given anything.
+    arguments: Option<Value>,
     sampling: Sampling,
     thinking: Thinking,
 }
 
 /// Opens the input `model`, a folder or a checkpoint that an earlier node made, or returns it where it
-/// is open still.
-pub(super) fn open_model(io: &Io<'_>) -> Result<Rc<Box<dyn LanguageModel>>, StageError> {
-    let name = format!("{} on {}", io.digest("model")?, io.device());
+/// is open still with the same arguments of its chat template.
+pub(super) fn open_model(
+    io: &Io<'_>,
+    arguments: &Arguments,
+) -> Result<Rc<Box<dyn LanguageModel>>, StageError> {
+    let name = format!("{} on {} with {}", io.digest("model")?, io.device(), arguments.to_json());
     io.open(&name, || {
-        let model = model::open(&model_files(io)?, &model::open_device(io.device())?)?;
+        let device = model::open_device(io.device())?;
+        let model = model::open_with(&model_files(io)?, &device, arguments)?;
         io.check_unchanged("model")?;
         Ok(model)
     })
@@ -113,15 +121,22 @@ impl Drawer {
     pub(super) fn open(
         io: &Io<'_>,
         sampling: Sampling,
+        arguments: &Arguments,
         thinking: &Thinking,
     ) -> Result<Self, StageError> {
-        let (model, digest) = (open_model(io)?, io.digest("model")?);
-        Ok(Self { model, digest, sampling, thinking: thinking.clone() })
+        let (model, digest) = (open_model(io, arguments)?, io.digest("model")?);
+        let arguments = (!arguments.is_empty()).then(|| arguments.to_json());
+        Ok(Self { model, digest, arguments, sampling, thinking: thinking.clone() })
     }
 
-    /// Starts the id of a row: what it is about, the model, the decoding. The stage adds the rest.
+    /// Starts the id of a row: what it is about, the model, the decoding, and what the model's chat
+    /// template is given. The stage adds the rest.
     pub(super) fn id_of(&self, subject: &impl Id) -> RowId {
-        RowId::of(subject.clone()).and(self.digest.to_hex()).and(self.sampling.json())
+        let id = RowId::of(subject.clone()).and(self.digest.to_hex()).and(self.sampling.json());
+        match &self.arguments {
+            Some(arguments) => id.and(arguments.clone()),
+            None => id,
+        }
     }
 
     /// Draws `per_unit` texts for each of `count` units, and writes the table of them.

@@ -8,7 +8,7 @@ use super::align::{InStep, groups};
 use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::{Choices, Rule, Sampling, Template, Thinking};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, FinishReason, Judgement, JudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -27,6 +27,9 @@ pub struct Judge {
     /// What is thinking, not text.
     #[serde(skip_serializing_if = "Thinking::is_default")]
     pub thinking: Thinking,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -89,7 +92,7 @@ impl Stage for Judge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
         let mut seen = Seen::default();
         let mut distinct = 0;
         for text in io.rows::<Text>("responses")? {
@@ -134,13 +137,13 @@ impl Drawing for Judge {
         drawer: &Drawer,
         (prompt, answer): &Self::Unit,
     ) -> Result<Draft<JudgementId>, StageError> {
-        let text = self.template.judge(prompt, &answer.text)?;
+        let messages = self.template.judge(prompt, &answer.text)?;
         let subject = || {
             let id = drawer.id_of(&answer.response_id).and(self.template.digest());
             Choices::name(self.choices.as_ref(), id)
         };
         let ids = (0..self.samples).map(|sample| subject().and(sample).finish()).collect();
-        Ok(Draft::Asked(vec![Message::user(text)], ids))
+        Ok(Draft::Asked(messages, ids))
     }
 
     fn row(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::checkpoint::{Content, keep};
 use super::draw::model_files;
 use super::unmoved::Watch;
-use crate::model::{self, Config, Local, Weights, weights};
+use crate::model::{self, Arguments, Config, Local, Weights, weights};
 use crate::records::{Id, Metric};
 use crate::runner::{Io, StageError};
 use crate::store::States;
@@ -23,7 +23,11 @@ pub(super) struct Start {
 
 impl Start {
     /// Opens the input `model`, with random weights in place of its own where a seed is given.
-    pub(super) fn open(io: &Io<'_>, random: Option<u64>) -> Result<Self, StageError> {
+    pub(super) fn open(
+        io: &Io<'_>,
+        random: Option<u64>,
+        arguments: &Arguments,
+    ) -> Result<Self, StageError> {
         // A model that draws and one that learns do not stand in memory together.
         io.let_go();
         let device = model::open_device(io.device())?;
@@ -34,6 +38,7 @@ impl Start {
             None => weights::load(&files, &config, model::DType::F32, &device)?,
         };
         let model = Local::with_weights(&files, Arc::clone(&config), &weights)?;
+        let model = model.with_arguments(arguments)?;
         io.check_unchanged("model")?;
         Ok(Self { model, files, config, weights })
     }

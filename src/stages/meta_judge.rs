@@ -16,7 +16,7 @@ use super::live::Live;
 use super::numbers::mean_and_variance;
 use super::rubric::without_score;
 use super::{Choices, Rule, Sampling, Template, Thinking};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::store::Digest;
@@ -37,6 +37,9 @@ pub struct MetaJudge {
     /// What is thinking, not text.
     #[serde(skip_serializing_if = "Thinking::is_default")]
     pub thinking: Thinking,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -110,7 +113,7 @@ impl Stage for MetaJudge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
         let chosen = self.choose(io)?;
         let total = chosen.comparisons;
         let tournaments = tournaments(io, chosen.responses)?;
@@ -153,11 +156,12 @@ impl Drawing for MetaJudge {
         let Tournament { prompt, response, judgements, .. } = &*compared.tournament;
         let (first, second) = (&judgements[compared.first], &judgements[compared.second]);
         let texts = [&first.1, &second.1].map(|text| self.shown(text));
-        let text = self.template.meta_judge(prompt, response, texts.each_ref().map(|t| &**t))?;
+        let texts = texts.each_ref().map(|text| &**text);
+        let messages = self.template.meta_judge(prompt, response, texts)?;
         let id = drawer.id_of(&first.0).and(second.0.clone()).and(self.template.digest());
         let id = if self.strip_scores { id.and("without scores") } else { id };
         let id = Choices::name(self.choices.as_ref(), id);
-        Ok(Draft::Asked(vec![Message::user(text)], vec![id.finish()]))
+        Ok(Draft::Asked(messages, vec![id.finish()]))
     }
 
     fn row(

@@ -36,7 +36,7 @@ mod train;
 mod unmoved;
 mod verb;
 
-pub use crate::model::{Engine, files_read};
+pub use crate::model::{Arguments, Engine, files_read};
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
@@ -54,8 +54,8 @@ pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
 pub use rubric::{
-    COMPARE, Choice, Choices, JUDGE, META_JUDGE, ReadVerdict, Rule, Template, TemplateError,
-    Thinking,
+    BadSystem, COMPARE, Choice, Choices, JUDGE, META_JUDGE, ReadVerdict, Rule, Template,
+    TemplateError, Thinking,
 };
 pub use sft::Sft;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};

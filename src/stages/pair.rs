@@ -192,8 +192,8 @@ impl Pair {
         };
         let judged = of.responses.iter().find(|row| row.response_id == first.response_id);
         let response = judged.map_or("", |row| row.text.as_str());
-        let content = judge.template.judge(&of.prompt.prompt, response)?;
-        let messages = vec![Message { role: "user".to_owned(), content }];
+        let asked = judge.template.judge(&of.prompt.prompt, response)?.into_iter();
+        let messages = asked.map(|m| Message { role: m.role, content: m.content }).collect();
         let mut pair = empty_pair(id, Role::Judge, messages);
         pair.chosen_response_id = Some(first.response_id.clone());
         let by_strength = |a: &&Rating, b: &&Rating| {

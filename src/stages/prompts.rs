@@ -156,6 +156,7 @@ fn number(given: Vec<Given>) -> Result<Vec<Prompt>, BadPrompts> {
 
 fn prompt_of(row: usize, given: Given) -> Result<Prompt, BadPrompts> {
     let messages = conversation::read(row, given.text, given.messages)?;
+    conversation::check_asks(row, &messages)?;
     let prompt_id = conversation::id(&messages);
     let prompt = match messages.as_slice() {
         [only] if only.role == "user" => only.content.clone(),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::open_model;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
-use crate::model::{Continuation, Engine, LanguageModel, Local, Prompt, ScoreRequest};
+use crate::model::{Arguments, Continuation, Engine, LanguageModel, Local, Prompt, ScoreRequest};
 use crate::records::{PairId, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -17,6 +17,9 @@ pub struct Reference {
     /// Whether what was thought before an answer is part of it.
     #[serde(skip_serializing_if = "is_on")]
     pub thinking: bool,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
 }
 
 impl Reference {
@@ -50,7 +53,7 @@ impl Stage for Reference {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let opened = open_model(io)?;
+        let opened = open_model(io, &self.template_arguments)?;
         let Some(model) = opened.as_any().downcast_ref::<Local>() else {
             return io.write::<ReferenceLogps>([]);
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::draw::{Draft, Drawer, Drawing, conversation};
 use super::live::Live;
 use super::{Sampling, Thinking};
-use crate::model::Engine;
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Message, PromptId, Response, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
 
@@ -19,6 +19,9 @@ pub struct Respond {
     /// What is thinking, not text.
     #[serde(skip_serializing_if = "Thinking::is_default")]
     pub thinking: Thinking,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -43,7 +46,7 @@ impl Stage for Respond {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
         drawer.draw(io, self, (io.count("prompts")?, self.samples), prompts)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
 use super::sides::Apart;
-use crate::model::{Engine, Tokenised};
+use crate::model::{Arguments, Engine, Tokenised};
 use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{self, Settings, Sft as Objective};
@@ -17,6 +17,9 @@ pub struct Sft {
     pub settings: Settings,
     /// What trains.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// The seed of the random weights to start from; `None` where the model's folder has weights.
     pub random_weights: Option<u64>,
 }
@@ -40,7 +43,7 @@ impl Stage for Sft {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let start = Start::open(io, self.random_weights)?;
+        let start = Start::open(io, self.random_weights, &self.template_arguments)?;
         let (mut ids, mut examples, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         for row in io.rows::<Example>("examples")? {
             let Example { example_id, messages, target } = row?;

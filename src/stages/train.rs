@@ -9,7 +9,7 @@ use super::checkpoint::{Content, keep};
 use super::draw::model_files;
 use super::learn::{Lesson, Start, learn};
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
-use crate::model::{self, Engine};
+use crate::model::{self, Arguments, Engine};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{Dpo, Preference, Settings};
@@ -23,6 +23,9 @@ pub struct Train {
     pub settings: Settings,
     /// What trains.
     pub engine: Engine,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// What happens where no pair is kept.
     pub on_no_pairs: OnNoPairs,
     /// Whether what was thought before an answer is trained on.
@@ -90,7 +93,7 @@ impl Stage for Train {
             let files = files.into_iter().map(|(name, path)| (name, Content::File(path)));
             return keep(io, files.collect());
         }
-        let start = Start::open(io, None)?;
+        let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
         learn(io, start, &lesson, &self.settings)
     }

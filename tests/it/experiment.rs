@@ -252,3 +252,51 @@ fn every_node_reads_and_makes_what_the_list_of_stages_says() {
         assert!(verb.makes().contains(&table), "{node} makes {table}");
     }
 }
+
+#[test]
+fn an_argument_of_a_chat_template_is_pointed_at() {
+    let template = |line: &str| {
+        after("path = \"model\"", &format!("path = \"model\"\n[model.template]\n{line}"))
+    };
+    assert_snapshot!(template("messages = \"a\""), @r#"
+    error: loop/experiment.toml:9:12: the argument `messages`: `messages` is given by the conversation itself; expected another name
+      |
+    9 | messages = "a"
+      |            ^^^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(template("levels = { low = 1 }"), @"
+    error: loop/experiment.toml:9:10: the argument `levels`: expected text, a boolean, a number, or a list of these, found a table
+      |
+    9 | levels = { low = 1 }
+      |          ^^^^^^^^^^^
+    ---
+    exit 1
+    ");
+    assert_snapshot!(template("strftime_now = \"today\""), @r#"
+    error: loop/experiment.toml:9:16: the argument `strftime_now`: expected a date, as `2026-01-01` or `___________________`, found `today`
+      |
+    9 | strftime_now = "today"
+      |                ^^^^^^^
+    ---
+    exit 1
+    "#);
+    assert_snapshot!(template("temperature = nan"), @"
+    error: loop/experiment.toml:9:15: the argument `temperature`: expected text, a boolean, a number, or a list of these, found nothing
+      |
+    9 | temperature = nan
+      |               ^^^
+    ---
+    exit 1
+    ");
+    let lab = Lab::with_loop();
+    let plan = |set: &str| lab.mrx(&["plan", "loop", "--set", set]);
+    plan("model.template.strftime_now=2026-01-01").success();
+    plan("model.template.levels=[1, 'a', [true]]").success();
+    assert_snapshot!(plan("model.template.enable-thinking=true").fails_with(1).report(), @"
+    error: --set model.template.enable-thinking=true: the argument `enable-thinking`: expected a name of letters, digits and `_`, found `enable-thinking`
+    ---
+    exit 1
+    ");
+}

@@ -283,7 +283,10 @@ fn a_prompt_that_cannot_be_answered_is_refused_and_others_go_on() {
     };
     let raising = "{{ raise_exception('roles must alternate') }}";
     write(&folder, "chat_template.jinja", raising);
-    assert_eq!(refuse(), "template `chat_template.jinja`: line 1: roles must alternate");
+    assert_eq!(
+        refuse(),
+        "template `chat_template.jinja`: line 1: roles must alternate (roles: user)"
+    );
     let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
     write(&folder, "chat_template.jinja", endless);
     let error = refuse();

@@ -6,6 +6,7 @@ mod alpaca_eval;
 mod architecture;
 mod arena_hard;
 mod cache;
+mod chat;
 mod circles;
 mod coverage;
 mod damage;

@@ -84,6 +84,36 @@ fn what_is_no_prompt_is_refused_by_row() {
 }
 
 #[test]
+fn a_conversation_that_asks_nothing_is_refused_by_row() {
+    let conversation = |roles: &[&str]| {
+        let message = |role| format!("{{'role': '{role}', 'content': '{role} says'}}");
+        let messages: Vec<String> = roles.iter().map(message).collect();
+        format!(
+            "SELECT unnest([[{{'role': 'user', 'content': 'a'}}], [{}]]) AS prompt",
+            messages.join(", ")
+        )
+    };
+    assert_snapshot!(refused(&conversation(&["system", "user", "assistant"])), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: row 2 asks nothing: its roles are system, user, assistant, and the last is the assistant's, whose turn comes next
+
+    hint: what was made is kept; once this is mended, the same command goes on
+    ---
+    exit 3
+    ");
+    assert_snapshot!(refused(&conversation(&["system"])), @"
+    1/1  prompts.m0                            failed
+    0 made, 1 failed in TIME
+    error: prompts.m0: row 2 asks nothing: its roles are system, and none is the user's
+
+    hint: what was made is kept; once this is mended, the same command goes on
+    ---
+    exit 3
+    ");
+}
+
+#[test]
 fn the_case_of_a_column_does_not_matter() {
     let lab = lab("SELECT unnest(['a', 'b', 'c', 'd']) AS Prompt, 'x' AS CATEGORY");
     lab.mrx(&["run", "loop", "prompts.m0"]).success();

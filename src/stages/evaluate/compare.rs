@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::game::{Game, games};
-use crate::model::{Engine, Message};
+use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Shown, Verdict, VerdictId, soft_value};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
@@ -33,6 +33,9 @@ pub struct Compare {
     /// What is thinking, not text.
     #[serde(skip_serializing_if = "Thinking::is_default")]
     pub thinking: Thinking,
+    /// What the model's chat template is given.
+    #[serde(skip_serializing_if = "Arguments::is_empty")]
+    pub template_arguments: Arguments,
     /// How to draw. Flat, so that the key says `temperature`, as the experiment does.
     #[serde(flatten)]
     pub sampling: Sampling,
@@ -54,7 +57,7 @@ impl Stage for Compare {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.thinking)?;
+        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
         let games = games(io)?.flat_map(|game| match game {
             Ok(game) => {
                 let game = Rc::new(game);
@@ -96,8 +99,7 @@ impl Drawing for Compare {
             Shown::Baseline => [baseline, response],
             _ => [response, baseline],
         };
-        let text = self.template.compare(&game.question.prompt, shown)?;
-        Ok(Draft::Asked(vec![Message::user(text)], ids))
+        Ok(Draft::Asked(self.template.compare(&game.question.prompt, shown)?, ids))
     }
 
     fn row(
@@ -148,6 +150,8 @@ struct Spelt {
     engine: Engine,
     #[serde(default)]
     thinking: Thinking,
+    #[serde(default)]
+    template_arguments: Arguments,
     choices: Option<Choices>,
     #[serde(flatten)]
     sampling: Sampling,
@@ -161,11 +165,23 @@ struct NoRule(String);
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
-        let Spelt { baseline, judge, template, rule, engine, thinking, choices, sampling } =
-            serde_json::from_value(config.clone())?;
+        let spelt: Spelt = serde_json::from_value(config.clone())?;
+        let Spelt { baseline, judge, template, rule, engine, sampling, .. } = spelt;
         let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
         let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
-        Ok(Self { baseline, judge, template, rule, choices, engine, thinking, sampling })
+        let (choices, thinking) = (spelt.choices, spelt.thinking);
+        let template_arguments = spelt.template_arguments;
+        Ok(Self {
+            baseline,
+            judge,
+            template,
+            rule,
+            choices,
+            engine,
+            thinking,
+            template_arguments,
+            sampling,
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 mod choices;
 mod rules;
+mod system;
 mod thinking;
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -10,8 +11,10 @@ use serde::{Serialize, Serializer};
 pub use choices::{Choice, Choices};
 pub(super) use rules::without_score;
 pub use rules::{ReadVerdict, Rule};
+pub use system::BadSystem;
 pub use thinking::Thinking;
 
+use crate::model::Message;
 use crate::runner::StageError;
 use crate::store::Digest;
 
@@ -29,6 +32,7 @@ pub const COMPARE: &str = include_str!("compare.jinja");
 pub struct Template {
     text: String,
     environment: Environment<'static>,
+    has_system: bool,
 }
 
 /// Why a text cannot serve as a template.
@@ -45,6 +49,9 @@ pub enum TemplateError {
         /// All that it has to show.
         needed: String,
     },
+    /// Its system message does not stand as it should.
+    #[error(transparent)]
+    System(#[from] BadSystem),
     /// It shows something that nothing gives.
     #[error("it shows `{{{{ {0} }}}}`, which nothing gives it")]
     Unknown(String),
@@ -82,7 +89,8 @@ impl Template {
     /// # Errors
     /// Where the text cannot serve.
     pub fn for_probe(text: &str) -> Result<Self, TemplateError> {
-        Self::of_variables(text, &[], &["prompt", "response"])
+        let probe = Self::of_variables(text, &[], &["prompt", "response"])?;
+        if probe.has_system { Err(BadSystem::InProbe.into()) } else { Ok(probe) }
     }
 
     fn parse(text: &str, variables: &[&'static str]) -> Result<Self, TemplateError> {
@@ -96,8 +104,10 @@ impl Template {
     ) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let set_apart = system::set_apart(text)?;
+        let has_system = set_apart.is_some();
         environment
-            .add_template_owned(Self::NAME, text.to_owned())
+            .add_template_owned(Self::NAME, set_apart.unwrap_or_else(|| text.to_owned()))
             .map_err(|e| TemplateError::Syntax(e.to_string()))?;
         let template = environment.get_template(Self::NAME);
         let shown = template
@@ -111,7 +121,7 @@ impl Template {
         unknown.sort_unstable();
         match unknown.into_iter().next() {
             Some(unknown) => Err(TemplateError::Unknown(unknown)),
-            None => Ok(Self { text: text.to_owned(), environment }),
+            None => Ok(Self { text: text.to_owned(), environment, has_system }),
         }
     }
 
@@ -121,8 +131,8 @@ impl Template {
     }
 
     /// Renders the judge's prompt.
-    pub(super) fn judge(&self, prompt: &str, response: &str) -> Result<String, StageError> {
-        self.render(context! { prompt, response })
+    pub(super) fn judge(&self, prompt: &str, response: &str) -> Result<Vec<Message>, StageError> {
+        self.messages(context! { prompt, response })
     }
 
     /// Renders the meta-judge's prompt.
@@ -131,8 +141,8 @@ impl Template {
         prompt: &str,
         response: &str,
         [judgement_a, judgement_b]: [&str; 2],
-    ) -> Result<String, StageError> {
-        self.render(context! { prompt, response, judgement_a, judgement_b })
+    ) -> Result<Vec<Message>, StageError> {
+        self.messages(context! { prompt, response, judgement_a, judgement_b })
     }
 
     /// Renders the prompt of a comparison.
@@ -140,17 +150,25 @@ impl Template {
         &self,
         prompt: &str,
         [response_a, response_b]: [&str; 2],
-    ) -> Result<String, StageError> {
-        self.render(context! { prompt, response_a, response_b })
+    ) -> Result<Vec<Message>, StageError> {
+        self.messages(context! { prompt, response_a, response_b })
     }
 
     /// Renders a probe.
     pub(super) fn probe(&self, prompt: &str, response: &str) -> Result<String, StageError> {
-        self.render(context! { prompt, response })
+        let template = self.environment.get_template(Self::NAME)?;
+        Ok(template.render(context! { prompt, response })?)
     }
 
-    fn render(&self, variables: Value) -> Result<String, StageError> {
-        Ok(self.environment.get_template(Self::NAME)?.render(variables)?)
+    /// What the model is asked: the user's message, after the system's where the template has one.
+    fn messages(&self, variables: Value) -> Result<Vec<Message>, StageError> {
+        let rendered = self.environment.get_template(Self::NAME)?.render_captured(variables)?;
+        if !self.has_system {
+            return Ok(vec![Message::user(rendered.output())]);
+        }
+        let system = system::message(rendered.state());
+        let user = Message::user(rendered.output().trim());
+        Ok(system.into_iter().chain([user]).collect())
     }
 }
 
@@ -173,5 +191,47 @@ mod tests {
         let unknown = Template::for_judge("{{ prompt }}{{ response }}{{ reply }}").unwrap_err();
         assert!(unknown.to_string().contains("{{ reply }}"), "{unknown}");
         assert!(matches!(Template::for_judge("{{ prompt"), Err(TemplateError::Syntax(_))));
+    }
+
+    fn asked(template: &str) -> Vec<(String, String)> {
+        let messages = Template::for_judge(template).unwrap().judge("P", "R").unwrap();
+        messages.into_iter().map(|message| (message.role, message.content)).collect()
+    }
+
+    fn messages<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+        pairs.map(|(role, content)| (role.to_owned(), content.to_owned())).to_vec()
+    }
+
+    #[test]
+    fn a_system_block_is_the_system_message_and_the_rest_the_users() {
+        let template = "{% set who = 'judge' %}\n{% system %}\nBe a {{ who }}{% if prompt %} of {{ prompt }}\
+                        {% endif %}.\n{% endsystem %}\n\n{{ prompt }}: {{ response }}\n";
+        let both = messages([("system", "Be a judge of P."), ("user", "P: R")]);
+        assert_eq!(asked(template), both);
+        let last = "{{ prompt }}: {{ response }}{%- system -%} Be a judge of P. {%- endsystem %}";
+        assert_eq!(asked(last), both, "it may stand anywhere");
+        let silent = "{% system %} {% endsystem %}{{ prompt }}: {{ response }}";
+        assert_eq!(asked(silent), messages([("user", "P: R")]), "one that says nothing is none");
+        let without = " {{ prompt }}: {{ response }}\n\n";
+        assert_eq!(asked(without), messages([("user", " P: R\n")]), "the text is as it was");
+    }
+
+    #[test]
+    fn a_system_block_that_stands_wrong_is_refused() {
+        let shown = "{{ prompt }}{{ response }}";
+        for (block, expected) in [
+            ("{% system %}a{% endsystem %}{% system %}b{% endsystem %}", "more than one"),
+            ("{% if prompt %}{% system %}a{% endsystem %}{% endif %}", "inside another block"),
+            ("{% for x in prompt %}{% set y %}{% system %}{% endsystem %}", "inside another block"),
+            ("{% system %}{% system %}{% endsystem %}", "inside another block"),
+            ("{% system %}a", "has no `{% endsystem %}`"),
+            ("{% system %}{% if prompt %}{% endsystem %}{% endif %}", "has no `{% endsystem %}`"),
+            ("a{% endsystem %}", "ends no `{% system %}`"),
+        ] {
+            let found = Template::for_judge(&format!("{shown}{block}")).unwrap_err().to_string();
+            assert!(found.contains(expected), "{block}: {found}");
+        }
+        let probe = Template::for_probe("{% system %}a{% endsystem %}b").unwrap_err().to_string();
+        assert!(probe.contains("a probe is an answer"), "{probe}");
     }
 }
