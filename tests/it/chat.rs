@@ -270,3 +270,17 @@ fn every_node_that_renders_is_given_the_arguments_and_an_own_judge_its_own() {
     let other = given(&lab, &[quick, "evaluate.judge.model=other"]);
     assert!(!other.contains_key("evaluate.m1"), "another model's template is another");
 }
+
+#[test]
+fn a_model_that_is_open_is_not_taken_for_one_with_other_arguments() {
+    let lab = lab();
+    let toml = std::fs::read_to_string(lab.path.join("small/experiment.toml")).unwrap();
+    let evaluate = "[evaluate]\nprompts = \"prompts.sql\"\nbaseline = \"ready.sql\"\nmax_tokens = 2\n\
+                    [evaluate.judge]\nmodel = \"model\"\nmax_tokens = 2\n";
+    lab.write("small/experiment.toml", &format!("{toml}\n{evaluate}"));
+    let asked = std::fs::read_to_string(lab.path.join("small/prompts.sql")).unwrap();
+    lab.write("small/ready.sql", &format!("SELECT prompt, 'a' AS response FROM ({asked})"));
+    let unread = "evaluate.judge.chat_template.quik=true";
+    let run = lab.mrx(&["run", "small", "evaluate.m0", "--set", unread]).fails_with(3);
+    run.says("evaluate.m0: template").says("it never reads `quik`");
+}
