@@ -8,6 +8,7 @@ mod host;
 mod memory;
 mod place;
 mod plan;
+mod read;
 mod run;
 mod shell;
 mod show;
@@ -66,6 +67,7 @@ enum Command {
     Diff(diff::Args),
     Show(show::Args),
     Trace(trace::Args),
+    Read(read::Args),
     #[command(subcommand)]
     Store(store::Command),
     Completions(completions::Args),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(&args, &place, &ui),
         Command::Show(args) => show::run(&args, &place, &ui),
         Command::Trace(args) => trace::run(&args, &place, &ui),
+        Command::Read(args) => read::run(&args, &ui),
         Command::Store(command) => store::run(&command, &place, &ui),
         Command::Completions(args) => completions::run(&args, self::command(), &ui),
     }));

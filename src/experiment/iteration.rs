@@ -3,9 +3,9 @@
 use super::Error;
 use super::loop_::Loop;
 use super::named::Files;
-use super::settings;
+use super::{settings, verdicts};
 use crate::runner::{Input, Node, NodeName, Source, Stage};
-use crate::stages::{Examples, Read, Standard, Verb};
+use crate::stages::{Examples, Standard, Verb};
 
 /// Adds the nodes that make M0, where the experiment fine-tunes.
 pub(super) fn fine_tuning(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), Error> {
@@ -85,7 +85,7 @@ impl Nodes<'_> {
         self.add(self.name(Verb::MetaJudge)?, meta_judge.clone(), inputs);
         let compared = self.table(Verb::MetaJudge)?;
         let read = all.name(Verb::Read, t, ".meta")?;
-        self.add(read.clone(), Read::winners(), vec![compared.clone()]);
+        self.add(read.clone(), all.read_winners.clone(), vec![compared.clone()]);
         let winners = Input::table(read, Verb::Read.makes()[0]);
         self.add(
             self.name(Verb::Rate)?,
@@ -107,7 +107,7 @@ impl Nodes<'_> {
             [&scored[..], &[no_files], &compared[..], std::slice::from_ref(&pairs)].concat();
         scored.extend(compared.into_iter().filter(|input| input.name == "ratings"));
         self.add(self.name(Verb::Pair)?, with.pair.clone(), scored);
-        let top_score = settings::top_score(all.file());
+        let top_score = verdicts::top_score(&all.rule);
         let stage = Standard::of_judging(trains_judge, top_score, all.values.seed);
         self.add(all.name(Verb::Estimate, t, ".judging")?, stage, about);
         let inputs = vec![pairs.clone(), all.reference_model(t)?];

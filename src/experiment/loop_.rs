@@ -7,14 +7,18 @@ use super::named::Files;
 use super::settings::{self, Iteration, Templates};
 use super::toml_file::{File, Prompts, ReferenceModel, StartModel};
 use super::values::Values;
+use super::verdicts;
 use crate::runner::{Input, NodeName, Source};
-use crate::stages::{self, Engine, Read, Verb};
+use crate::stages::{self, Engine, Read, Rule, Verb};
 
 /// The loop, with the settings of every iteration.
 pub(super) struct Loop<'f> {
     pub(super) values: Values<'f>,
     pub(super) iterations: Vec<Iteration>,
+    /// How scores are read.
+    pub(super) rule: Rule,
     pub(super) read: Read,
+    pub(super) read_winners: Read,
     pub(super) prompt_files: Files,
     pub(super) model_files: Files,
     prompts: &'f Prompts,
@@ -33,10 +37,22 @@ impl<'f> Loop<'f> {
         let prompt_files = file.declared(&prompts.files)?;
         let model_files = file.first_model(model)?;
         let templates = Templates::read(file)?;
-        let read = settings::read(file)?;
+        let rule = verdicts::of_judge(file)?;
+        let read = Read::scores(rule.clone(), values.thinking());
+        let read_winners = Read::winners(verdicts::of_meta_judge(file)?, values.thinking());
         let each = (0..values.iterations).map(|t| Iteration::of(&values, &templates, t));
         let iterations = each.collect::<Result<_, _>>()?;
-        Ok(Self { values, iterations, read, prompt_files, model_files, prompts, sql })
+        Ok(Self {
+            values,
+            iterations,
+            rule,
+            read,
+            read_winners,
+            prompt_files,
+            model_files,
+            prompts,
+            sql,
+        })
     }
 
     /// The file that it is read from.

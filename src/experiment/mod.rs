@@ -9,11 +9,13 @@ mod loop_;
 mod named;
 mod per_iteration;
 mod plan;
+mod reader;
 mod scale;
 mod settings;
 mod toml_file;
 mod training;
 mod values;
+mod verdicts;
 mod versus;
 
 use std::path::{Path, PathBuf};
@@ -23,10 +25,16 @@ pub use scale::Scale;
 use toml_file::File;
 pub use versus::Versus;
 
-pub use crate::stages::TooManyRefused;
+pub use crate::stages::{Explained, TooManyRefused};
+pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;
 use crate::stages::Engine;
+
+/// Finds the file of an experiment, which may be named by its folder.
+fn find(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() }
+}
 
 /// An experiment, read and checked, with its SQL and its templates.
 pub struct Experiment {
@@ -44,7 +52,7 @@ impl Experiment {
     /// # Errors
     /// Each mistake in the file, with line and column, what was expected and what was found.
     pub fn load(path: &Path, overrides: &[String], device: &str) -> Result<Self, Error> {
-        let path = if path.is_dir() { path.join("experiment.toml") } else { path.to_owned() };
+        let path = find(path);
         let file = File::read(&path, overrides)?;
         let (plan, scales) = plan::expand(&file, &Engine::local(device))?;
         Ok(Self { plan, scales, path })

@@ -84,6 +84,10 @@ scalar!(
     Rate(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );
 scalar!(
+    /// A number.
+    Finite(f64), "a number", |value| value.is_finite().then_some(value), |_| None
+);
+scalar!(
     /// A limit, or `false` for none.
     Norm(Option<f64>), "a number above 0, or false for no limit",
     |value| (value > 0.0 && value.is_finite()).then_some(Some(value)), |on| (!on).then_some(None)

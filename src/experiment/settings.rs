@@ -3,16 +3,15 @@
 
 use std::path::Path;
 
-use toml::Spanned;
-
 use super::Error;
 use super::per_iteration::{Cap, Count, Limit, Positive, Share, Switch, Temperature, TopP};
-use super::toml_file::{self as file, Comparison, Decide, Draws, Each, File};
+use super::toml_file::{self as file, Draws, Each, File};
 use super::training;
 use super::values::Values;
+use super::verdicts;
 use crate::stages::{
-    self, ActorPairs, Arguments, COMPARE, Choices, Compare, JUDGE, Judge, JudgePairs, META_JUDGE,
-    MetaJudge, Pair, Prompts, Read, Reference, Respond, Rule, Sampling, Sft, Template, Train,
+    self, ActorPairs, Arguments, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge,
+    Pair, Prompts, Reference, Respond, Sampling, Sft, Template, Train,
 };
 
 /// K of the paper.
@@ -112,9 +111,11 @@ fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
 fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Error> {
     let file::Judge { decide, samples, temperature, top_p, max_tokens, .. } =
         &values.file.root.judge;
+    let rule = verdicts::of_judge(values.file)?;
     Ok(Judge {
         engine: values.engine.clone(),
-        choices: choices(values, decide.as_ref(), score_rule(values.file)?)?,
+        choices: verdicts::choices(values.file, decide.as_ref(), &rule)?,
+        rule,
         thinking: values.thinking(),
         template_arguments: values.arguments.clone(),
         template: template.clone(),
@@ -135,13 +136,17 @@ fn meta_judge(
     let file::MetaJudge { enabled, strip_scores, decide, temperature, top_p, max_tokens, .. } =
         table;
     let compares = values.at(enabled, t, Switch(true))?.0;
+    let rule = verdicts::of_meta_judge(values.file)?;
+    let strip_scores = values.at(strip_scores, t, Switch(false))?.0;
     let stage = MetaJudge {
         engine: values.engine.clone(),
-        choices: choices(values, decide.as_ref(), Rule::Winner)?,
+        choices: verdicts::choices(values.file, decide.as_ref(), &rule)?,
+        rule,
+        scores: verdicts::stripped(values.file, strip_scores)?,
         thinking: values.thinking(),
         template_arguments: values.arguments.clone(),
         template: template.clone(),
-        strip_scores: values.at(strip_scores, t, Switch(false))?.0,
+        strip_scores,
         sampling: sampling(values, t, (temperature, top_p, max_tokens))?,
     };
     Ok((trains && compares).then_some(stage))
@@ -225,47 +230,18 @@ pub(super) fn compare(
     baseline: String,
 ) -> Result<Compare, Error> {
     let template = table.template.as_ref();
-    let rule = match table.marker.unwrap_or_default() {
-        Comparison::Winner => Rule::Response,
-        Comparison::Choice => Rule::Choice,
-    };
+    let rule = verdicts::of_games(values.file, table)?;
     Ok(Compare {
         baseline,
         judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
         engine: values.engine.clone(),
-        choices: choices(values, table.decide.as_ref(), rule)?,
+        choices: verdicts::choices(values.file, table.decide.as_ref(), &rule)?,
         rule,
         thinking: values.thinking(),
         template_arguments: template_arguments(values, table)?,
         template: values.file.template(template, COMPARE, Template::for_comparison)?,
         sampling: evaluating(values, (table.temperature, table.top_p, table.max_tokens)),
     })
-}
-
-/// The verdicts that are weighed, where none is written.
-fn choices(
-    values: &Values<'_>,
-    decide: Option<&Spanned<Decide>>,
-    rule: Rule,
-) -> Result<Option<Choices>, Error> {
-    let Some(named) = decide.filter(|decide| *decide.as_ref() == Decide::Score) else {
-        return Ok(None);
-    };
-    let Some(choices) = rule.choices() else {
-        let message = "the verdicts that there may be have to be known: give their scale (`min` and \
-                       `max`), or their `values`";
-        return Err(values.mistake(named, message));
-    };
-    match choices.one_within_another() {
-        Some((one, other)) => {
-            let message = format!(
-                "the verdict `{other}` begins with another, `{one}`: what is said of one would be said \
-                 of both"
-            );
-            Err(values.mistake(named, message))
-        }
-        None => Ok(Some(choices)),
-    }
 }
 
 /// What is given to the chat template of the model that decides games: its own arguments, or those of the
@@ -278,33 +254,6 @@ fn template_arguments(
         Some(given) => values.file.arguments(given),
         None if table.model.as_ref() == Path::new(M0) => Ok(values.arguments.clone()),
         None => Ok(Arguments::default()),
-    }
-}
-
-/// How scores are read.
-pub(super) fn read(file: &File) -> Result<Read, Error> {
-    Ok(Read::scores(score_rule(file)?))
-}
-
-fn score_rule(file: &File) -> Result<Rule, Error> {
-    let judge = &file.root.judge;
-    Ok(match (judge.marker.unwrap_or_default(), &judge.decimals) {
-        (file::Marker::Score, Some(decimals)) if !decimals.as_ref().0 => Rule::WholeScore,
-        (file::Marker::Score, _) => Rule::Score,
-        (file::Marker::Rating, None) => Rule::Rating,
-        (file::Marker::Rating, Some(decimals)) => {
-            let message =
-                "`decimals` belongs to the marker `score`; ratings may always have them".to_owned();
-            return Err(file.text.error(&decimals.span(), message));
-        }
-    })
-}
-
-/// Scores from here on leave a judge no room above.
-pub(super) fn top_score(file: &File) -> f64 {
-    match file.root.judge.marker.unwrap_or_default() {
-        file::Marker::Score => 4.5,
-        file::Marker::Rating => 9.0,
     }
 }
 

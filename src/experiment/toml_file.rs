@@ -12,11 +12,11 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{
-    Cap, Count, Decay, Level, Limit, Minority, Norm, PerIteration, Positive, Rate, Resamples, Seed,
-    Share, Steps, Switch, Temperature, TopP,
+    Cap, Count, Decay, Finite, Level, Limit, Minority, Norm, PerIteration, Positive, Rate,
+    Resamples, Seed, Share, Steps, Switch, Temperature, TopP,
 };
 use crate::stages::{
-    Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties,
+    BuiltIn, Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties, Which,
 };
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
@@ -135,6 +135,7 @@ pub(super) struct Draws {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
+    pub(super) verdict: Option<Spanned<Verdict>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Marker>,
@@ -143,6 +144,23 @@ pub(super) struct Judge {
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
     pub(super) max_tokens: Each<Count>,
+}
+
+/// `[judge.verdict]` and its like: how a verdict is read.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table of a rule or a pattern")]
+pub(super) struct Verdict {
+    pub(super) rule: Option<BuiltIn>,
+    pub(super) pattern: Option<String>,
+    pub(super) field: Option<String>,
+    pub(super) min: Option<Finite>,
+    pub(super) max: Option<Finite>,
+    #[serde(default)]
+    pub(super) values: BTreeMap<String, Finite>,
+    #[serde(default)]
+    pub(super) which: Which,
+    pub(super) without: Option<Finite>,
+    pub(super) prefix: Option<String>,
 }
 
 /// How a verdict comes about.
@@ -171,6 +189,7 @@ pub(super) enum Marker {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
+    pub(super) verdict: Option<Spanned<Verdict>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) enabled: Each<Switch>,
     pub(super) strip_scores: Each<Switch>,
@@ -292,6 +311,7 @@ pub(super) struct Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[evaluate.judge]`")]
 pub(super) struct EvaluationJudge {
+    pub(super) verdict: Option<Spanned<Verdict>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) model: Spanned<PathBuf>,
     pub(super) template: Option<Spanned<PathBuf>>,

@@ -34,12 +34,7 @@ impl<'f> Values<'f> {
 
     /// What is thinking in the texts of models, and not text.
     pub(super) fn thinking(&self) -> Thinking {
-        let Some(table) = &self.file.root.thinking else { return Thinking::default() };
-        let Thinking { begin, end } = Thinking::default();
-        Thinking {
-            begin: table.begin.as_ref().map_or(begin, |marker| marker.as_ref().clone()),
-            end: table.end.as_ref().map_or(end, |marker| marker.as_ref().clone()),
-        }
+        self.file.thinking()
     }
 
     /// Whether it is trained on.
@@ -74,20 +69,32 @@ impl<'f> Values<'f> {
     }
 }
 
+impl File {
+    /// What is thinking in the texts of models, and not text.
+    pub(super) fn thinking(&self) -> Thinking {
+        let Some(table) = &self.root.thinking else { return Thinking::default() };
+        let Thinking { begin, end } = Thinking::default();
+        Thinking {
+            begin: table.begin.as_ref().map_or(begin, |marker| marker.as_ref().clone()),
+            end: table.end.as_ref().map_or(end, |marker| marker.as_ref().clone()),
+        }
+    }
+}
+
 fn check_thinking(file: &File) -> Result<(), Error> {
     let Some(table) = &file.root.thinking else { return Ok(()) };
     let empty = [&table.begin, &table.end].into_iter().flatten().find(|m| m.as_ref().is_empty());
-    match (empty, &table.begin, &table.end) {
-        (Some(empty), ..) => {
-            let message = "expected a marker, found an empty text".to_owned();
-            Err(file.text.error(&empty.span(), message))
-        }
-        (None, Some(begin), Some(end)) if begin.as_ref() == end.as_ref() => {
-            let message = "expected two different markers, found the same twice".to_owned();
-            Err(file.text.error(&end.span(), message))
-        }
-        _ => Ok(()),
+    if let Some(empty) = empty {
+        return Err(file.text.error(&empty.span(), "expected a marker, found an empty text"));
     }
+    let Thinking { begin, end } = file.thinking();
+    let place = table.end.as_ref().or(table.begin.as_ref()).map_or(0..0, Spanned::span);
+    if begin == end {
+        return Err(file
+            .text
+            .error(&place, "expected two different markers, found the same twice"));
+    }
+    Ok(())
 }
 
 fn iterations(file: &File) -> Result<usize, Error> {

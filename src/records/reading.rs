@@ -45,3 +45,18 @@ pub enum Status {
     /// There is no text: the model did not take the prompt.
     Refused,
 }
+
+impl Status {
+    /// Returns the word that stands in the table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Missing => "missing",
+            Self::OffScale => "off_scale",
+            Self::Truncated => "truncated",
+            Self::Ambiguous => "ambiguous",
+            Self::Refused => "refused",
+        }
+    }
+}

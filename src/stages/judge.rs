@@ -22,6 +22,9 @@ pub struct Judge {
     /// The verdicts that are weighed; `None` where one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
+    /// How a score will be read: what is shown while it is drawn. It decides nothing.
+    #[serde(skip)]
+    pub rule: Rule,
     /// What draws.
     pub engine: Engine,
     /// What is thinking, not text.
@@ -160,7 +163,7 @@ impl Drawing for Judge {
     }
 
     fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &[Rule::Score, Rule::Rating]);
+        live.read(drawn, &self.rule);
         live.scores()
     }
 }

@@ -23,11 +23,10 @@ impl Live {
         self.refused += f64::from(u8::from(drawn.finish_reason == FinishReason::Refused));
     }
 
-    /// Takes a text that says something, by the first rule that can read it.
-    pub(super) fn read(&mut self, drawn: &Drawn, rules: &[Rule]) {
+    /// Takes a text that says something by a rule.
+    pub(super) fn read(&mut self, drawn: &Drawn, rule: &Rule) {
         self.count(drawn);
-        let mut values = rules.iter().map(|rule| rule.read(&drawn.text, drawn.finish_reason));
-        if let Some(value) = values.find_map(|read| read.value) {
+        if let Some(value) = rule.read(&drawn.text, drawn.finish_reason).value {
             self.read += 1.0;
             self.sum += value;
         }

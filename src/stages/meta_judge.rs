@@ -14,8 +14,7 @@ use super::align::{InStep, groups, zip_rows};
 use super::draw::{Draft, Drawer, Drawing};
 use super::live::Live;
 use super::numbers::mean_and_variance;
-use super::rubric::without_score;
-use super::{Choices, Rule, Sampling, Template, Thinking};
+use super::{BuiltIn, Choices, Rule, Sampling, Template, Thinking};
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -29,9 +28,15 @@ pub struct MetaJudge {
     /// Whether judgements are shown without their scores, so that the higher one has no way to win by
     /// being higher.
     pub strip_scores: bool,
+    /// How scores are read, where those that are stripped are neither scores nor ratings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Rule>,
     /// The verdicts that are weighed; `None` where one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
+    /// How the winner will be read: what is shown while it is drawn. It decides nothing.
+    #[serde(skip)]
+    pub rule: Rule,
     /// What draws.
     pub engine: Engine,
     /// What is thinking, not text.
@@ -183,7 +188,7 @@ impl Drawing for MetaJudge {
     }
 
     fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &[Rule::Winner]);
+        live.read(drawn, &self.rule);
         live.winners()
     }
 }
@@ -191,7 +196,11 @@ impl Drawing for MetaJudge {
 impl MetaJudge {
     /// A judgement as the meta-judge sees it.
     fn shown<'t>(&self, judgement: &'t str) -> Cow<'t, str> {
-        if self.strip_scores { without_score(judgement) } else { Cow::Borrowed(judgement) }
+        match &self.scores {
+            _ if !self.strip_scores => Cow::Borrowed(judgement),
+            Some(rule) => rule.strip(judgement),
+            None => Rule::from(BuiltIn::Score).strip(judgement),
+        }
     }
 }
 

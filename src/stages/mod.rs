@@ -54,8 +54,8 @@ pub use read::Read;
 pub use reference::Reference;
 pub use respond::Respond;
 pub use rubric::{
-    BadSystem, COMPARE, Choice, Choices, JUDGE, META_JUDGE, ReadVerdict, Rule, Template,
-    TemplateError, Thinking,
+    BadRule, BadSystem, BuiltIn, COMPARE, Choice, Choices, Explained, Form, JUDGE, META_JUDGE,
+    ReadVerdict, Rule, RuleOptions, Template, TemplateError, Thinking, Which,
 };
 pub use sft::Sft;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};

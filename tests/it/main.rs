@@ -41,5 +41,6 @@ mod store;
 mod texts;
 mod training;
 mod unmoved;
+mod verdicts;
 mod views;
 mod weighed;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mrx::records::{FinishReason, Status};
-use mrx::stages::Rule;
+use mrx::stages::{BuiltIn, Form, Rule, RuleOptions, Which};
 use mrx::stats::{Agreement, Bouts, BradleyTerry, Clusters, Ratings, WinnerShown};
 use serde_json::Value;
 
@@ -65,9 +65,11 @@ fn ratings_of_mt_bench_are_read_out_of_their_texts() {
     let texts = data.join("mt_bench/mt_bench_judgment_texts_sample.jsonl");
     let texts = std::fs::read_to_string(texts).unwrap();
     let (mut read, mut unreadable) = (0, 0);
+    let options = RuleOptions { which: Which::First, ..RuleOptions::default() };
+    let first = Rule::new(Form::Rule(BuiltIn::Rating), options).unwrap();
     for line in texts.lines() {
         let row: Value = serde_json::from_str(line).unwrap();
-        let verdict = Rule::Rating.read(row["judgment"].as_str().unwrap(), FinishReason::Stop);
+        let verdict = first.read(row["judgment"].as_str().unwrap(), FinishReason::Stop);
         match row["score"].as_f64().unwrap() {
             // Upstream's mark of a text without a rating, which is never a score here.
             -1.0 => {

@@ -44,8 +44,8 @@ pub struct Compare {
 impl Compare {
     /// 1: the first. 2: the key says which engine drew; a refused answer, or a prompt that the judge
     /// refuses, is a row; a judge that is no model of the experiment goes by its digest. 3: rows say what
-    /// was thought, and which ids were drawn.
-    const VERSION: u32 = 3;
+    /// was thought, and which ids were drawn. 4: reasoning is no verdict; rules of the user\'s own.
+    const VERSION: u32 = 4;
 
     /// Both orders: whose answer is shown first.
     const ORDERS: [Shown; 2] = [Shown::Model, Shown::Baseline];
@@ -134,7 +134,7 @@ impl Drawing for Compare {
     }
 
     fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &[self.rule]);
+        live.read(drawn, &self.rule);
         live.winners()
     }
 }
@@ -145,7 +145,7 @@ struct Spelt {
     baseline: String,
     judge: Option<String>,
     template: String,
-    rule: String,
+    rule: Rule,
     #[serde(default)]
     engine: Engine,
     #[serde(default)]
@@ -157,18 +157,11 @@ struct Spelt {
     sampling: Sampling,
 }
 
-/// A run's key names a rule that this version does not have.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no reading rule `{0}`")]
-struct NoRule(String);
-
 impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
         let spelt: Spelt = serde_json::from_value(config.clone())?;
         let Spelt { baseline, judge, template, rule, engine, sampling, .. } = spelt;
-        let known = [Rule::Response, Rule::Choice].into_iter().find(|known| known.name() == rule);
-        let rule = known.ok_or(NoRule(rule))?;
         let template = Template::for_comparison(&template)?;
         let (choices, thinking) = (spelt.choices, spelt.thinking);
         let template_arguments = spelt.template_arguments;

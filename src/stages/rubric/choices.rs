@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Rule;
+use super::rule::{Form, Rule};
+use super::rules::BuiltIn;
 use crate::records::{RowId, Weighed};
 
 /// What a verdict may be, and what stands before it.
@@ -64,23 +65,89 @@ impl Choices {
 }
 
 impl Rule {
-    /// The verdicts that the rule may read, as whole texts of which none begins with another.
+    /// The verdicts that the rule may read, as whole texts; `None` where they cannot be listed.
     #[must_use]
-    pub fn choices(self) -> Option<Choices> {
-        let choice = |text: String, value: f64| Choice { text, value };
-        let numbers = |from: u32, to: u32, end: &str| {
-            (from..=to).map(|n| choice(format!("{n}{end}"), f64::from(n))).collect()
+    pub fn choices(&self) -> Option<Choices> {
+        let (prefix, end, labels) = self.written();
+        let labelled = |text: &str, value: f64| Choice { text: format!("{text}{end}"), value };
+        let verdicts: Vec<Choice> = if !labels.is_empty() {
+            labels.iter().map(|(text, value)| labelled(text, *value)).collect()
+        } else if !self.options.values.is_empty() {
+            self.options.values.iter().map(|(text, value)| labelled(text, *value)).collect()
+        } else {
+            whole_numbers(self.scale()?)?.map(|n| labelled(&n.to_string(), f64::from(n))).collect()
         };
-        let sides = |texts: &[(&str, f64)]| {
-            texts.iter().map(|(text, value)| choice((*text).to_owned(), *value)).collect()
+        let prefix = self.options.prefix.clone().unwrap_or(prefix);
+        (verdicts.len() > 1).then_some(Choices { prefix, verdicts })
+    }
+
+    /// What stands before and after a verdict of the rule, and its labels, where it has some.
+    fn written(&self) -> (String, &'static str, &'static [(&'static str, f64)]) {
+        const SIDES: &[(&str, f64)] = &[("A", 1.0), ("B", -1.0)];
+        const CHOICES: &[(&str, f64)] = &[("A", 1.0), ("B", -1.0), ("C", 0.0)];
+        const LEVELS: &[(&str, f64)] =
+            &[("A>>B", 1.0), ("A>B", 0.5), ("A=B", 0.0), ("B>A", -0.5), ("B>>A", -1.0)];
+        let Form::Rule(rule) = self.form else { return (String::new(), "", &[]) };
+        let (prefix, end, labels) = match rule {
+            BuiltIn::Score | BuiltIn::WholeScore => ("Score: ", "", &[][..]),
+            BuiltIn::Rating => ("Rating: [[", "]]", &[][..]),
+            BuiltIn::Winner => ("Winner: Judgement ", "", SIDES),
+            BuiltIn::Response => ("Winner: Response ", "", SIDES),
+            BuiltIn::Choice => ("[[", "]]", CHOICES),
+            BuiltIn::Arena => ("[[", "]]", LEVELS),
+            BuiltIn::Result => ("[RESULT] ", "", &[][..]),
+            BuiltIn::Boxed => ("\\boxed{", "}", &[][..]),
+            BuiltIn::Json => {
+                let field = self.options.field.as_deref().unwrap_or("score");
+                return (format!("{{{}: ", json!(field)), "}", &[]);
+            }
         };
-        let (prefix, verdicts) = match self {
-            Self::Score | Self::WholeScore => ("Score: ", numbers(0, 5, "")),
-            Self::Rating => ("Rating: [[", numbers(1, 10, "]]")),
-            Self::Winner => ("Winner: Judgement ", sides(&[("A", 1.0), ("B", -1.0)])),
-            Self::Response => ("Winner: Response ", sides(&[("A", 1.0), ("B", -1.0)])),
-            Self::Choice => ("[[", sides(&[("A]]", 1.0), ("B]]", -1.0), ("C]]", 0.0)])),
+        (prefix.to_owned(), end, labels)
+    }
+}
+
+/// The whole numbers of a scale, where they are few.
+#[expect(clippy::cast_possible_truncation, reason = "checked just before")]
+fn whole_numbers([min, max]: [f64; 2]) -> Option<std::ops::RangeInclusive<i32>> {
+    const MOST: f64 = 1000.0;
+    let few = min.abs() <= MOST && max.abs() <= MOST;
+    few.then(|| min.ceil() as i32..=max.floor() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rule::RuleOptions;
+    use super::*;
+    use crate::records::FinishReason;
+
+    #[test]
+    fn a_rule_reads_each_of_its_choices_as_what_it_is() {
+        let scaled = |form, min, max| {
+            let options = RuleOptions { min: Some(min), max: Some(max), ..RuleOptions::default() };
+            Rule::new(form, options).unwrap()
         };
-        Some(Choices { prefix: prefix.to_owned(), verdicts })
+        let bare = BuiltIn::ALL.into_iter().filter(|rule| rule.scale().is_some()).map(Rule::from);
+        let rules = bare.chain([
+            scaled(Form::Rule(BuiltIn::Boxed), 0.0, 3.0),
+            scaled(Form::Rule(BuiltIn::Json), 1.0, 4.0),
+        ]);
+        for rule in rules {
+            let choices = rule.choices().unwrap();
+            assert_eq!(choices.one_within_another(), None, "{choices:?}");
+            for (text, choice) in choices.texts().iter().zip(&choices.verdicts) {
+                let read = rule.read(text, FinishReason::Stop).value;
+                assert_eq!(read, Some(choice.value), "{text}");
+            }
+        }
+        assert_eq!(Rule::from(BuiltIn::Boxed).choices(), None, "a scale is needed");
+        let words = RuleOptions {
+            values: [("good".to_owned(), 1.0), ("bad".to_owned(), -1.0)].into(),
+            prefix: Some("It is ".to_owned()),
+            ..RuleOptions::default()
+        };
+        let rule = Rule::new(Form::Pattern(r"It is (?<how>\w+)".to_owned()), words).unwrap();
+        assert_eq!(rule.choices().unwrap().texts(), ["It is bad", "It is good"]);
+        let ratings = scaled(Form::Rule(BuiltIn::Score), 1.0, 10.0).choices().unwrap();
+        assert_eq!(ratings.one_within_another(), Some(("1", "10")));
     }
 }

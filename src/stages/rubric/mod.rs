@@ -1,6 +1,7 @@
 //! Rubrics: the prompts of judge and meta-judge, and reading their verdicts back. Pure text.
 
 mod choices;
+mod rule;
 mod rules;
 mod system;
 mod thinking;
@@ -9,8 +10,8 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use serde::{Serialize, Serializer};
 
 pub use choices::{Choice, Choices};
-pub(super) use rules::without_score;
-pub use rules::{ReadVerdict, Rule};
+pub use rule::{BadRule, Explained, Form, Rule, RuleOptions};
+pub use rules::{BuiltIn, ReadVerdict, Which};
 pub use system::BadSystem;
 pub use thinking::Thinking;
 

@@ -1,12 +1,14 @@
-//! Reading verdicts back out of texts.
+//! The built-in ways of reading a verdict out of a text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::records::{FinishReason, Status};
+use crate::records::Status;
 
 /// What a text says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,67 +20,124 @@ pub struct ReadVerdict {
 }
 
 impl ReadVerdict {
-    const fn ok(value: f64) -> Self {
+    pub(super) const fn ok(value: f64) -> Self {
         Self { value: Some(value), status: Status::Ok }
     }
 
-    const fn without(status: Status) -> Self {
+    pub(super) const fn without(status: Status) -> Self {
         Self { value: None, status }
     }
 }
 
-/// How a verdict is read out of a text. The rule's name and version stand in the key, and beside
-/// every reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// The last `Score: n`, 0 to 5.
+/// A verdict, and where in the text it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Found {
+    pub(super) verdict: ReadVerdict,
+    pub(super) at: Option<Range<usize>>,
+}
+
+impl Found {
+    const MISSING: Self = Self { verdict: ReadVerdict::without(Status::Missing), at: None };
+
+    pub(super) const fn of(verdict: ReadVerdict, at: Range<usize>) -> Self {
+        Self { verdict, at: Some(at) }
+    }
+}
+
+/// Which verdict counts where a text has several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// The last: what a judge ends with.
+    #[default]
+    Last,
+    /// The first.
+    First,
+}
+
+impl Which {
+    pub(super) fn of<T>(self, mut found: impl Iterator<Item = T>) -> Option<T> {
+        match self {
+            Self::Last => found.last(),
+            Self::First => found.next(),
+        }
+    }
+}
+
+/// A way of reading that needs no telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuiltIn {
+    /// `Score: n`, 0 to 5.
     Score,
     /// The same, where n has no decimals.
     WholeScore,
-    /// The first `[[n]]`, or else `[n]`, 1 to 10, as MT-Bench asks for.
+    /// `[[n]]`, or else `[n]`, 1 to 10, as MT-Bench asks for.
     Rating,
-    /// The last `Winner: Judgement A` or `B`.
+    /// `Winner: Judgement A` or `B`.
     Winner,
-    /// The last `Winner: Response A` or `B`, or a tie.
+    /// `Winner: Response A` or `B`, or a tie.
     Response,
-    /// The last `[[A]]`, `[[B]]` or, for a tie, `[[C]]`, as MT-Bench asks for.
+    /// `[[A]]`, `[[B]]` or, for a tie, `[[C]]`, as MT-Bench asks for.
     Choice,
+    /// `[[A>>B]]`, `[[A>B]]`, `[[A=B]]`, `[[B>A]]` or `[[B>>A]]`, as Arena-Hard asks for.
+    Arena,
+    /// `[RESULT] n`, 1 to 5, as Prometheus asks for.
+    Result,
+    /// `\\boxed{n}`.
+    Boxed,
+    /// A field of a JSON object: `score`, unless another is named.
+    Json,
 }
 
-impl Rule {
-    /// Returns its name, with its version. All are at 1: the first.
+impl BuiltIn {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Score,
+        Self::WholeScore,
+        Self::Rating,
+        Self::Winner,
+        Self::Response,
+        Self::Choice,
+        Self::Arena,
+        Self::Result,
+        Self::Boxed,
+        Self::Json,
+    ];
+
+    /// Returns its name, as `score`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Score => "score-1",
-            Self::WholeScore => "whole-score-1",
-            Self::Rating => "rating-1",
-            Self::Winner => "winner-1",
-            Self::Response => "response-1",
-            Self::Choice => "choice-1",
+            Self::Score => "score",
+            Self::WholeScore => "whole-score",
+            Self::Rating => "rating",
+            Self::Winner => "winner",
+            Self::Response => "response",
+            Self::Choice => "choice",
+            Self::Arena => "arena",
+            Self::Result => "result",
+            Self::Boxed => "boxed",
+            Self::Json => "json",
         }
     }
 
-    /// Reads a text that ended so.
+    /// Returns the scale of its verdicts, where it has one of its own.
     #[must_use]
-    pub fn read(self, text: &str, finish: FinishReason) -> ReadVerdict {
+    pub const fn scale(self) -> Option<[f64; 2]> {
         match self {
-            // What the token limit cut is not the judge's last word, even where a number stands in it.
-            _ if finish == FinishReason::Length => ReadVerdict::without(Status::Truncated),
-            _ if finish == FinishReason::Refused => ReadVerdict::without(Status::Refused),
-            Self::Score => score(text),
-            Self::WholeScore => whole(score(text)),
-            Self::Rating => rating(text),
-            Self::Winner => winner(text, &["judgement", "judgment"]),
-            Self::Response => winner(text, &["response", "answer", "assistant"]),
-            Self::Choice => choice(text),
+            Self::Score | Self::WholeScore => Some([0.0, 5.0]),
+            Self::Rating => Some([1.0, 10.0]),
+            Self::Winner | Self::Response | Self::Choice | Self::Arena => Some([-1.0, 1.0]),
+            Self::Result => Some([1.0, 5.0]),
+            Self::Boxed | Self::Json => None,
         }
     }
-}
 
-impl Serialize for Rule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
+    /// Whether its verdicts are numbers, whose scale may be another.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        !matches!(self, Self::Winner | Self::Response | Self::Choice | Self::Arena)
     }
 }
 
@@ -95,61 +154,73 @@ static WINNER: LazyLock<Regex> = LazyLock::new(|| marker("winner").unwrap());
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     let number = r"^([+-]?(?:\d+(?:\.\d+)?|\.\d+))";
-    let scale = r#"(?:[\s*_)\]"'`,(]*(?:points?|pts)?[\s(]*(?:/|out of|of)\s*(\d+(?:\.\d+)?))?"#;
+    let scale =
+        r#"(?:[\s*_)\]"'`,(]*(?:points?|pts)?[\s(]*(?:/|out of|of)[\s*_]*(\d+(?:\.\d+)?))?"#;
     Regex::new(&format!(r"(?i){number}{scale}(.*)$")).unwrap()
 });
 
-/// The word and a colon, with markup wherever it likes.
+/// The word and a colon, with markup wherever it likes; underscores are markup, and no part of the word.
 fn marker(word: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&format!(r#"(?i)\b{word}[\s*_"'`)\]]*:[\s*_"'`(\[]*"#))
+    Regex::new(&format!(r#"(?i)(?:^|\W)_*({word}[\s*_"'`)\]]*:[\s*_"'`(\[]*)"#))
 }
 
-/// What stands after the last marker, on its line, and whether that line is the marker's own.
-fn after_last<'t>(marker: &Regex, text: &'t str) -> Option<(&'t str, bool)> {
-    let last = marker.find_iter(text).last()?;
-    let line = text[last.end()..].lines().next().unwrap_or_default();
-    Some((line, !last.as_str().contains('\n')))
+/// What stands after a marker, on its line.
+struct Marked<'t> {
+    line: &'t str,
+    /// Whether that line is the marker's own.
+    on_its_line: bool,
+    at: Range<usize>,
 }
 
-/// Reads the last `Score: n` of a judgement; n may have decimals and lies in 0 to 5.
+fn after<'t>(marker: &Regex, text: &'t str, which: Which) -> Option<Marked<'t>> {
+    let found = which.of(marker.captures_iter(text).filter_map(|found| found.get(1)))?;
+    let line = text[found.end()..].lines().next().unwrap_or_default();
+    let on_its_line = !found.as_str().contains('\n');
+    Some(Marked { line, on_its_line, at: found.start()..found.end() + line.len() })
+}
+
+/// Reads the `Score: n` of a judgement; n may have decimals.
 ///
-/// A last marker that names no number, or more than one (a range, a change
-/// of mind), is ambiguous, whatever stood before it; a sum counts where its total ends the line.
-/// A number out of anything but 5 is off the scale.
-fn score(text: &str) -> ReadVerdict {
-    let Some((line, on_its_line)) = after_last(&SCORE, text) else {
-        return ReadVerdict::without(Status::Missing);
+/// A marker that names no number, or more than one (a range, a change
+/// of mind), is ambiguous, whatever stood before; a sum counts where its total ends the line.
+/// A number out of anything but the scale's end is off the scale.
+pub(super) fn score(text: &str, which: Which, [min, max]: [f64; 2]) -> Found {
+    let Some(Marked { line, on_its_line, at }) = after(&SCORE, text, which) else {
+        return Found::MISSING;
     };
     let total = line.rsplit_once('=').map_or(line, |(_, total)| total.trim_start_matches(MARKUP));
     let Some(found) = NUMBER.captures(total) else {
-        return ReadVerdict::without(Status::Ambiguous);
+        return Found::of(ReadVerdict::without(Status::Ambiguous), at);
     };
     let rest = found[3].trim_matches(MARKUP).trim_matches(['.', '!', ';']);
     let other = |c: char| c.is_numeric() || "%+=→".contains(c);
     // A number on a line below the marker may be the first of a list.
     let alone = rest.is_empty() || (on_its_line && total.len() == line.len());
     if rest.contains(other) || rest.contains("->") || !alone {
-        return ReadVerdict::without(Status::Ambiguous);
+        return Found::of(ReadVerdict::without(Status::Ambiguous), at);
     }
-    let scale = found.get(2).map_or(Some(5.0), |scale| scale.as_str().parse().ok());
-    let of_five = scale.is_some_and(|scale: f64| (scale - 5.0).abs() < f64::EPSILON);
-    match found[1].parse::<f64>() {
-        Ok(value) if (0.0..=5.0).contains(&value) && of_five => ReadVerdict::ok(value),
+    let out_of = found.get(2).map_or(Some(max), |scale| scale.as_str().parse().ok());
+    let of_max = out_of.is_some_and(|out_of: f64| (out_of - max).abs() < f64::EPSILON);
+    let verdict = match found[1].parse::<f64>() {
+        Ok(value) if (min..=max).contains(&value) && of_max => ReadVerdict::ok(value),
         Ok(_) => ReadVerdict::without(Status::OffScale),
         Err(_) => ReadVerdict::without(Status::Ambiguous),
-    }
+    };
+    Found::of(verdict, at)
 }
 
 /// A score with decimals is off a scale of whole numbers.
-fn whole(read: ReadVerdict) -> ReadVerdict {
-    match read.value {
-        Some(value) if value.fract() != 0.0 => ReadVerdict::without(Status::OffScale),
-        _ => read,
+pub(super) fn whole(found: Found) -> Found {
+    match found.verdict.value {
+        Some(value) if value.fract() != 0.0 => {
+            Found { verdict: ReadVerdict::without(Status::OffScale), ..found }
+        }
+        _ => found,
     }
 }
 
 /// Takes every score and rating out of a text, with its marker.
-pub(in crate::stages) fn without_score(text: &str) -> Cow<'_, str> {
+pub(super) fn without_score(text: &str) -> Cow<'_, str> {
     match SCORED.replace_all(text, "") {
         Cow::Borrowed(same) => Cow::Borrowed(same.trim_end()),
         Cow::Owned(stripped) => Cow::Owned(stripped.trim_end().to_owned()),
@@ -159,42 +230,101 @@ pub(in crate::stages) fn without_score(text: &str) -> Cow<'_, str> {
 /// A marker and the rest of its line (of the next one, where it ends its own), or a bracketed rating.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static SCORED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?i)[*_"'`(\[]*\bscore[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[?\[\d+(?:\.\d*)?\]\]?"#)
+    Regex::new(r#"(?i)[*_"'`(\[]*\b_*score[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[?\[\d+(?:\.\d*)?\]\]?"#)
         .unwrap()
 });
 
 /// A rating in two brackets, and in one.
 #[expect(clippy::unwrap_used, reason = "the patterns are constants")]
 static RATINGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-    [r"\[\[(\d+(?:\.\d*)?)\]\]", r"\[(\d+(?:\.\d*)?)\]"].map(|p| Regex::new(p).unwrap())
+    [r"\[\[([+-]?\d+(?:\.\d*)?)\]\]", r"\[([+-]?\d+(?:\.\d*)?)\]"].map(|p| Regex::new(p).unwrap())
 });
 
-/// Reads the first `[[n]]` of a grading, or the first `[n]` where there is none (Zheng et al. 2023,
-/// FastChat's `get_model_answer`); n may have decimals and lies in 1 to 10.
-fn rating(text: &str) -> ReadVerdict {
-    let found = RATINGS.iter().find_map(|pattern| pattern.captures(text));
-    match found.map(|found| found[1].trim_end_matches('.').parse::<f64>()) {
-        Some(Ok(value)) if (1.0..=10.0).contains(&value) => ReadVerdict::ok(value),
-        Some(_) => ReadVerdict::without(Status::OffScale),
-        None => ReadVerdict::without(Status::Missing),
+/// Reads the `[[n]]` of a grading, or the `[n]` where there is none (Zheng et al. 2023; FastChat's
+/// `get_model_answer` takes the first); n may have decimals.
+pub(super) fn rating(text: &str, which: Which) -> Found {
+    let found = RATINGS.iter().find_map(|pattern| which.of(pattern.captures_iter(text)));
+    found.map_or(Found::MISSING, |found| number(&found, 1, |n| n.trim_end_matches('.')))
+}
+
+/// Reads the number that a group caught.
+fn number(found: &regex::Captures<'_>, group: usize, clean: fn(&str) -> &str) -> Found {
+    let at = found.get(0).map_or(0..0, |whole| whole.range());
+    let value = found.get(group).and_then(|caught| clean(caught.as_str()).parse::<f64>().ok());
+    let verdict = value.map_or(ReadVerdict::without(Status::Ambiguous), ReadVerdict::ok);
+    Found::of(verdict, at)
+}
+
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static RESULT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#"(?i)\[RESULT\][\s:*_"'`(\[]*([+-]?\d+(?:\.\d+)?)?"#).unwrap());
+
+/// Reads the `[RESULT] n` of a grading (Kim et al. 2024, Prometheus).
+pub(super) fn result(text: &str, which: Which) -> Found {
+    let Some(caught) = which.of(RESULT.captures_iter(text)) else { return Found::MISSING };
+    let found = number(&caught, 1, |n| n);
+    let end = found.at.as_ref().map_or(0, |at| at.end);
+    let rest = text[end..].lines().next().unwrap_or_default();
+    if rest.contains(char::is_numeric) {
+        return Found { verdict: ReadVerdict::without(Status::Ambiguous), ..found };
     }
+    found
+}
+
+/// Reads the number in a `\\boxed{n}`, as mathematicians' models end with.
+pub(super) fn boxed(text: &str, which: Which) -> Found {
+    const BEGINS: &str = "\\boxed{";
+    let Some((start, _)) = which.of(text.match_indices(BEGINS)) else { return Found::MISSING };
+    let inside = &text[start + BEGINS.len()..];
+    let mut depth = 1;
+    let end = inside.char_indices().find(|(_, c)| {
+        depth += i32::from(*c == '{') - i32::from(*c == '}');
+        depth == 0
+    });
+    let Some((end, _)) = end else {
+        return Found::of(ReadVerdict::without(Status::Ambiguous), start..text.len());
+    };
+    let at = start..start + BEGINS.len() + end + 1;
+    let content = inside[..end].trim_matches(['$', ' ']);
+    let plain = content.strip_prefix("\\text{").and_then(|text| text.strip_suffix('}'));
+    let value = plain.unwrap_or(content).trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    Found::of(value.map_or(ReadVerdict::without(Status::Ambiguous), ReadVerdict::ok), at)
+}
+
+/// Finds the JSON objects of a text that have a field, and the field of each: outer ones before inner ones.
+pub(super) fn objects<'t>(
+    text: &'t str,
+    field: &'t str,
+) -> impl Iterator<Item = (Range<usize>, Value)> + 't {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        while let Some(start) = text[from..].find('{').map(|at| from + at) {
+            let mut values =
+                serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+            from = start + 1;
+            if let Some(Ok(Value::Object(mut object))) = values.next()
+                && let Some(value) = object.remove(field)
+            {
+                from = start + values.byte_offset();
+                return Some((start..from, value));
+            }
+        }
+        None
+    })
 }
 
 /// Reads the last `Winner: Judgement A` or `B`, with any of the `nouns` or none, brackets or not: 1 where
 /// the one shown first wins, −1 where the second does, 0 for a tie.
 ///
 /// A bare letter counts only where it stands alone: the A of "a close call" names no one.
-fn winner(text: &str, nouns: &[&str]) -> ReadVerdict {
-    let Some((line, _)) = after_last(&WINNER, text) else {
-        return ReadVerdict::without(Status::Missing);
-    };
+pub(super) fn winner(text: &str, nouns: &[&str], which: Which) -> Found {
+    let Some(Marked { line, at, .. }) = after(&WINNER, text, which) else { return Found::MISSING };
     let line = line.to_lowercase();
     let words =
         line.split(|c: char| c.is_whitespace() || MARKUP.contains(&c) || ".,;:!/|=-".contains(c));
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    let side =
-        |letter: &str| if letter == "a" { ReadVerdict::ok(1.0) } else { ReadVerdict::ok(-1.0) };
-    match words.as_slice() {
+    let side = |letter: &str| ReadVerdict::ok(if letter == "a" { 1.0 } else { -1.0 });
+    let verdict = match words.as_slice() {
         [letter @ ("a" | "b")] => side(letter),
         [noun, letter @ ("a" | "b"), rest @ ..]
             if nouns.contains(noun) && names_no_other(rest, nouns) =>
@@ -205,21 +335,48 @@ fn winner(text: &str, nouns: &[&str]) -> ReadVerdict {
             ReadVerdict::ok(0.0)
         }
         _ => ReadVerdict::without(Status::Ambiguous),
-    }
+    };
+    Found::of(verdict, at)
 }
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[([ABC])\]\]").unwrap());
 
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
+static ARENA: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\[\[\s*(A\s*>>?\s*B|A\s*=\s*B|B\s*>>?\s*A)\s*\]\]").unwrap());
+
 /// Reads the last `[[A]]`, `[[B]]` or `[[C]]` (Zheng et al. 2023): 1 where the one shown first wins, −1
 /// where the second does, 0 for a tie.
-fn choice(text: &str) -> ReadVerdict {
-    match CHOICE.captures_iter(text).last().map(|found| found[1].to_owned()).as_deref() {
-        Some("A") => ReadVerdict::ok(1.0),
-        Some("B") => ReadVerdict::ok(-1.0),
-        Some(_) => ReadVerdict::ok(0.0),
-        None => ReadVerdict::without(Status::Missing),
-    }
+pub(super) fn choice(text: &str, which: Which) -> Found {
+    labelled(&CHOICE, text, which, |label| match label {
+        "A" => 1.0,
+        "B" => -1.0,
+        _ => 0.0,
+    })
+}
+
+/// Reads the last of Arena-Hard's five levels (Li et al. 2024): 1 where the one shown first is much better,
+/// 0.5 where it is better, 0 for a tie, and the negative of these where the second is.
+pub(super) fn arena(text: &str, which: Which) -> Found {
+    labelled(&ARENA, text, which, |label| {
+        let label: String = label.split_whitespace().collect();
+        match label.as_str() {
+            "A>>B" => 1.0,
+            "A>B" => 0.5,
+            "B>A" => -0.5,
+            "B>>A" => -1.0,
+            _ => 0.0,
+        }
+    })
+}
+
+fn labelled(labels: &Regex, text: &str, which: Which, value: impl Fn(&str) -> f64) -> Found {
+    let found = which.of(labels.captures_iter(text));
+    found.map_or(Found::MISSING, |found| {
+        let at = found.get(0).map_or(0..0, |whole| whole.range());
+        Found::of(ReadVerdict::ok(value(&found[1])), at)
+    })
 }
 
 /// Words after a named side that name the other one too, or take the name back. The letter A is
@@ -240,10 +397,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::records::FinishReason;
+    use crate::stages::Rule;
 
     #[test]
     fn the_last_score_counts_decimals_and_all() {
-        let read = |text: &str| Rule::Score.read(text, FinishReason::Stop);
+        let read = |text: &str| Rule::from(BuiltIn::Score).read(text, FinishReason::Stop);
         assert_eq!(read("Score: 2. No: Score: 4"), ReadVerdict::ok(4.0));
         assert_eq!(read("**Score:** **3.5**/5"), ReadVerdict::ok(3.5));
         assert_eq!(read("score:[5]"), ReadVerdict::ok(5.0));
@@ -254,6 +413,8 @@ mod tests {
         assert_eq!(read("underscore: 4"), ReadVerdict::without(Status::Missing));
         for four in [
             "**Score**: 4",
+            "_Score:_ 4",
+            "__Score: 4__",
             "Score: +4",
             "\"Score\": 4.",
             "Score: `4`/5",
@@ -281,13 +442,13 @@ mod tests {
             assert_eq!(read(vague), ReadVerdict::without(Status::Ambiguous), "{vague}");
         }
         assert_eq!(read(""), ReadVerdict::without(Status::Missing));
-        let cut = Rule::Score.read("Score: 4 because", FinishReason::Length);
+        let cut = Rule::from(BuiltIn::Score).read("Score: 4 because", FinishReason::Length);
         assert_eq!(cut, ReadVerdict::without(Status::Truncated), "not the judge's last word");
     }
 
     #[test]
     fn decimals_may_be_refused_and_scores_hidden() {
-        let read = |text: &str| Rule::WholeScore.read(text, FinishReason::Stop);
+        let read = |text: &str| Rule::from(BuiltIn::WholeScore).read(text, FinishReason::Stop);
         assert_eq!(read("Score: 4"), ReadVerdict::ok(4.0));
         assert_eq!(read("Score: 4.0"), ReadVerdict::ok(4.0));
         assert_eq!(read("Score: 3.5"), ReadVerdict::without(Status::OffScale));
@@ -297,16 +458,16 @@ mod tests {
         assert_eq!(without_score("nothing to hide"), "nothing to hide");
         for text in ["Score: 3", "**Score**: 4", "x score : 2\nScore: 5", "[[3]]", "[7]"] {
             let left = without_score(text);
-            for rule in [Rule::Score, Rule::Rating] {
-                assert_eq!(rule.read(&left, FinishReason::Stop).value, None, "{text}");
+            for rule in [BuiltIn::Score, BuiltIn::Rating] {
+                assert_eq!(Rule::from(rule).read(&left, FinishReason::Stop).value, None, "{text}");
             }
         }
     }
 
     #[test]
-    fn the_first_rating_counts_two_brackets_before_one() {
-        let read = |text: &str| Rule::Rating.read(text, FinishReason::Stop);
-        assert_eq!(read("See [3]. Rating: [[8.5]], not [[2]]"), ReadVerdict::ok(8.5));
+    fn the_last_rating_counts_two_brackets_before_one() {
+        let read = |text: &str| Rule::from(BuiltIn::Rating).read(text, FinishReason::Stop);
+        assert_eq!(read("See [3]. Rating: [[2]], no: [[8.5]] [4]"), ReadVerdict::ok(8.5));
         assert_eq!(read("Rating: [7]"), ReadVerdict::ok(7.0));
         assert_eq!(read("Rating: [[11]]"), ReadVerdict::without(Status::OffScale));
         assert_eq!(read("Rating: 7"), ReadVerdict::without(Status::Missing));
@@ -314,7 +475,7 @@ mod tests {
 
     #[test]
     fn the_winner_is_read_in_either_spelling() {
-        let read = |text: &str| Rule::Winner.read(text, FinishReason::Stop);
+        let read = |text: &str| Rule::from(BuiltIn::Winner).read(text, FinishReason::Stop);
         assert_eq!(read("Winner: Judgement A"), ReadVerdict::ok(1.0));
         assert_eq!(read("winner: [[Judgment B]]."), ReadVerdict::ok(-1.0));
         assert_eq!(read("**Winner:** A"), ReadVerdict::ok(1.0));
@@ -349,17 +510,17 @@ mod tests {
 
     #[test]
     fn a_better_response_is_named_in_words_or_in_brackets() {
-        let read = |rule: Rule, text: &str| rule.read(text, FinishReason::Stop);
+        let read = |rule: BuiltIn, text: &str| Rule::from(rule).read(text, FinishReason::Stop);
         for first in ["Winner: Response A", "**Winner:** A", "Winner: Assistant A is better"] {
-            assert_eq!(read(Rule::Response, first), ReadVerdict::ok(1.0), "{first}");
+            assert_eq!(read(BuiltIn::Response, first), ReadVerdict::ok(1.0), "{first}");
         }
-        assert_eq!(read(Rule::Response, "Winner: Response B."), ReadVerdict::ok(-1.0));
-        assert_eq!(read(Rule::Response, "Winner: tie"), ReadVerdict::ok(0.0));
-        let other = read(Rule::Response, "Winner: Judgement A");
+        assert_eq!(read(BuiltIn::Response, "Winner: Response B."), ReadVerdict::ok(-1.0));
+        assert_eq!(read(BuiltIn::Response, "Winner: tie"), ReadVerdict::ok(0.0));
+        let other = read(BuiltIn::Response, "Winner: Judgement A");
         assert_eq!(other, ReadVerdict::without(Status::Ambiguous), "nobody asked about judgements");
-        assert_eq!(read(Rule::Choice, "not [[B]]; on reflection [[A]]"), ReadVerdict::ok(1.0));
-        assert_eq!(read(Rule::Choice, "[[C]]"), ReadVerdict::ok(0.0));
-        assert_eq!(read(Rule::Choice, "[A]"), ReadVerdict::without(Status::Missing));
+        assert_eq!(read(BuiltIn::Choice, "not [[B]]; on reflection [[A]]"), ReadVerdict::ok(1.0));
+        assert_eq!(read(BuiltIn::Choice, "[[C]]"), ReadVerdict::ok(0.0));
+        assert_eq!(read(BuiltIn::Choice, "[A]"), ReadVerdict::without(Status::Missing));
     }
 
     proptest! {
@@ -371,8 +532,8 @@ mod tests {
             second in "(Judgement [XY]|[XY]|it|)",
         ) {
             let text = format!("Winner: {first}{link}{second}");
-            let as_is = Rule::Winner.read(&text.replace('X', "A").replace('Y', "B"), FinishReason::Stop);
-            let swapped = Rule::Winner.read(&text.replace('X', "B").replace('Y', "A"), FinishReason::Stop);
+            let as_is = Rule::from(BuiltIn::Winner).read(&text.replace('X', "A").replace('Y', "B"), FinishReason::Stop);
+            let swapped = Rule::from(BuiltIn::Winner).read(&text.replace('X', "B").replace('Y', "A"), FinishReason::Stop);
             prop_assert_eq!(as_is.status, swapped.status, "{}", text);
             prop_assert_eq!(as_is.value, swapped.value.map(|value| -value), "{}", text);
         }
@@ -380,8 +541,8 @@ mod tests {
         #[test]
         fn reading_never_panics_and_never_leaves_the_scale(text in "\\PC{0,80}", tail in "[ -~]{0,20}") {
             let text = format!("{text}Score: {tail}\nWinner: {tail}");
-            for rule in [Rule::Score, Rule::Winner, Rule::Response, Rule::Choice] {
-                let verdict = rule.read(&text, FinishReason::Stop);
+            for rule in [BuiltIn::Score, BuiltIn::Winner, BuiltIn::Response, BuiltIn::Choice] {
+                let verdict = Rule::from(rule).read(&text, FinishReason::Stop);
                 prop_assert_eq!(verdict.value.is_some(), verdict.status == Status::Ok);
                 prop_assert!(verdict.value.is_none_or(|value| (-1.0..=5.0).contains(&value)));
             }
