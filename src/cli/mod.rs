@@ -12,6 +12,7 @@ mod read;
 mod run;
 mod shell;
 mod show;
+mod show_prompt;
 mod sql;
 mod store;
 mod summary;

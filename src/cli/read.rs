@@ -34,7 +34,7 @@ pub(super) struct Args {
 
     /// Whose verdict it is
     #[arg(long, value_name = "WHOSE", default_value = "judge", requires = "experiment")]
-    of: Whose,
+    of: Of,
 
     /// Set a value as if the file said so; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE", requires = "experiment")]
@@ -43,6 +43,28 @@ pub(super) struct Args {
     /// How to print
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Shape,
+}
+
+/// Whose verdict is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Of {
+    /// The judge's
+    Judge,
+    /// The meta-judge's
+    MetaJudge,
+    /// That of the judge of games
+    Evaluate,
+}
+
+impl From<Of> for Whose {
+    fn from(of: Of) -> Self {
+        match of {
+            Of::Judge => Self::Judge,
+            Of::MetaJudge => Self::MetaJudge,
+            Of::Evaluate => Self::Evaluate,
+        }
+    }
 }
 
 /// How to print a reading.
@@ -56,7 +78,7 @@ enum Shape {
 
 pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
     let reader = match &args.experiment {
-        Some(path) => Reader::of_experiment(path, &args.overrides, args.of)?,
+        Some(path) => Reader::of_experiment(path, &args.overrides, args.of.into())?,
         None => {
             Reader::built_in(&args.rule).map_err(|e| Failure::new(Kind::Usage, e.to_string()))?
         }

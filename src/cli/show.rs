@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::place::StorePlace;
+use super::show_prompt;
 use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
@@ -26,6 +27,11 @@ pub(super) struct Args {
     /// Print what every column of a table (of all, where none is named) means, as SQL
     #[arg(long)]
     schema: bool,
+
+    /// Print what the model was asked for a row, by its id, or for the first row of a node: the
+    /// conversation, the text that the chat template makes of it, and its tokens
+    #[arg(long, conflicts_with_all = ["schema", "format"])]
+    prompt: bool,
 
     /// Rows of each table to show
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -51,6 +57,9 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     }
     let store = place.open()?;
     let target = args.target.as_deref().unwrap_or_default();
+    if args.prompt {
+        return show_prompt::show(&store, target, ui);
+    }
     match Target::find(&store, target)? {
         Target::Run(manifest) if args.format == Shape::Json => {
             ui.print(&serde_json::to_string_pretty(&*manifest)?)

@@ -25,7 +25,7 @@ pub use scale::Scale;
 use toml_file::File;
 pub use versus::Versus;
 
-pub use crate::stages::{Explained, TooManyRefused};
+pub use crate::stages::{Asked, Explained, Rendered, TooManyRefused, asked};
 pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;

@@ -2,23 +2,19 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
-
 use super::Error;
 use super::toml_file::File;
 use super::{find, verdicts};
-use crate::records::FinishReason;
 use crate::stages::{BadRule, Explained, Rule, Thinking};
 
 /// Whose verdict is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// The judge's
+    /// The judge's.
     Judge,
-    /// The meta-judge's
+    /// The meta-judge's.
     MetaJudge,
-    /// That of the judge of games
+    /// That of the judge of games.
     Evaluate,
 }
 
@@ -68,6 +64,6 @@ impl Reader {
     /// Reads a text that its judge ended.
     #[must_use]
     pub fn explain(&self, text: &str) -> Explained {
-        self.rule.explain(text, FinishReason::Stop, &self.thinking)
+        self.rule.try_on(text, &self.thinking)
     }
 }

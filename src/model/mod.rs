@@ -47,7 +47,7 @@ pub use error::Error;
 pub use language::Tokenised;
 pub use local::Local;
 pub use network::{Batch, Network};
-pub use open::{files_read, is_scripted, open, open_with};
+pub use open::{Rendered, files_read, is_scripted, open, open_with, rendered};
 pub use refusal::Refusal;
 pub use save::{companions, save};
 pub use scripted::Scripted;

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use super::config::SUPPORTED;
 use super::folder::{file_of, parse};
 use super::save::companions;
-use super::{Arguments, Error, LanguageModel, Local, Scripted, scripted, weights};
+use super::{
+    Arguments, Chat, Config, Error, LanguageModel, Local, Message, Scripted, Tokenizer, scripted,
+    weights,
+};
 
 /// What every configuration says first.
 #[derive(Deserialize)]
@@ -88,4 +91,34 @@ pub fn open_with(
             known: SUPPORTED.into_iter().chain(["scripted"]).collect(),
         }),
     }
+}
+
+/// A conversation as a model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// As the chat template writes it; of a scripted model, the last message.
+    pub text: String,
+    /// Its tokens, each with its id; none of a scripted model.
+    pub tokens: Vec<(u32, String)>,
+}
+
+/// Writes a conversation as the model whose folder holds `files` reads it, without opening its weights.
+///
+/// # Errors
+/// Where a file is missing or is not what it should be, or the template refuses the conversation.
+pub fn rendered(
+    files: &BTreeMap<String, PathBuf>,
+    arguments: &Arguments,
+    messages: &[Message],
+) -> Result<Rendered, Error> {
+    if is_scripted(files)? {
+        let text = messages.last().map_or("", |message| message.content.as_str()).to_owned();
+        return Ok(Rendered { text, tokens: Vec::new() });
+    }
+    let config = Config::open(files)?;
+    let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, config.vocab_size)?;
+    let text = Chat::open(files)?.with_arguments(arguments)?.render(messages, true)?;
+    let token = |id| Ok((id, tokenizer.token_of(id).unwrap_or_default()));
+    let tokens = tokenizer.encode(&text)?.into_iter().map(token).collect::<Result<_, Error>>()?;
+    Ok(Rendered { text, tokens })
 }

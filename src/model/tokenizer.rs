@@ -52,6 +52,12 @@ impl Tokenizer {
         self.inner.decode(ids, true).map_err(|e| Error::Encode(e.to_string()))
     }
 
+    /// The token of an id, as the tokenizer spells it.
+    #[must_use]
+    pub fn token_of(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// The id of a token.
     #[must_use]
     pub fn id_of(&self, token: &str) -> Option<u32> {

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
-use crate::store::{Digest, Record};
+use crate::store::{Digest, Record, Store, StoredTable, TableReader};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -422,6 +422,19 @@ pub(super) fn model_files(io: &Io<'_>) -> Result<BTreeMap<String, PathBuf>, Stag
         if let Entry::Vacant(entry) = files.entry(part.file) {
             entry.insert(io.object(part.object.parse()?)?);
         }
+    }
+    Ok(files)
+}
+
+/// Returns where the files of a checkpoint are.
+pub(super) fn checkpoint_files(
+    store: &Store,
+    checkpoint: StoredTable,
+) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    let mut files = BTreeMap::new();
+    for part in TableReader::<CheckpointPart>::open(store, checkpoint.object)? {
+        let part = part?;
+        files.insert(part.file, store.object_path(part.object.parse()?));
     }
     Ok(files)
 }

@@ -8,6 +8,7 @@
 
 mod align;
 mod answers;
+mod asked;
 mod caps;
 mod checkpoint;
 mod columns;
@@ -36,10 +37,11 @@ mod train;
 mod unmoved;
 mod verb;
 
-pub use crate::model::{Arguments, Engine, files_read};
+pub use crate::model::{Arguments, Engine, Message, Rendered, files_read};
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
+pub use asked::{Asked, NotAsked, asked};
 pub use draw::{MAX_REFUSED, Sampling, TooManyRefused};
 pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
 pub use evaluate::{Compare, Oracle, played_again};

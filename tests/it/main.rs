@@ -26,6 +26,7 @@ mod lost;
 mod model;
 mod numbers;
 mod odd_rows;
+mod prompted;
 mod prompts;
 mod properties;
 mod queries;

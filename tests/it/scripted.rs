@@ -210,7 +210,7 @@ fn scores_may_be_hidden_from_the_meta_judge_and_decimals_refused() {
     lab.edit("loop/model/judge.jinja", "Score: {{ score }}", "Score: {{ score }}.5");
     lab.mrx(&["run", "loop", "read.m0", "--set", "judge.decimals=false"]).success();
     assert_eq!(lab.ask("SELECT count(*) FROM judgements WHERE status = 'ok'"), "0");
-    assert_eq!(lab.ask("SELECT any_value(rule) FROM judgements"), "whole-score-1");
+    assert_eq!(lab.ask("SELECT any_value(rule) FROM judgements"), "whole-score-2");
     lab.mrx(&["run", "loop", "--set", "judge.decimals=false", "--set", "judge.marker=rating"])
         .fails_with(1)
         .says("`decimals` belongs to the marker `score`");

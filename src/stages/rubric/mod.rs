@@ -3,6 +3,7 @@
 mod choices;
 mod rule;
 mod rules;
+mod sides;
 mod system;
 mod thinking;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::rules::{self, BuiltIn, Found, ReadVerdict, Which};
+use super::sides;
 use super::thinking::Thinking;
 use crate::records::{FinishReason, Status};
 use crate::store::Digest;
@@ -221,6 +222,12 @@ impl Rule {
         Explained { thinking, answer: answer.into_owned(), at: found.at, verdict: found.verdict }
     }
 
+    /// Reads a text that its judge ended, and says what was read of it and where.
+    #[must_use]
+    pub fn try_on(&self, text: &str, markers: &Thinking) -> Explained {
+        self.explain(text, FinishReason::Stop, markers)
+    }
+
     fn find(&self, text: &str) -> Found {
         let RuleOptions { which, .. } = self.options;
         let scale = self.scale();
@@ -231,12 +238,12 @@ impl Rule {
                     rules::whole(rules::score(text, which, scale.unwrap_or([0.0, 5.0])))
                 }
                 BuiltIn::Rating => rules::rating(text, which),
-                BuiltIn::Winner => rules::winner(text, &["judgement", "judgment"], which),
+                BuiltIn::Winner => sides::winner(text, &["judgement", "judgment"], which),
                 BuiltIn::Response => {
-                    rules::winner(text, &["response", "answer", "assistant"], which)
+                    sides::winner(text, &["response", "answer", "assistant"], which)
                 }
-                BuiltIn::Choice => rules::choice(text, which),
-                BuiltIn::Arena => rules::arena(text, which),
+                BuiltIn::Choice => sides::choice(text, which),
+                BuiltIn::Arena => sides::arena(text, which),
                 BuiltIn::Result => rules::result(text, which),
                 BuiltIn::Boxed => rules::boxed(text, which),
                 BuiltIn::Json => self.field(text),
