@@ -159,7 +159,7 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The word and a colon, with markup wherever it likes; underscores are markup, and no part of the word.
 pub(super) fn marker(word: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&format!(r#"(?i)(?:^|\W)_*({word}[\s*_"'`)\]]*:[\s*_"'`(\[]*)"#))
+    Regex::new(&format!(r#"(?i)\b_*(?<word>{word}[\s*_"'`)\]]*:)[\s*_"'`(\[]*"#))
 }
 
 /// What stands after a marker, on its line.
@@ -171,10 +171,18 @@ pub(super) struct Marked<'t> {
 }
 
 pub(super) fn after<'t>(marker: &Regex, text: &'t str, which: Which) -> Option<Marked<'t>> {
-    let found = which.of(marker.captures_iter(text).filter_map(|found| found.get(1)))?;
-    let line = text[found.end()..].lines().next().unwrap_or_default();
-    let on_its_line = !found.as_str().contains('\n');
-    Some(Marked { line, on_its_line, at: found.start()..found.end() + line.len() })
+    let mut from = 0;
+    let places = std::iter::from_fn(|| {
+        let found = marker.captures_at(text, from)?;
+        let (whole, word) = (found.get(0)?, found.name("word")?);
+        // The markup after a marker may be that before the next one.
+        from = word.end();
+        Some(word.start()..whole.end())
+    });
+    let Range { start, end } = which.of(places)?;
+    let line = text[end..].lines().next().unwrap_or_default();
+    let on_its_line = !text[start..end].contains('\n');
+    Some(Marked { line, on_its_line, at: start..end + line.len() })
 }
 
 /// Reads the `Score: n` of a judgement; n may have decimals.
@@ -228,14 +236,15 @@ pub(super) fn without_score(text: &str) -> Cow<'_, str> {
 /// A marker and the rest of its line (of the next one, where it ends its own), or a bracketed rating.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static SCORED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?i)[*_"'`(\[]*\b_*score[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[?\[\d+(?:\.\d*)?\]\]?"#)
+    Regex::new(r#"(?i)[*_"'`(\[]*\b_*score[\s*_"'`)\]]*:[^\n]*(?:\n[\s*_"'`(\[]*\d[^\n]*)?|\[?\[\s*[+-]?\d+(?:\.\d*)?\s*\]\]?"#)
         .unwrap()
 });
 
 /// A rating in two brackets, and in one.
 #[expect(clippy::unwrap_used, reason = "the patterns are constants")]
 static RATINGS: LazyLock<[Regex; 2]> = LazyLock::new(|| {
-    [r"\[\[([+-]?\d+(?:\.\d*)?)\]\]", r"\[([+-]?\d+(?:\.\d*)?)\]"].map(|p| Regex::new(p).unwrap())
+    [r"\[\[\s*([+-]?\d+(?:\.\d*)?)\s*\]\]", r"\[\s*([+-]?\d+(?:\.\d*)?)\s*\]"]
+        .map(|p| Regex::new(p).unwrap())
 });
 
 /// Reads the `[[n]]` of a grading, or the `[n]` where there is none (Zheng et al. 2023; FastChat's
@@ -340,6 +349,9 @@ mod tests {
             "Score: 4 out of 5",
             "Score: 4/5.00",
             "**Score:**\n4",
+            "Score:\nScore: 4",
+            "## Score:\n\n**Score: 4/5**",
+            "_Score:_ _Score:_ 4",
             "Score: 1 + 1 + 1 + 1 + 0 = 4",
         ] {
             assert_eq!(read(four), ReadVerdict::ok(4.0), "{four}");
@@ -375,10 +387,19 @@ mod tests {
         assert_eq!(without_score("Score: 2. No, better.\nScore:\n4"), "");
         assert_eq!(without_score("a [[7]] b"), "a  b");
         assert_eq!(without_score("nothing to hide"), "nothing to hide");
-        for text in ["Score: 3", "**Score**: 4", "x score : 2\nScore: 5", "[[3]]", "[7]"] {
+        for text in [
+            "Score: 3",
+            "**Score**: 4",
+            "x score : 2\nScore: 5",
+            "[[3]]",
+            "[7]",
+            "[[ 8 ]]",
+            "[[-1]]",
+        ] {
             let left = without_score(text);
             for rule in [BuiltIn::Score, BuiltIn::Rating] {
-                assert_eq!(Rule::from(rule).read(&left, FinishReason::Stop).value, None, "{text}");
+                let read = Rule::from(rule).read(&left, FinishReason::Stop);
+                assert_eq!(read, ReadVerdict::without(Status::Missing), "{text}");
             }
         }
     }
@@ -388,6 +409,7 @@ mod tests {
         let read = |text: &str| Rule::from(BuiltIn::Rating).read(text, FinishReason::Stop);
         assert_eq!(read("See [3]. Rating: [[2]], no: [[8.5]] [4]"), ReadVerdict::ok(8.5));
         assert_eq!(read("Rating: [7]"), ReadVerdict::ok(7.0));
+        assert_eq!(read("A draft: [[3]]. Rating: [[ 8 ]]"), ReadVerdict::ok(8.0));
         assert_eq!(read("Rating: [[11]]"), ReadVerdict::without(Status::OffScale));
         assert_eq!(read("Rating: 7"), ReadVerdict::without(Status::Missing));
     }

@@ -37,7 +37,7 @@ pub(super) fn winner(text: &str, nouns: &[&str], which: Which) -> Found {
 }
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
-static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[([ABC])\]\]").unwrap());
+static CHOICE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\[\[\s*([ABC])\s*\]\]").unwrap());
 
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant")]
 static ARENA: LazyLock<Regex> =
@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(read("Winner: Judgement A\nWinner: Judgement B"), ReadVerdict::ok(-1.0));
         for second in [
             "**Winner**: Judgement **B**",
+            "**Winner:**\nWinner: Judgement B",
             "Winner: (B)",
             "Winner: \"B\"",
             "Winner: Judgement B, by far",
@@ -143,6 +144,7 @@ mod tests {
         let other = read(BuiltIn::Response, "Winner: Judgement A");
         assert_eq!(other, ReadVerdict::without(Status::Ambiguous), "nobody asked about judgements");
         assert_eq!(read(BuiltIn::Choice, "not [[B]]; on reflection [[A]]"), ReadVerdict::ok(1.0));
+        assert_eq!(read(BuiltIn::Choice, "a draft: [[A]]; then [[ B ]]"), ReadVerdict::ok(-1.0));
         assert_eq!(read(BuiltIn::Choice, "[[C]]"), ReadVerdict::ok(0.0));
         assert_eq!(read(BuiltIn::Choice, "[A]"), ReadVerdict::without(Status::Missing));
     }
