@@ -25,6 +25,28 @@ pub struct Rule {
     pub form: Form,
     /// What else there is to say of it.
     pub options: RuleOptions,
+    /// The pattern, where it is one: compiled once, for it is asked of every row.
+    compiled: Option<Compiled>,
+}
+
+/// A regular expression; it is what it says.
+#[derive(Debug, Clone)]
+struct Compiled(Regex);
+
+impl Compiled {
+    fn of(pattern: &str) -> Result<Self, BadRule> {
+        let regex = Regex::new(pattern).map_err(|e| BadRule::Pattern(e.to_string()))?;
+        match regex.capture_names().flatten().count() {
+            1 => Ok(Self(regex)),
+            groups => Err(BadRule::Groups(groups)),
+        }
+    }
+}
+
+impl PartialEq for Compiled {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
 }
 
 /// Where a verdict stands.
@@ -113,7 +135,7 @@ pub struct Explained {
 
 impl From<BuiltIn> for Rule {
     fn from(rule: BuiltIn) -> Self {
-        Self { form: Form::Rule(rule), options: RuleOptions::default() }
+        Self { form: Form::Rule(rule), options: RuleOptions::default(), compiled: None }
     }
 }
 
@@ -123,14 +145,11 @@ impl Rule {
     /// # Errors
     /// Where it contradicts itself, or its pattern is none.
     pub fn new(form: Form, options: RuleOptions) -> Result<Self, BadRule> {
-        if let Form::Pattern(pattern) = &form {
-            let regex = Regex::new(pattern).map_err(|e| BadRule::Pattern(e.to_string()))?;
-            let groups = regex.capture_names().flatten().count();
-            if groups != 1 {
-                return Err(BadRule::Groups(groups));
-            }
-        }
-        let rule = Self { form, options };
+        let compiled = match &form {
+            Form::Rule(_) => None,
+            Form::Pattern(pattern) => Some(Compiled::of(pattern)?),
+        };
+        let rule = Self { form, options, compiled };
         if let Form::Rule(built_in) = rule.form {
             let name = built_in.name();
             let given = [
@@ -248,7 +267,7 @@ impl Rule {
                 BuiltIn::Boxed => rules::boxed(text, which),
                 BuiltIn::Json => self.field(text),
             },
-            Form::Pattern(pattern) => self.pattern(pattern, text),
+            Form::Pattern(_) => self.pattern(text),
         };
         self.on_scale(found)
     }
@@ -280,9 +299,8 @@ impl Rule {
         Found::of(verdict.unwrap_or(ReadVerdict::without(Status::Ambiguous)), at)
     }
 
-    fn pattern(&self, pattern: &str, text: &str) -> Found {
-        // It was compiled when the rule was made.
-        let Ok(regex) = Regex::new(pattern) else { return nothing(Status::Missing) };
+    fn pattern(&self, text: &str) -> Found {
+        let Some(Compiled(regex)) = &self.compiled else { return nothing(Status::Missing) };
         let name = regex.capture_names().flatten().next().unwrap_or_default();
         let Some(found) = self.options.which.of(regex.captures_iter(text)) else {
             return nothing(Status::Missing);
