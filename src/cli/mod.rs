@@ -5,6 +5,7 @@ mod diff;
 mod display;
 mod failure;
 mod host;
+mod marked;
 mod memory;
 mod place;
 mod plan;

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::failure::{Failure, Kind};
+use super::marked::{excerpt, marked_lines};
 use super::ui::Ui;
 use crate::experiment::{Explained, Reader, Whose};
 use crate::records::Status;
@@ -22,6 +23,7 @@ pub(super) struct Args {
 
     /// The text; `-` reads it from stdin
     #[arg(long = "try", value_name = "TEXT", required_unless_present = "file")]
+    #[arg(allow_hyphen_values = true)]
     text: Option<String>,
 
     /// Read the text from a file
@@ -92,7 +94,8 @@ pub(super) fn run(args: &Args, ui: &Ui) -> Result<(), Failure> {
             let matched = at.clone().and_then(|at| answer.get(at));
             let json = json!({
                 "rule": reader.name(), "status": verdict.status, "value": verdict.value,
-                "matched": matched, "thinking": thinking,
+                "why": why(verdict.status, at.is_some()), "matched": matched, "answer": answer,
+                "thinking": thinking,
             });
             ui.print(&serde_json::to_string_pretty(&json)?)
         }
@@ -116,7 +119,7 @@ fn text(args: &Args) -> Result<String, Failure> {
     }
 }
 
-/// What was read, and the line that it stands in, with the place under it.
+/// What was read, and the lines that it stands in, with the place under it.
 fn told(reader: &Reader, explained: &Explained) -> String {
     let Explained { thinking, answer, at, verdict } = explained;
     let read = match verdict.value {
@@ -127,18 +130,12 @@ fn told(reader: &Reader, explained: &Explained) -> String {
     lines.push(format!("why    {}", why(verdict.status, at.is_some())));
     if let Some(thinking) = thinking {
         let characters = thinking.chars().count();
-        lines.push(format!("apart  {characters} characters of reasoning, which are not read"));
+        let begins = excerpt(thinking);
+        lines.push(format!("apart  {characters} characters of reasoning, not read: {begins}"));
     }
-    if let Some(at) = at.clone().filter(|at| answer.get(at.clone()).is_some()) {
-        let start = answer[..at.start].rfind('\n').map_or(0, |line| line + 1);
-        let end = answer[at.end..].find('\n').map_or(answer.len(), |line| at.end + line);
-        let plain = |text: &str| text.replace(char::is_control, "\u{fffd}");
-        let (before, matched) = (plain(&answer[start..at.start]), plain(&answer[at.clone()]));
-        let after = plain(&answer[at.end..end]);
+    if let Some(at) = at {
         lines.push(String::new());
-        lines.push(format!("  {before}{matched}{after}"));
-        let (blank, marks) = (before.chars().count(), matched.chars().count().max(1));
-        lines.push(format!("  {}{}", " ".repeat(blank), "^".repeat(marks)));
+        lines.extend(marked_lines(answer, at));
     }
     lines.join("\n")
 }

@@ -129,10 +129,10 @@ fn a_text_is_tried_before_anything_is_run() {
     read   4
     rule   score-2
     why    this is the verdict that counts
-    apart  8 characters of reasoning, which are not read
+    apart  8 characters of reasoning, not read: Score: 1
 
-      **Score:** 4/5, I think
-        ^^^^^^^^^^^^^^^^^^^^^
+       2 | **Score:** 4/5, I think
+         |   ^^^^^^^^^^^^^^^^^^^^^
     ");
     let tried = read(&["loop", "--try", "Grade: bad\nGrade: good"]);
     insta::assert_snapshot!(tried.stdout, @r"
@@ -140,8 +140,8 @@ fn a_text_is_tried_before_anything_is_run() {
     rule   pattern-2-a4061509
     why    this is the verdict that counts
 
-      Grade: good
-      ^^^^^^^^^^^
+       2 | Grade: good
+         | ^^^^^^^^^^^
     ");
     read(&["--try", "it is fine", "--rule", "rating"]).prints("missing");
     let json = read(&["--try", "[[A>B]]", "--rule", "arena", "--format", "json"]);
@@ -152,4 +152,17 @@ fn a_text_is_tried_before_anything_is_run() {
     lab.mrx(&["read", "--try", "x", "--rule", "none"]).fails_with(2).says("no reading rule `none`");
     let games = lab.mrx(&["read", "loop", "--of", "evaluate", "--try", "x"]);
     games.fails_with(1).says("there is no `[evaluate.judge]`");
+}
+
+#[test]
+fn a_text_is_read_however_it_comes_and_printed_safely() {
+    let lab = Lab::new();
+    lab.mrx(&["read", "--try", "- Score: 4"]).success().prints("read   4");
+    lab.write("answer.txt", "得分 \u{1b}[1m Score: 2\u{202e}\r\n");
+    let said = lab.mrx(&["read", "--file", "answer.txt"]).success().prints("read   2").stdout;
+    assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
+    lab.mrx(&["read", "--file", "nowhere"]).fails_with(1).says("cannot read nowhere");
+    std::fs::write(lab.path.join("bytes"), [0xff]).unwrap();
+    lab.mrx(&["read", "--file", "bytes"]).fails_with(1).says("cannot read bytes");
+    lab.mrx(&["read"]).fails_with(2).says("--try <TEXT>");
 }
