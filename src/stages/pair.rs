@@ -286,3 +286,24 @@ fn finish_pair(pair: records::Pair, reason: Option<Reason>) -> records::Pair {
         .finish();
     records::Pair { pair_id, kept: reason.is_none(), reason, ..pair }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_of_the_same_tokens_are_no_pair() {
+        let of = |chosen: &[u32], rejected: &[u32], reason| {
+            let pair = empty_pair(&PromptId::default(), Role::Actor, Vec::new());
+            let (chosen_ids, rejected_ids) = (Some(chosen.to_vec()), Some(rejected.to_vec()));
+            let pair = finish_pair(records::Pair { chosen_ids, rejected_ids, ..pair }, reason);
+            (pair.kept, pair.reason)
+        };
+        assert_eq!(of(&[5, 6, 2], &[5, 2], None), (true, None));
+        assert_eq!(of(&[5, 6, 2], &[5, 6, 2], None), (false, Some(Reason::EqualIds)));
+        let longer = Some(Reason::ChosenTooLong);
+        assert_eq!(of(&[5, 2], &[5, 2], longer), (false, longer), "the first reason counts");
+        let unknown = finish_pair(empty_pair(&PromptId::default(), Role::Actor, Vec::new()), None);
+        assert!(unknown.kept, "what is not known is not equal");
+    }
+}

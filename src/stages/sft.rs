@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
-use super::sides::Apart;
+use super::sides::{Apart, Unwritten};
 use crate::model::{Arguments, Engine, Tokenised};
 use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -47,8 +47,9 @@ impl Stage for Sft {
         let (mut ids, mut examples, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         for row in io.rows::<Example>("examples")? {
             let Example { example_id, messages, target } = row?;
+            let tokenised = start.model.tokenised(&conversation(messages), &target);
             let Tokenised { prompt, target, apart: alone } =
-                start.model.tokenised(&conversation(messages), &target)?;
+                tokenised.map_err(|source| Unwritten::of(&example_id, source))?;
             apart.count(alone, &example_id);
             ids.push(example_id);
             examples.push(train::Example { prompt, target });

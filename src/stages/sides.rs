@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::draw::conversation;
-use crate::model::{Local, Message, Prompt, Tokenised};
+use crate::model::{self, Local, Message, Prompt, Tokenised};
 use crate::records::{self, PairId};
 use crate::runner::{Io, StageError};
 
@@ -39,28 +39,30 @@ pub(super) struct Tokeniser<'m> {
     /// Whether what was thought before an answer is part of it.
     thinking: bool,
     apart: Apart,
-    equal: u64,
+    /// Pairs that have nothing to tell.
+    untold: u64,
 }
 
 impl<'m> Tokeniser<'m> {
     pub(super) fn new(model: &'m Local, thinking: bool) -> Self {
-        Self { model, thinking, apart: Apart::default(), equal: 0 }
+        Self { model, thinking, apart: Apart::default(), untold: 0 }
     }
 
-    /// The sides of a pair that is kept; none where both come to the same ids.
+    /// The sides of a pair that is kept; none where both come to the same ids, or one to none.
     pub(super) fn sides(&mut self, pair: Candidate) -> Result<Option<Sides>, StageError> {
         let Candidate { pair_id, kept: true, messages, chosen, rejected, .. } = pair else {
             return Ok(None);
         };
         let (Some(chosen), Some(rejected)) = (chosen, rejected) else { return Ok(None) };
         let messages = conversation(messages);
-        let prompt = self.model.tokens(&Prompt::Messages(messages.clone()))?;
+        let prompt = self.model.tokens(&Prompt::Messages(messages.clone()));
+        let prompt = prompt.map_err(|source| Unwritten::of(&pair_id, source))?;
         let mut side =
             |drawn: Option<Vec<u32>>, text: String| self.side(&pair_id, &messages, drawn, &text);
         let chosen = side(pair.chosen_ids, chosen)?;
         let rejected = side(pair.rejected_ids, rejected)?;
-        if chosen == rejected {
-            self.equal += 1;
+        if chosen == rejected || chosen.is_empty() || rejected.is_empty() {
+            self.untold += 1;
             return Ok(None);
         }
         Ok(Some(Sides { pair_id, prompt, chosen, rejected }))
@@ -82,7 +84,9 @@ impl<'m> Tokeniser<'m> {
             }
             None => {}
         }
-        let Tokenised { target, apart, .. } = self.model.tokenised(messages, text)?;
+        let tokenised = self.model.tokenised(messages, text);
+        let Tokenised { target, apart, .. } =
+            tokenised.map_err(|source| Unwritten::of(pair_id, source))?;
         self.apart.count(apart, pair_id);
         Ok(target)
     }
@@ -90,12 +94,26 @@ impl<'m> Tokeniser<'m> {
     /// Says what became of pairs that are not trained on as they stand.
     pub(super) fn warn(self, io: &Io<'_>) {
         self.apart.warn(io);
-        if self.equal > 0 {
+        if self.untold > 0 {
             io.warn(format!(
-                "{} kept pairs have sides of equal tokens, and are not trained on",
-                self.equal
+                "{} kept pairs are not trained on: both of their sides are the same tokens, or one has none",
+                self.untold
             ));
         }
+    }
+}
+
+/// A row whose conversation the model's template or tokenizer does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("row {row}")]
+pub(super) struct Unwritten {
+    row: String,
+    source: model::Error,
+}
+
+impl Unwritten {
+    pub(super) fn of(row: &impl ToString, source: model::Error) -> Self {
+        Self { row: row.to_string(), source }
     }
 }
 

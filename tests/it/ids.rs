@@ -173,21 +173,26 @@ impl Kind {
     }
 }
 
+pub(crate) fn lab(kind: Kind) -> Lab {
+    let lab = Lab::new();
+    lab.write("odd/experiment.toml", EXPERIMENT);
+    lab.write("odd/prompts.sql", "SELECT 'abc ' || chr((97 + i % 8)::INTEGER) || ' de' || repeat(' ab', i::INTEGER) AS prompt FROM range(60) t(i)");
+    lab.write("odd/judge.jinja", "a {{ prompt }} : {{ response }}");
+    lab.write(
+        "odd/meta_judge.jinja",
+        "{{ prompt }} {{ response }} {{ judgement_a }} : {{ judgement_b }}",
+    );
+    std::fs::create_dir_all(lab.path.join("odd/model")).unwrap();
+    kind.write(&lab.path.join("odd/model"));
+    lab
+}
+
 /// What the model gave an answer when it drew it, and what the reference gives the side of the pair: the
 /// same, but for rounding, only where prompt and ids are the same.
 #[test]
 fn whatever_the_tokenizer_the_ids_that_were_drawn_are_trained_on() {
     for kind in KINDS {
-        let lab = Lab::new();
-        lab.write("odd/experiment.toml", EXPERIMENT);
-        lab.write("odd/prompts.sql", "SELECT 'abc ' || chr((97 + i % 8)::INTEGER) || ' de' || repeat(' ab', i::INTEGER) AS prompt FROM range(60) t(i)");
-        lab.write("odd/judge.jinja", "a {{ prompt }} : {{ response }}");
-        lab.write(
-            "odd/meta_judge.jinja",
-            "{{ prompt }} {{ response }} {{ judgement_a }} : {{ judgement_b }}",
-        );
-        std::fs::create_dir_all(lab.path.join("odd/model")).unwrap();
-        kind.write(&lab.path.join("odd/model"));
+        let lab = lab(kind);
         lab.mrx(&["run", "odd"]).success();
         let sides = "WITH drawn AS (
                 FROM responses SELECT response_id AS id, completion_ids AS ids, logprob

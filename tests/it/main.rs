@@ -40,6 +40,7 @@ mod simulated;
 mod states;
 mod store;
 mod texts;
+mod thinking;
 mod training;
 mod unmoved;
 mod verdicts;
