@@ -42,6 +42,10 @@ impl Reader {
         let file = File::read(&find(path), overrides)?;
         let rule = match whose {
             Whose::Judge => verdicts::of_judge(&file)?,
+            Whose::MetaJudge if file.root.meta_judge.is_none() => {
+                let message = "there is no `[meta_judge]`, whose rule could be read";
+                return Err(file.text.error(&(0..0), message));
+            }
             Whose::MetaJudge => verdicts::of_meta_judge(&file)?,
             Whose::Evaluate => {
                 let evaluate = file.root.evaluate.as_ref().map(toml::Spanned::as_ref);

@@ -6,6 +6,9 @@ use std::path::Path;
 use candle_core::Device;
 use mrx::model::{self, Config, Local, Message, Prompt, Tokenised, weights};
 use proptest::prelude::*;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
 use crate::lab::Lab;
@@ -62,11 +65,31 @@ pub(crate) enum Kind {
 
 const KINDS: [Kind; 3] = [Kind::ByteLevel, Kind::Prepended, Kind::Normalised];
 
+/// What is joined to longer pieces, in that order; by any other seed than 0 it is random.
+fn joined(seed: u64) -> [[String; 2]; 5] {
+    if seed == 0 {
+        return [["a", "b"], ["b", "a"], ["ab", "c"], ["d", "e"], ["f", "g"]]
+            .map(|p| p.map(String::from));
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut pairs: Vec<[String; 2]> = Vec::new();
+    while pairs.len() < 5 {
+        let mut letter = || char::from(random.random_range(b'a'..=b'h')).to_string();
+        // The third joins the first one to a letter more.
+        let left = if pairs.len() == 2 { pairs[0].concat() } else { letter() };
+        let pair = [left, letter()];
+        if pairs.iter().all(|known| known.concat() != pair.concat()) {
+            pairs.push(pair);
+        }
+    }
+    pairs.try_into().unwrap()
+}
+
 impl Kind {
     /// Pieces that overlap, so that a text has many ids, of which the tokenizer gives one.
-    fn pieces(self) -> Vec<String> {
+    fn pieces(self, seed: u64) -> Vec<String> {
         let letters = ('a'..='h').map(String::from);
-        let joined = ["ab", "ba", "abc", "de", "fg"].map(ToOwned::to_owned);
+        let joined = joined(seed).map(|[left, right]| left + &right);
         let verdicts = ["0", "1", "2", "3", "4", "5", "A", "B"].map(ToOwned::to_owned);
         let words: Vec<String> = letters.chain(joined).chain(verdicts).collect();
         let with = |mark: &'static str| words.iter().map(move |word| format!("{mark}{word}"));
@@ -79,14 +102,14 @@ impl Kind {
     }
 
     /// All tokens: special ones, pieces, and whole verdicts, so that a random model gives some.
-    fn tokens(self) -> Vec<String> {
+    fn tokens(self, seed: u64) -> Vec<String> {
         let scores = (0..6).map(|score| format!("Score: {score}\n"));
         let winners = ["A", "B"].map(|letter| format!("Winner: Judgement {letter}\n"));
         let special = SPECIAL.map(ToOwned::to_owned).into_iter();
-        special.chain(self.pieces()).chain(scores).chain(winners).collect()
+        special.chain(self.pieces(seed)).chain(scores).chain(winners).collect()
     }
 
-    fn model(self, vocabulary: &BTreeMap<&String, usize>) -> Value {
+    fn model(self, vocabulary: &BTreeMap<&String, usize>, seed: u64) -> Value {
         let space = match self {
             Self::ByteLevel => "Ġ",
             Self::Prepended => "▁",
@@ -97,8 +120,7 @@ impl Kind {
                 });
             }
         };
-        let merge = |[left, right]: [&str; 2]| format!("{left} {right}");
-        let plain = [["a", "b"], ["b", "a"], ["ab", "c"], ["d", "e"], ["f", "g"]].map(merge);
+        let plain = joined(seed).map(|[left, right]| format!("{left} {right}"));
         let spaced: Vec<String> = ('a'..='h').map(|letter| format!("{space} {letter}")).collect();
         let merges = [&plain[..], &spaced[..]].concat();
         json!({
@@ -108,8 +130,8 @@ impl Kind {
         })
     }
 
-    fn tokenizer(self) -> Value {
-        let tokens = self.tokens();
+    fn tokenizer(self, seed: u64) -> Value {
+        let tokens = self.tokens(seed);
         let vocabulary: BTreeMap<&String, usize> = tokens.iter().zip(0..).collect();
         let verdicts = tokens.iter().enumerate().skip(tokens.len() - 8);
         let special = tokens.iter().enumerate().take(SPECIAL.len());
@@ -147,33 +169,33 @@ impl Kind {
         json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
             "normalizer": normalizer, "pre_tokenizer": splitter, "post_processor": null,
-            "decoder": decoder, "model": self.model(&vocabulary),
+            "decoder": decoder, "model": self.model(&vocabulary, seed),
         })
     }
 
     /// Writes a folder with a random model of these tokens.
-    pub(crate) fn write(self, folder: &Path) {
+    pub(crate) fn write(self, folder: &Path, seed: u64) {
         let config = json!({
             "architectures": ["LlamaForCausalLM"], "hidden_size": 16, "intermediate_size": 32,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": self.tokens().len(),
+            "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": self.tokens(seed).len(),
             "max_position_embeddings": 1024, "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
             "initializer_range": 0.05, "eos_token_id": 2,
         });
         let config = Config::of(config.as_object().unwrap().clone()).unwrap();
         let weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
         model::save(folder, &config, &weights, &BTreeMap::new()).unwrap();
-        std::fs::write(folder.join("tokenizer.json"), self.tokenizer().to_string()).unwrap();
+        std::fs::write(folder.join("tokenizer.json"), self.tokenizer(seed).to_string()).unwrap();
         std::fs::write(folder.join("chat_template.jinja"), TEMPLATE).unwrap();
     }
 
-    pub(crate) fn open(self) -> Local {
+    pub(crate) fn open(self, seed: u64) -> Local {
         let folder = tempfile::tempdir().unwrap();
-        self.write(folder.path());
+        self.write(folder.path(), seed);
         Local::open(&files(folder.path()), &Device::Cpu).unwrap()
     }
 }
 
-pub(crate) fn lab(kind: Kind) -> Lab {
+pub(crate) fn lab(kind: Kind, seed: u64) -> Lab {
     let lab = Lab::new();
     lab.write("odd/experiment.toml", EXPERIMENT);
     lab.write("odd/prompts.sql", "SELECT 'abc ' || chr((97 + i % 8)::INTEGER) || ' de' || repeat(' ab', i::INTEGER) AS prompt FROM range(60) t(i)");
@@ -183,7 +205,7 @@ pub(crate) fn lab(kind: Kind) -> Lab {
         "{{ prompt }} {{ response }} {{ judgement_a }} : {{ judgement_b }}",
     );
     std::fs::create_dir_all(lab.path.join("odd/model")).unwrap();
-    kind.write(&lab.path.join("odd/model"));
+    kind.write(&lab.path.join("odd/model"), seed);
     lab
 }
 
@@ -191,8 +213,8 @@ pub(crate) fn lab(kind: Kind) -> Lab {
 /// same, but for rounding, only where prompt and ids are the same.
 #[test]
 fn whatever_the_tokenizer_the_ids_that_were_drawn_are_trained_on() {
-    for kind in KINDS {
-        let lab = lab(kind);
+    for (kind, seed) in KINDS.into_iter().flat_map(|kind| [0, 1, 2].map(|seed| (kind, seed))) {
+        let lab = lab(kind, seed);
         lab.mrx(&["run", "odd"]).success();
         let sides = "WITH drawn AS (
                 FROM responses SELECT response_id AS id, completion_ids AS ids, logprob
@@ -210,7 +232,7 @@ fn whatever_the_tokenizer_the_ids_that_were_drawn_are_trained_on() {
                     max(abs(logp - logprob)) < 1e-3
                  FROM sides JOIN drawn USING (id)";
             let found = lab.ask(&format!("{sides}{each} WHERE role = '{role}'"));
-            assert_eq!(found, "true,true,true", "{kind:?}: {role}");
+            assert_eq!(found, "true,true,true", "{kind:?} {seed}: {role}");
         }
         // The first step is taken on all pairs at once, before anything has moved.
         let first = "SELECT abs(avg(logp) - (SELECT value FROM metrics WHERE metric = 'logps/chosen' AND step = 1)) < 1e-3
@@ -233,7 +255,7 @@ fn whatever_the_tokenizer_the_ids_that_were_drawn_are_trained_on() {
 #[test]
 fn a_text_is_tokenised_together_with_its_prompt() {
     for kind in KINDS {
-        let model = kind.open();
+        let model = kind.open(0);
         let chat = [Message::user("ab de")];
         let prompt = model.tokens(&Prompt::Messages(chat.to_vec())).unwrap();
         for answer in ["de fg", " de", "ba", "abc\n", ""] {
@@ -246,7 +268,7 @@ fn a_text_is_tokenised_together_with_its_prompt() {
     // With no space between them, the last letter of the prompt and the first one of the answer are one
     // piece: the prompt would not be what the model is asked with.
     let folder = tempfile::tempdir().unwrap();
-    Kind::ByteLevel.write(folder.path());
+    Kind::ByteLevel.write(folder.path(), 0);
     let bare = "{{ messages[0].content }}";
     std::fs::write(folder.path().join("chat_template.jinja"), bare).unwrap();
     let model = Local::open(&files(folder.path()), &Device::Cpu).unwrap();
@@ -260,8 +282,8 @@ fn a_text_is_tokenised_together_with_its_prompt() {
 /// other ids than in its conversation.
 #[test]
 fn an_answer_has_the_ids_that_it_has_in_its_conversation() {
-    let model = Kind::Prepended.open();
-    let tokens = Kind::Prepended.tokens();
+    let model = Kind::Prepended.open(0);
+    let tokens = Kind::Prepended.tokens(0);
     let Tokenised { target, .. } = model.tokenised(&[Message::user("ab")], "de").unwrap();
     let pieces: Vec<&str> = target.iter().map(|id| tokens[*id as usize].as_str()).collect();
     assert_eq!(pieces, ["de", "</s>"], "not `▁de`");
@@ -276,8 +298,9 @@ proptest! {
         thought in prop::collection::vec(3..25_u32, 0..12),
         answer in prop::collection::vec(3..25_u32, 1..12),
         ended: bool,
+        seed in 0..20_u64,
     ) {
-        let model = Kind::ByteLevel.open();
+        let model = Kind::ByteLevel.open(seed);
         let end: &[u32] = if ended { &[2] } else { &[] };
         let drawn = [&thought[..], &answer, end].concat();
         let text = model.text(&answer).unwrap();

@@ -53,7 +53,7 @@ fn what_a_judge_thinks_is_no_verdict() {
 /// `f` begins a thought and `h` ends it: a model of random weights writes both now and then.
 #[test]
 fn thoughts_are_trained_on_unless_they_are_not_to_be() {
-    let lab = ids::lab(Kind::ByteLevel);
+    let lab = ids::lab(Kind::ByteLevel, 0);
     let file = std::fs::read_to_string(lab.path.join("odd/experiment.toml")).unwrap();
     let lengths = "SELECT count(*) FILTER (tokens < len(ids)) > 0, count(*) > 20 FROM (
             FROM pairs JOIN reference_logps USING (pair_id) SELECT chosen_tokens AS tokens, chosen_ids AS ids

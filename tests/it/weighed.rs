@@ -64,7 +64,7 @@ fn lab() -> Lab {
     );
     lab.write("weighed/compare.jinja", "{{ prompt }} : {{ response_a }} : {{ response_b }}");
     std::fs::create_dir_all(lab.path.join("weighed/model")).unwrap();
-    Kind::Prepended.write(&lab.path.join("weighed/model"));
+    Kind::Prepended.write(&lab.path.join("weighed/model"), 0);
     lab
 }
 
@@ -109,7 +109,7 @@ fn every_verdict_is_weighed_and_one_of_them_is_drawn() {
 fn the_weights_are_the_models_own_probabilities() {
     let lab = lab();
     lab.mrx(&["run", "weighed", "read.m0"]).success();
-    let model = Kind::Prepended.open();
+    let model = Kind::Prepended.open(0);
     for row in [1, 40, 77] {
         let at = |column: &str| {
             lab.ask(&format!(
