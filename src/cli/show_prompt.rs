@@ -11,7 +11,7 @@ use super::ui::Ui;
 use crate::experiment::{Asked, Experiment, Rendered, asked};
 use crate::query::Session;
 use crate::runner::Source;
-use crate::store::{Manifest, Sources, Store};
+use crate::store::{Manifest, RecordedPlan, Sources, Store};
 
 /// The run that a row was drawn in.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,9 +92,7 @@ fn outside(
 ) -> Result<Option<BTreeMap<String, PathBuf>>, Failure> {
     let Some(then) = manifest.key.files("model") else { return Ok(None) };
     let plans = store.plans()?;
-    let knows = |plan: &&crate::store::RecordedPlan| {
-        plan.nodes.iter().any(|node| node.run == Some(manifest.run))
-    };
+    let knows = |plan: &&RecordedPlan| plan.nodes.iter().any(|node| node.run == Some(manifest.run));
     let Some(plan) = plans.iter().find(knows) else { return Ok(None) };
     let Some(file) = plan.file.as_ref().filter(|file| file.exists()) else { return Ok(None) };
     let experiment = Experiment::load(file, &[], "cpu")?;

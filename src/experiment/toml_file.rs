@@ -135,7 +135,7 @@ pub(super) struct Draws {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
-    pub(super) verdict: Option<Spanned<Verdict>>,
+    pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Marker>,
@@ -149,7 +149,7 @@ pub(super) struct Judge {
 /// `[judge.verdict]` and its like: how a verdict is read.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table of a rule or a pattern")]
-pub(super) struct Verdict {
+pub(super) struct VerdictTable {
     pub(super) rule: Option<BuiltIn>,
     pub(super) pattern: Option<String>,
     pub(super) field: Option<String>,
@@ -189,7 +189,7 @@ pub(super) enum Marker {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
-    pub(super) verdict: Option<Spanned<Verdict>>,
+    pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) enabled: Each<Switch>,
     pub(super) strip_scores: Each<Switch>,
@@ -311,7 +311,7 @@ pub(super) struct Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[evaluate.judge]`")]
 pub(super) struct EvaluationJudge {
-    pub(super) verdict: Option<Spanned<Verdict>>,
+    pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) model: Spanned<PathBuf>,
     pub(super) template: Option<Spanned<PathBuf>>,

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::Error;
-use super::toml_file::{Comparison, Decide, EvaluationJudge, File, Marker, Verdict};
+use super::toml_file::{Comparison, Decide, EvaluationJudge, File, Marker, VerdictTable};
 use crate::stages::{BuiltIn, Choices, Form, Rule, RuleOptions};
 
 /// How scores are read.
@@ -48,7 +48,7 @@ pub(super) fn of_games(file: &File, table: &EvaluationJudge) -> Result<Rule, Err
 }
 
 /// A rule as the file gives it.
-fn own(file: &File, named: &Spanned<Verdict>, marked: bool) -> Result<Rule, Error> {
+fn own(file: &File, named: &Spanned<VerdictTable>, marked: bool) -> Result<Rule, Error> {
     let table = named.as_ref();
     let mistake = |message: &str| Err(file.text.error(&named.span(), message));
     if marked {
@@ -73,7 +73,7 @@ fn own(file: &File, named: &Spanned<Verdict>, marked: bool) -> Result<Rule, Erro
 }
 
 /// A verdict on two is −1 to 1.
-fn between_two(file: &File, named: &Spanned<Verdict>, mut rule: Rule) -> Result<Rule, Error> {
+fn between_two(file: &File, named: &Spanned<VerdictTable>, mut rule: Rule) -> Result<Rule, Error> {
     match rule.scale() {
         Some([min, max]) if min >= -1.0 && max <= 1.0 => {
             // A number that is none of its words is off the scale that these have.

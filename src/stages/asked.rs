@@ -11,7 +11,9 @@ use serde::de::DeserializeOwned;
 use super::draw::{checkpoint_files, conversation};
 use super::{BuiltIn, Rule, Template};
 use crate::model::{self, Arguments, Message, Rendered};
-use crate::records::{self, Shown};
+use crate::records::{
+    self, Id, JudgementId, MetaJudgementId, PromptId, ResponseId, Shown, VerdictId,
+};
 use crate::runner::StageError;
 use crate::store::{Key, KeyInput, Manifest, Store, StoredTable, TableReader};
 
@@ -43,41 +45,43 @@ pub enum NotAsked {
 /// A row of any table that is drawn, as far as it says what it is about.
 #[derive(Deserialize)]
 struct Row {
-    response_id: Option<String>,
-    judgement_id: Option<String>,
-    meta_judgement_id: Option<String>,
-    verdict_id: Option<String>,
-    prompt_id: String,
-    first_judgement_id: Option<String>,
-    second_judgement_id: Option<String>,
-    baseline_response_id: Option<String>,
+    response_id: Option<ResponseId>,
+    judgement_id: Option<JudgementId>,
+    meta_judgement_id: Option<MetaJudgementId>,
+    verdict_id: Option<VerdictId>,
+    prompt_id: PromptId,
+    first_judgement_id: Option<JudgementId>,
+    second_judgement_id: Option<JudgementId>,
+    baseline_response_id: Option<ResponseId>,
     first_shown: Option<Shown>,
 }
 
 impl Row {
     fn id(&self) -> &str {
-        let ids =
-            [&self.verdict_id, &self.meta_judgement_id, &self.judgement_id, &self.response_id];
-        ids.into_iter().flatten().next().map_or("", String::as_str)
+        let verdict = self.verdict_id.as_ref().map(Id::as_str);
+        let meta_judgement = self.meta_judgement_id.as_ref().map(Id::as_str);
+        let judgement = self.judgement_id.as_ref().map(Id::as_str);
+        let response = self.response_id.as_ref().map(Id::as_str);
+        verdict.or(meta_judgement).or(judgement).or(response).unwrap_or_default()
     }
 }
 
 #[derive(Deserialize)]
 struct PromptRow {
-    prompt_id: String,
+    prompt_id: PromptId,
     prompt: String,
     messages: Vec<records::Message>,
 }
 
 #[derive(Deserialize)]
 struct ResponseRow {
-    response_id: String,
+    response_id: ResponseId,
     text: String,
 }
 
 #[derive(Deserialize)]
 struct JudgementRow {
-    judgement_id: String,
+    judgement_id: JudgementId,
     text: String,
 }
 
@@ -103,22 +107,22 @@ pub fn asked(
     row: Option<&str>,
     outside: Option<&BTreeMap<String, PathBuf>>,
 ) -> Result<Asked, StageError> {
-    let from = From { store, key: &run.key };
+    let origin = Origin { store, key: &run.key };
     let table = match run.key.stage.as_str() {
         "respond" => "responses",
         "judge" => "judgements",
         "meta_judge" => "meta_judgements",
-        "evaluate" if from.table("model").is_some() || outside.is_some() => "verdicts",
+        "evaluate" if origin.table("model").is_some() || outside.is_some() => "verdicts",
         _ => return Err(NotAsked::NoModel(run.node.clone()).into()),
     };
     let made = run.tables.get(table).copied().ok_or(NotAsked::NoTable(table))?;
     let wanted = |found: &Row| row.is_none_or(|row| found.id() == row);
-    let row = from
+    let row = origin
         .find(made, wanted)?
         .ok_or_else(|| NotAsked::NoRow(row.unwrap_or("(the table is empty)").to_owned()))?;
     let config: Config = serde_json::from_value(run.key.config.clone())?;
-    let messages = from.messages(&config, &row)?;
-    let files = match from.table("model") {
+    let messages = origin.messages(&config, &row)?;
+    let files = match origin.table("model") {
         Some(checkpoint) => Some(checkpoint_files(store, checkpoint)?),
         None => outside.cloned(),
     };
@@ -128,12 +132,12 @@ pub fn asked(
 }
 
 /// Where the texts are that a run was made from.
-struct From<'a> {
+struct Origin<'a> {
     store: &'a Store,
     key: &'a Key,
 }
 
-impl From<'_> {
+impl Origin<'_> {
     fn table(&self, input: &str) -> Option<StoredTable> {
         match self.key.inputs.get(input)? {
             KeyInput::Table(object) => Some(StoredTable { object: *object, rows: 0, bytes: 0 }),
@@ -159,13 +163,13 @@ impl From<'_> {
         Ok(self.find(table, wanted)?.ok_or(NotAsked::NoTable(input))?)
     }
 
-    fn response(&self, input: &'static str, id: Option<&String>) -> Result<String, StageError> {
+    fn response(&self, input: &'static str, id: Option<&ResponseId>) -> Result<String, StageError> {
         let found: ResponseRow =
             self.needed(input, |row: &ResponseRow| Some(&row.response_id) == id)?;
         Ok(found.text)
     }
 
-    fn judgement(&self, id: Option<&String>) -> Result<String, StageError> {
+    fn judgement(&self, id: Option<&JudgementId>) -> Result<String, StageError> {
         let wanted = |row: &JudgementRow| Some(&row.judgement_id) == id;
         Ok(self.needed("judgements", wanted)?.text)
     }

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
-use crate::store::{Digest, Record, Store, StoredTable, TableReader};
+use crate::store::{self, Digest, Record, Store, StoredTable, TableReader};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -416,14 +416,7 @@ pub(super) fn model_files(io: &Io<'_>) -> Result<BTreeMap<String, PathBuf>, Stag
     if let Some(files) = io.files("model")? {
         return Ok(files);
     }
-    let mut files = BTreeMap::new();
-    for part in io.rows::<CheckpointPart>("model")? {
-        let part = part?;
-        if let Entry::Vacant(entry) = files.entry(part.file) {
-            entry.insert(io.object(part.object.parse()?)?);
-        }
-    }
-    Ok(files)
+    by_name(io.rows("model")?, |object| io.object(object))
 }
 
 /// Returns where the files of a checkpoint are.
@@ -431,10 +424,21 @@ pub(super) fn checkpoint_files(
     store: &Store,
     checkpoint: StoredTable,
 ) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    let parts = TableReader::open(store, checkpoint.object)?;
+    by_name(parts, |object| Ok(store.object_path(object)))
+}
+
+/// Finds each file of a checkpoint once, however many tensors it has.
+fn by_name(
+    parts: impl Iterator<Item = Result<CheckpointPart, store::Error>>,
+    find: impl Fn(Digest) -> Result<PathBuf, StageError>,
+) -> Result<BTreeMap<String, PathBuf>, StageError> {
     let mut files = BTreeMap::new();
-    for part in TableReader::<CheckpointPart>::open(store, checkpoint.object)? {
+    for part in parts {
         let part = part?;
-        files.insert(part.file, store.object_path(part.object.parse()?));
+        if let Entry::Vacant(entry) = files.entry(part.file) {
+            entry.insert(find(part.object.parse()?)?);
+        }
     }
     Ok(files)
 }

@@ -85,7 +85,7 @@ pub enum BuiltIn {
     Arena,
     /// `[RESULT] n`, 1 to 5, as Prometheus asks for.
     Result,
-    /// `\\boxed{n}`.
+    /// `\boxed{n}`.
     Boxed,
     /// A field of a JSON object: `score`, unless another is named.
     Json,
@@ -278,7 +278,7 @@ pub(super) fn result(text: &str, which: Which) -> Found {
     found
 }
 
-/// Reads the number in a `\\boxed{n}`, as mathematicians' models end with.
+/// Reads the number in a `\boxed{n}`, as mathematicians' models end with.
 pub(super) fn boxed(text: &str, which: Which) -> Found {
     const BEGINS: &str = "\\boxed{";
     let Some((start, _)) = which.of(text.match_indices(BEGINS)) else { return Found::MISSING };
