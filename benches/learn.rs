@@ -136,6 +136,7 @@ fn draw(model: &Local, prompts: &[String]) -> Outcome<Vec<String>> {
         decoding,
         stop: Vec::new(),
         seeds: vec![seed],
+        names: Vec::new(),
     };
     let asks: Vec<Ask> = (0..).zip(prompts).map(ask).collect();
     let replies = draw_all(model, &asks)?.into_iter().flatten();

@@ -248,6 +248,7 @@ fn generate(
         decoding,
         stop: Vec::new(),
         seeds: (0..samples).collect(),
+        names: Vec::new(),
     };
     let asks: Vec<Ask> = prompts.iter().map(ask).collect();
     let began = Instant::now();

@@ -123,6 +123,9 @@ pub struct Ask {
     pub stop: Vec<String>,
     /// A seed for each draw. It decides the draw alone: neighbours, batches and threads do not.
     pub seeds: Vec<u64>,
+    /// A name for each draw, in the order of its seed: what it is called where more than one program has
+    /// to know it. It decides nothing, and there may be none.
+    pub names: Vec<String>,
 }
 
 /// Who asks a model. Asks are taken as there is room for them, and replies come in any order.

@@ -248,7 +248,8 @@ mod tests {
     fn ask(model: &Scripted, seeds: &[u64], temperature: f64) -> Vec<Reply> {
         let decoding = Decoding { temperature, max_tokens: 3, ..Decoding::default() };
         let prompt = Prompt::Messages(vec![Message::user("hello")]);
-        let ask = Ask { prompt, decoding, stop: Vec::new(), seeds: seeds.to_vec() };
+        let ask =
+            Ask { prompt, decoding, stop: Vec::new(), seeds: seeds.to_vec(), names: Vec::new() };
         draw_all(model, &[ask]).unwrap().remove(0)
     }
 

@@ -242,6 +242,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
                 decoding: self.drawer.sampling.decoding(),
                 stop: Vec::new(),
                 seeds: handed.missing.iter().map(seed).collect(),
+                names: handed.missing.iter().map(|nth| ids[*nth].to_string()).collect(),
             };
             let left = handed.missing.len();
             self.under_way.insert(self.asked, UnderWay { handed, ids, left });

@@ -67,6 +67,7 @@ fn ask(words: &str) -> Ask {
         decoding: Decoding { max_tokens: 8, ..Decoding::default() },
         stop: Vec::new(),
         seeds: vec![3],
+        names: Vec::new(),
     }
 }
 

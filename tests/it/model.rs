@@ -106,7 +106,13 @@ fn every_family_draws_the_greedy_tokens_of_transformers() {
         let model = local(network(&folder, DType::F32), &[]);
         let decoding = Decoding { temperature: 0.0, max_tokens: 64, ..Decoding::default() };
         let prompt_ids = Prompt::Tokens(prompt.clone());
-        let ask = Ask { prompt: prompt_ids, decoding, stop: Vec::new(), seeds: vec![0] };
+        let ask = Ask {
+            prompt: prompt_ids,
+            decoding,
+            stop: Vec::new(),
+            seeds: vec![0],
+            names: Vec::new(),
+        };
         let reply = draw_all(&model, &[ask]).unwrap().remove(0).remove(0);
         assert_eq!(reply.tokens, greedy, "{family}");
         assert_eq!((reply.finish, reply.prompt_tokens), (Finish::Length, 12));
@@ -205,7 +211,7 @@ fn mix(seed: u64) -> Vec<Ask> {
             let stop = [Vec::new(), vec!["w17".to_owned()]][dice.random_range(0..2)].clone();
             let samples = dice.random_range(1..8);
             let seeds = (0..samples).map(|_| dice.random()).collect();
-            Ask { prompt: Prompt::Tokens(tokens), decoding, stop, seeds }
+            Ask { prompt: Prompt::Tokens(tokens), decoding, stop, seeds, names: Vec::new() }
         })
         .collect()
 }
@@ -239,6 +245,7 @@ fn a_stream_of_asks_gives_each_draw_what_it_gets_alone() {
         decoding,
         stop: Vec::new(),
         seeds: vec![at.into(), 7],
+        names: Vec::new(),
     };
     let asks: Vec<Ask> = (0..1400).map(ask).collect();
     let together = draw_all(&model, &asks).unwrap();
@@ -260,7 +267,7 @@ impl Asker for Impatient {
         self.asked += 1;
         let decoding = Decoding { temperature: 1.0, max_tokens: 8, ..Decoding::default() };
         let prompt = Prompt::Tokens(vec![4 + u32::try_from(self.asked % 90).unwrap()]);
-        Some(Ask { prompt, decoding, stop: Vec::new(), seeds: vec![self.asked] })
+        Some(Ask { prompt, decoding, stop: Vec::new(), seeds: vec![self.asked], names: Vec::new() })
     }
 
     fn take(&mut self, _: usize, _: usize, _: Reply) -> ControlFlow<()> {
@@ -287,7 +294,7 @@ fn a_text_ends_at_its_end_token_its_stop_text_or_its_limit() {
         let decoding = Decoding { temperature: 0.0, max_tokens, ..Decoding::default() };
         let stop = stop.iter().map(ToString::to_string).collect();
         let prompt = Prompt::Tokens(prompt.clone());
-        let ask = Ask { prompt, decoding, stop, seeds: vec![0] };
+        let ask = Ask { prompt, decoding, stop, seeds: vec![0], names: Vec::new() };
         draw_all(&model, &[ask]).unwrap().remove(0).remove(0)
     };
     let ended = ask(64, &[]);
