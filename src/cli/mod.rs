@@ -4,7 +4,9 @@ mod completions;
 mod diff;
 mod display;
 mod failure;
+mod guard;
 mod host;
+mod machine;
 mod marked;
 mod memory;
 mod place;
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Kind;
+use self::failure::{Failure, Kind};
 use self::place::StorePlace;
 use self::ui::{Color, Ui};
 
@@ -73,6 +75,7 @@ enum Command {
     #[command(subcommand)]
     Store(store::Command),
     Completions(completions::Args),
+    Guard(guard::Args),
 }
 
 /// Runs the command that the process was started with.
@@ -81,19 +84,23 @@ pub fn main() -> ExitCode {
     let Args { store, color, quiet, command } = Args::parse();
     let ui = Ui::new(color, quiet);
     let place = StorePlace(store);
-    let outcome = catch_unwind(AssertUnwindSafe(|| match command {
-        Command::Run(args) => run::run(&args, &place, &ui),
-        Command::Plan(args) => plan::run(&args, &place, &ui),
-        Command::Sql(args) => sql::run(&args, &place, &ui),
-        Command::Diff(args) => diff::run(&args, &place, &ui),
-        Command::Show(args) => show::run(&args, &place, &ui),
-        Command::Trace(args) => trace::run(&args, &place, &ui),
-        Command::Read(args) => read::run(&args, &ui),
-        Command::Store(command) => store::run(&command, &place, &ui),
-        Command::Completions(args) => completions::run(&args, self::command(), &ui),
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        match command {
+            Command::Run(args) => run::run(&args, &place, &ui),
+            Command::Plan(args) => plan::run(&args, &place, &ui),
+            Command::Sql(args) => sql::run(&args, &place, &ui),
+            Command::Diff(args) => diff::run(&args, &place, &ui),
+            Command::Show(args) => show::run(&args, &place, &ui),
+            Command::Trace(args) => trace::run(&args, &place, &ui),
+            Command::Read(args) => read::run(&args, &ui),
+            Command::Store(command) => store::run(&command, &place, &ui),
+            Command::Completions(args) => completions::run(&args, self::command(), &ui),
+            Command::Guard(args) => return guard::run(&args).map_err(Failure::from),
+        }
+        .map(|()| ExitCode::SUCCESS)
     }));
     match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(failure)) => {
             ui.failure(&failure);
             ExitCode::from(failure.kind.code())

@@ -6,6 +6,7 @@ use indicatif::HumanBytes;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::machine::Here;
 use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
@@ -55,7 +56,9 @@ struct PlannedLine {
 }
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
-    let experiment = Experiment::load(&args.experiment, &args.overrides, &args.device)?;
+    let here = Here::look(place)?;
+    let machine = here.machine(&args.device);
+    let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
     let store = place.look()?;
     let outlooks = survey(&store, experiment.plan())?;
     let rows: Vec<PlannedRow> = outlooks.iter().map(row).collect();

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::machine::Here;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
@@ -52,9 +53,12 @@ pub(super) fn device(name: &str) -> Result<String, String> {
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let began = Instant::now();
-    let experiment = Experiment::load(&args.experiment, &args.overrides, &args.device)?;
+    let here = Here::look(place)?;
+    let machine = here.machine(&args.device);
+    let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;
     let store = place.create()?;
+    here.save(&store)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt)?;
     let display = Display::new(ui);

@@ -162,6 +162,11 @@ fn ancestry(text: &mut String, name: &str, input: &KeyInput, makers: &[Maker]) {
                 let _ = writeln!(text, "  {name:<16} {file:<29} {}", digest.short());
             }
         }
+        KeyInput::Declared(named) => {
+            for (what, value) in named {
+                let _ = writeln!(text, "  {name:<16} {what:<29} {value}");
+            }
+        }
         KeyInput::Table(digest) => {
             let maker = makers.iter().find(|maker| maker.input == name);
             let maker = maker.map_or("", |maker| maker.from_node.as_str());

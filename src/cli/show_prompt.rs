@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::{Failure, Kind};
 use super::target::Target;
 use super::ui::Ui;
-use crate::experiment::{Asked, Experiment, Rendered, asked};
+use crate::experiment::{Asked, Experiment, Machine, Rendered, asked};
 use crate::query::Session;
 use crate::runner::Source;
 use crate::store::{Manifest, RecordedPlan, Sources, Store};
@@ -95,7 +95,7 @@ fn outside(
     let knows = |plan: &&RecordedPlan| plan.nodes.iter().any(|node| node.run == Some(manifest.run));
     let Some(plan) = plans.iter().find(knows) else { return Ok(None) };
     let Some(file) = plan.file.as_ref().filter(|file| file.exists()) else { return Ok(None) };
-    let experiment = Experiment::load(file, &[], "cpu")?;
+    let experiment = Experiment::load(file, &[], &Machine::any())?;
     let nodes = &experiment.plan().nodes;
     let Some(node) = nodes.iter().find(|node| node.name.to_string() == manifest.node) else {
         return Ok(None);

@@ -8,10 +8,12 @@ use super::Error;
 use super::loop_::{HELD_OUT, Loop};
 use super::named::Files;
 use super::settings::{self, M0};
-use super::toml_file as file;
+use super::toml_file::{self as file, JudgeModel};
 use crate::runner::{Input, Node, Source, Stage};
+use toml::Spanned;
+
 use crate::stages::{
-    Answers, Compare, Evaluated, Oracle, Panel, Prompts, Respond, Standard, Template, Verb,
+    self, Answers, Compare, Evaluated, Oracle, Panel, Prompts, Respond, Standard, Template, Verb,
 };
 
 /// The node of ready-made answers.
@@ -237,11 +239,25 @@ fn baseline(all: &Loop<'_>, table: &file::Evaluate) -> Result<Baseline, Error> {
 
 /// Finds the model that decides games.
 fn judge_model(all: &Loop<'_>, judge: &file::EvaluationJudge) -> Result<Input, Error> {
-    if judge.model.as_ref() == Path::new(M0) {
-        return all.model(0);
-    }
-    let files = all.file().model_folder(&judge.model)?;
-    Ok(Input { name: "model", source: Source::Files(files) })
+    let source = match judge.model.as_ref() {
+        named if named.is(M0) => return all.model(0),
+        JudgeModel::Folder(folder) => {
+            let named = Spanned::new(judge.model.span(), folder.clone());
+            Source::Files(all.file().model_folder(&named)?)
+        }
+        JudgeModel::Served { served, revision } => {
+            if all.values.engines.games.is_local() {
+                let message = format!(
+                    "`{served}` is served elsewhere: expected an `engine` of `[engines.NAME]` that says where"
+                );
+                return Err(all.file().text.error(&judge.model.span(), message));
+            }
+            let named = [(stages::SERVED, served), ("revision", revision)];
+            let named = named.map(|(what, value)| (what.to_owned(), value.clone()));
+            Source::Declared(named.into())
+        }
+    };
+    Ok(Input { name: "model", source })
 }
 
 /// Reads the probes, or takes those that need no file to name them.

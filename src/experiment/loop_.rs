@@ -3,13 +3,14 @@
 use toml::Spanned;
 
 use super::Error;
+use super::engines::Engines;
 use super::named::Files;
 use super::settings::{self, Iteration, Templates};
 use super::toml_file::{File, Prompts, ReferenceModel, StartModel};
 use super::values::Values;
 use super::verdicts;
 use crate::runner::{Input, NodeName, Source};
-use crate::stages::{self, Engine, Read, Rule, Verb};
+use crate::stages::{self, Read, Rule, Verb};
 
 /// The loop, with the settings of every iteration.
 pub(super) struct Loop<'f> {
@@ -30,9 +31,9 @@ impl<'f> Loop<'f> {
         file: &'f File,
         model: &Spanned<super::toml_file::Model>,
         prompts: &'f Prompts,
-        engine: &'f Engine,
+        engines: &'f Engines,
     ) -> Result<Self, Error> {
-        let values = Values::of(file, engine)?;
+        let values = Values::of(file, engines)?;
         let sql = file.sql(&prompts.sql)?;
         let prompt_files = file.declared(&prompts.files)?;
         let model_files = file.first_model(model)?;

@@ -1,11 +1,14 @@
 //! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
 
 mod chat_template;
+mod engine_table;
+mod engines;
 mod estimates;
 mod evaluation;
 mod iteration;
 mod locate;
 mod loop_;
+mod machine;
 mod named;
 mod per_iteration;
 mod plan;
@@ -20,16 +23,18 @@ mod versus;
 
 use std::path::{Path, PathBuf};
 
+use engines::Engines;
 pub use locate::{Error, Position};
+pub use machine::{Machine, NoReports, Reports};
 pub use scale::Scale;
 use toml_file::File;
 pub use versus::Versus;
 
-pub use crate::stages::{Asked, Explained, Rendered, TooManyRefused, asked};
+pub use crate::stages::remote;
+pub use crate::stages::{Asked, Engine, Explained, Rendered, TooManyRefused, asked};
 pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;
-use crate::stages::Engine;
 
 /// Finds the file of an experiment, which may be named by its folder.
 fn find(path: &Path) -> PathBuf {
@@ -41,21 +46,29 @@ pub struct Experiment {
     plan: Plan,
     scales: Vec<Scale>,
     path: PathBuf,
+    engines: Engines,
 }
 
 impl Experiment {
     /// Reads the experiment at `path`: a TOML file, or a folder that holds `experiment.toml`.
     ///
     /// `overrides` are `a.b=c`, as if the file said so; values are TOML, and text where they are not. The
-    /// device is where models compute, by name: its arithmetic is part of what decides a result.
+    /// machine says where models compute, and how those elsewhere are reached.
     ///
     /// # Errors
     /// Each mistake in the file, with line and column, what was expected and what was found.
-    pub fn load(path: &Path, overrides: &[String], device: &str) -> Result<Self, Error> {
+    pub fn load(path: &Path, overrides: &[String], machine: &Machine<'_>) -> Result<Self, Error> {
         let path = find(path);
         let file = File::read(&path, overrides)?;
-        let (plan, scales) = plan::expand(&file, &Engine::local(device))?;
-        Ok(Self { plan, scales, path })
+        let engines = Engines::of(&file, machine)?;
+        let (plan, scales) = plan::expand(&file, &engines)?;
+        Ok(Self { plan, scales, path, engines })
+    }
+
+    /// Returns what decides games, and how it is reached.
+    #[must_use]
+    pub const fn decider(&self) -> &Engine {
+        &self.engines.games
     }
 
     /// Returns the nodes it expands to.

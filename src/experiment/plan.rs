@@ -1,20 +1,20 @@
 //! From the file to the nodes.
 
+use super::engines::Engines;
 use super::evaluation::Evaluation;
 use super::loop_::Loop;
 use super::scale::Scale;
 use super::toml_file::File;
 use super::{Error, estimates, iteration};
 use crate::runner::{Node, Plan};
-use crate::stages::Engine;
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
-pub(super) fn expand(file: &File, engine: &Engine) -> Result<(Plan, Vec<Scale>), Error> {
+pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>), Error> {
     check_name(file)?;
     let (mut nodes, mut scales) = (Vec::new(), Vec::new());
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
-            let all = Loop::new(file, model, prompts, engine)?;
+            let all = Loop::new(file, model, prompts, engines)?;
             scales.extend((0..all.iterations.len()).filter_map(|t| Scale::of(&all, t)));
             lay_out(&all, &mut nodes)?;
         }

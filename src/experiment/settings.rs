@@ -1,8 +1,6 @@
 //! What the file makes of every stage: the one place where the stages that draw, judge and train get
 //! their settings, and where those that the file leaves out get the paper's.
 
-use std::path::Path;
-
 use super::Error;
 use super::per_iteration::{Cap, Count, Limit, Positive, Share, Switch, Temperature, TopP};
 use super::toml_file::{self as file, Draws, Each, File};
@@ -71,7 +69,7 @@ impl Iteration {
             rate: rate(values, t)?,
             pair,
             reference: Reference {
-                engine: values.engine.clone(),
+                engine: values.engines.local.clone(),
                 thinking: values.trains_on_thinking(),
                 template_arguments: values.arguments.clone(),
             },
@@ -98,9 +96,9 @@ pub(super) fn held_out(values: &Values<'_>, sql: String) -> Prompts {
 }
 
 fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
-    let Draws { samples, temperature, top_p, max_tokens } = &values.file.root.respond;
+    let Draws { samples, temperature, top_p, max_tokens, .. } = &values.file.root.respond;
     Ok(Respond {
-        engine: values.engine.clone(),
+        engine: values.engines.respond.clone(),
         thinking: values.thinking(),
         template_arguments: values.arguments.clone(),
         samples: values.at(samples, t, RESPONSES)?.size(),
@@ -113,7 +111,7 @@ fn judge(values: &Values<'_>, template: &Template, t: usize) -> Result<Judge, Er
         &values.file.root.judge;
     let rule = verdicts::of_judge(values.file)?;
     Ok(Judge {
-        engine: values.engine.clone(),
+        engine: values.engines.judge.clone(),
         choices: verdicts::choices(values.file, decide.as_ref(), &rule)?,
         rule,
         thinking: values.thinking(),
@@ -139,7 +137,7 @@ fn meta_judge(
     let rule = verdicts::of_meta_judge(values.file)?;
     let strip_scores = values.at(strip_scores, t, Switch(false))?.0;
     let stage = MetaJudge {
-        engine: values.engine.clone(),
+        engine: values.engines.meta_judge.clone(),
         choices: verdicts::choices(values.file, decide.as_ref(), &rule)?,
         rule,
         scores: verdicts::stripped(values.file, strip_scores)?,
@@ -185,7 +183,7 @@ fn pair(values: &Values<'_>, template: Option<&Template>, t: usize) -> Result<Pa
 fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let table = &values.file.root.train;
     Ok(Train {
-        engine: values.engine.clone(),
+        engine: values.engines.local.clone(),
         template_arguments: values.arguments.clone(),
         dpo: training::dpo(values, table, t)?,
         settings: training::of_pairs(values, table, t)?,
@@ -199,7 +197,7 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
     let model = values.file.root.model.as_ref();
     let init = model.and_then(|model| model.as_ref().init.as_ref());
     Ok(Sft {
-        engine: values.engine.clone(),
+        engine: values.engines.local.clone(),
         template_arguments: values.arguments.clone(),
         settings: training::of_examples(values, table)?,
         random_weights: init.map(|init| init.seed.map_or(values.seed, |seed| seed.0)),
@@ -211,7 +209,7 @@ pub(super) fn respond_held_out(values: &Values<'_>, table: &file::Evaluate) -> R
     let sampling = (table.temperature, table.top_p, table.max_tokens);
     Respond {
         samples: once(table.samples),
-        engine: values.engine.clone(),
+        engine: values.engines.evaluate.clone(),
         thinking: values.thinking(),
         template_arguments: values.arguments.clone(),
         sampling: evaluating(values, sampling),
@@ -233,8 +231,8 @@ pub(super) fn compare(
     let rule = verdicts::of_games(values.file, table)?;
     Ok(Compare {
         baseline,
-        judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
-        engine: values.engine.clone(),
+        judge: table.model.as_ref().is(M0).then(|| M0.to_owned()),
+        engine: values.engines.games.clone(),
         choices: verdicts::choices(values.file, table.decide.as_ref(), &rule)?,
         rule,
         thinking: values.thinking(),
@@ -252,7 +250,7 @@ fn template_arguments(
 ) -> Result<Arguments, Error> {
     match &table.chat_template {
         Some(given) => values.file.arguments(given),
-        None if table.model.as_ref() == Path::new(M0) => Ok(values.arguments.clone()),
+        None if table.model.as_ref().is(M0) => Ok(values.arguments.clone()),
         None => Ok(Arguments::default()),
     }
 }

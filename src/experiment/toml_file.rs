@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::Error;
+use super::engine_table::EngineTable;
 use super::locate::Text;
 use super::per_iteration::{
     Cap, Count, Decay, Finite, Level, Limit, Minority, Norm, PerIteration, Positive, Rate,
@@ -45,6 +46,10 @@ pub(super) struct Root {
     pub(super) max_refused: Option<Share>,
     pub(super) model: Option<Spanned<Model>>,
     pub(super) thinking: Option<ThinkingTable>,
+    pub(super) engine: Option<Spanned<EngineTable>>,
+    /// Engines by the names that roles call them by.
+    #[serde(default)]
+    pub(super) engines: BTreeMap<String, EngineTable>,
     pub(super) sft: Option<Sft>,
     pub(super) prompts: Option<Prompts>,
     #[serde(default)]
@@ -125,6 +130,7 @@ pub(super) struct Prompts {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[respond]`")]
 pub(super) struct Draws {
+    pub(super) engine: Option<Spanned<String>>,
     pub(super) samples: Each<Count>,
     pub(super) temperature: Each<Temperature>,
     pub(super) top_p: Each<TopP>,
@@ -135,6 +141,7 @@ pub(super) struct Draws {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[judge]`")]
 pub(super) struct Judge {
+    pub(super) engine: Option<Spanned<String>>,
     pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) template: Option<Spanned<PathBuf>>,
@@ -189,6 +196,7 @@ pub(super) enum Marker {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[meta_judge]`")]
 pub(super) struct MetaJudge {
+    pub(super) engine: Option<Spanned<String>>,
     pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
     pub(super) enabled: Each<Switch>,
@@ -293,6 +301,8 @@ pub(super) enum ReferenceModel {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[evaluate]`")]
 pub(super) struct Evaluate {
+    /// What runs the models that answer.
+    pub(super) engine: Option<Spanned<String>>,
     pub(super) prompts: Spanned<PathBuf>,
     #[serde(default)]
     pub(super) files: Vec<Spanned<String>>,
@@ -311,9 +321,10 @@ pub(super) struct Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table, `[evaluate.judge]`")]
 pub(super) struct EvaluationJudge {
+    pub(super) engine: Option<Spanned<String>>,
     pub(super) verdict: Option<Spanned<VerdictTable>>,
     pub(super) decide: Option<Spanned<Decide>>,
-    pub(super) model: Spanned<PathBuf>,
+    pub(super) model: Spanned<JudgeModel>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Comparison>,
     /// `[evaluate.judge.chat_template]`
@@ -321,6 +332,21 @@ pub(super) struct EvaluationJudge {
     pub(super) temperature: Option<Temperature>,
     pub(super) top_p: Option<TopP>,
     pub(super) max_tokens: Option<Count>,
+}
+
+/// Which model decides: a folder, `m0`, or one that is served elsewhere.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a folder, `m0`, or a table of `served` and `revision`")]
+pub(super) enum JudgeModel {
+    Folder(PathBuf),
+    Served { served: String, revision: String },
+}
+
+impl JudgeModel {
+    /// Whether it is the model that the loop begins with.
+    pub(super) fn is(&self, model: &str) -> bool {
+        matches!(self, Self::Folder(named) if named.as_path() == Path::new(model))
+    }
 }
 
 /// What it writes before its verdict.

@@ -3,9 +3,10 @@
 use toml::Spanned;
 
 use super::Error;
+use super::engines::Engines;
 use super::per_iteration::PerIteration;
 use super::toml_file::{Each, File};
-use crate::stages::{Arguments, Engine, MAX_REFUSED, Thinking};
+use crate::stages::{Arguments, MAX_REFUSED, Thinking};
 
 /// Reads settings that may have one value per iteration.
 #[derive(Clone)]
@@ -14,7 +15,7 @@ pub(super) struct Values<'f> {
     pub(super) iterations: usize,
     pub(super) seed: u64,
     /// What draws and trains.
-    pub(super) engine: &'f Engine,
+    pub(super) engines: &'f Engines,
     /// What the chat template of the experiment's models is given.
     pub(super) arguments: Arguments,
     /// The share of a table's rows that a model may refuse.
@@ -23,13 +24,13 @@ pub(super) struct Values<'f> {
 
 #[expect(clippy::ref_option, reason = "fields of the file are handed over as they stand")]
 impl<'f> Values<'f> {
-    pub(super) fn of(file: &'f File, engine: &'f Engine) -> Result<Self, Error> {
+    pub(super) fn of(file: &'f File, engines: &'f Engines) -> Result<Self, Error> {
         let seed = file.root.seed.map_or(0, |seed| seed.0);
         let max_refused = file.root.max_refused.map_or(MAX_REFUSED, |share| share.0);
         check_thinking(file)?;
         let given = file.root.model.as_ref().map(|model| file.arguments(&model.as_ref().template));
         let arguments = given.transpose()?.unwrap_or_default();
-        Ok(Self { file, iterations: iterations(file)?, seed, engine, arguments, max_refused })
+        Ok(Self { file, iterations: iterations(file)?, seed, engines, arguments, max_refused })
     }
 
     /// What is thinking in the texts of models, and not text.

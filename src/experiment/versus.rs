@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::runner::{BadName, Input, Node, NodeName, Plan, Source, StageError};
-use crate::stages::{Standard, played_again};
+use crate::stages::{Engine, Standard, played_again};
 
 /// Two models, in the order in which they are compared.
 pub struct Versus {
@@ -13,6 +13,8 @@ pub struct Versus {
     pub names: [String; 2],
     /// How `evaluate` was configured for either of them.
     pub decided_by: Value,
+    /// How the judge is reached, where it is not in this program.
+    pub engine: Option<Engine>,
     /// What `evaluate` reads: `prompts`, the answers of the second as `responses` and of the first as
     /// `baseline`, and the judge's `model` or the query's `files`.
     pub inputs: Vec<Input>,
@@ -27,10 +29,10 @@ impl Versus {
     /// # Errors
     /// Where the configuration is not one of `evaluate`.
     pub fn plan(self) -> Result<Plan, StageError> {
-        let Self { names: [first, second], decided_by, inputs } = self;
+        let Self { names: [first, second], decided_by, engine, inputs } = self;
         let node = |name: &str| -> Result<NodeName, BadName> { name.parse() };
         let verdicts = Source::Table { node: node("evaluate.second.first")?, table: "verdicts" };
-        let games = played_again(&decided_by, first.clone())?;
+        let games = played_again(&decided_by, first.clone(), engine.as_ref())?;
         let estimates = Box::new(Standard::of_games([&first, &second], SEED));
         let nodes = vec![
             Node { name: node("evaluate.second.first")?, stage: games, inputs },

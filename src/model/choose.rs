@@ -101,6 +101,7 @@ fn reply(
                 finish: Finish::Stop,
                 logprob: Some(scores[chosen]),
                 among: Some(among_them.clone()),
+                money: None,
             };
             if asker.take(*place, draw, reply).is_break() {
                 return Ok(true);
@@ -111,14 +112,14 @@ fn reply(
 }
 
 /// Log-probabilities as those of all that there is.
-fn normalised(logprobs: &[f64]) -> Vec<f64> {
+pub(super) fn normalised(logprobs: &[f64]) -> Vec<f64> {
     let most = logprobs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logprobs.iter().map(|logprob| (logprob - most).exp()).sum();
     logprobs.iter().map(|logprob| logprob - most - sum.ln()).collect()
 }
 
 /// Draws a place by its log-probability; at temperature 0 the likeliest, the first of equals.
-fn pick(logprobs: &[f64], temperature: f64, seed: u64) -> usize {
+pub(super) fn pick(logprobs: &[f64], temperature: f64, seed: u64) -> usize {
     let likeliest = (0..logprobs.len())
         .reduce(|best, place| if logprobs[place] > logprobs[best] { place } else { best });
     let likeliest = likeliest.unwrap_or(0);

@@ -1,17 +1,71 @@
 //! Which engine ran a model: part of the key of every run that draws or trains, so that rows of another
-//! engine, or of other arithmetic, never pass for its own.
+//! engine, or of other arithmetic, never pass for its own. How the engine is reached goes with it, and is
+//! in no key.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::remote::How;
 
 /// An engine, and what it computes with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Engine {
     /// `local` is the one in this program, for scripted models too.
     pub name: String,
-    /// Raised when the same request would give another text.
-    pub version: u32,
-    /// The type of numbers; and the kind of device, where its arithmetic is not a CPU's.
+    /// Which it is.
+    pub version: Version,
+    /// The type of numbers; and the kind of device, where its arithmetic is not a CPU's. Of another
+    /// program, what it was told that decides its numbers.
     pub compute: String,
+    /// How it is spoken to, where it is another program.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// How it is reached. It decides nothing.
+    #[serde(skip)]
+    pub how: How,
+}
+
+/// A version: ours is a number, raised when the same request would give another text; others' are as they
+/// report them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Version {
+    /// Of this program's own engine.
+    Number(u32),
+    /// Of another program.
+    Text(String),
+}
+
+/// How another program is spoken to, as far as that decides what comes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Who writes the prompt.
+    pub api: Api,
+    /// Whether a draw follows its seed.
+    pub seeds: bool,
+    /// Whether the ids that were drawn are told.
+    pub token_ids: bool,
+    /// Whether log-probabilities are told.
+    pub logprobs: bool,
+    /// Whether the draws of a prompt are asked for in one request, under one seed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub n: bool,
+    /// Tokens that it takes, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// What every request says beside the usual.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fields: Map<String, Value>,
+}
+
+/// Who writes the prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// mrx: the template and the tokens are those of the model's folder.
+    Completions,
+    /// The server, by its own template.
+    Chat,
 }
 
 impl Engine {
@@ -25,7 +79,21 @@ impl Engine {
             None | Some("cpu") => "f32".to_owned(),
             Some(kind) => format!("f32 on {kind}"),
         };
-        Self { name: "local".to_owned(), version: Self::VERSION, compute }
+        Self {
+            name: Self::LOCAL.to_owned(),
+            version: Version::Number(Self::VERSION),
+            compute,
+            protocol: None,
+            how: How::Local,
+        }
+    }
+
+    const LOCAL: &str = "local";
+
+    /// Whether it is the one in this program.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.name == Self::LOCAL
     }
 }
 

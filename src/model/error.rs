@@ -178,6 +178,9 @@ pub enum Error {
     /// The model cannot do this.
     #[error("a scripted model cannot {0}")]
     Scripted(&'static str),
+    /// The model is in another program, and cannot be asked there.
+    #[error(transparent)]
+    Remote(#[from] super::remote::Error),
     /// The network failed.
     #[error("the network failed")]
     Network(#[from] candle_core::Error),

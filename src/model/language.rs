@@ -1,6 +1,14 @@
 //! What a model reads and writes: text to ids by its chat template and tokenizer, and back.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
 use super::chat::Chat;
+use super::config::{Config, ids};
+use super::folder::{file_of, parse};
 use super::generate::Ended;
 use super::queue::Queued;
 use super::tokenizer::Tokenizer;
@@ -30,7 +38,39 @@ pub(super) struct Language {
     pub(super) vocabulary: usize,
 }
 
+#[derive(Deserialize)]
+struct GenerationConfig {
+    eos_token_id: Option<Value>,
+}
+
 impl Language {
+    /// Reads what the folder of a model says of its texts.
+    ///
+    /// # Errors
+    /// Where a file is missing, damaged, or does not fit the others.
+    pub(super) fn open(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<Self, Error> {
+        let vocabulary = config.vocab_size;
+        let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, vocabulary)?;
+        let chat = Chat::open(files)?;
+        let mut ends = config.eos_token_ids.clone();
+        if let Some(path) = files.get("generation_config.json") {
+            let published: GenerationConfig = parse(path)?;
+            let more = ids(published.eos_token_id);
+            let fail = |reason| Error::Config { path: path.clone(), reason };
+            ends.extend(more.map_err(fail)?);
+        }
+        ends.sort_unstable();
+        ends.dedup();
+        match ends.last() {
+            None => return Err(Error::NoEnd),
+            Some(&id) if id as usize >= vocabulary => {
+                return Err(Error::EndOutside { id, vocabulary });
+            }
+            Some(_) => {}
+        }
+        Ok(Self { tokenizer, chat, ends, context: config.max_position_embeddings, vocabulary })
+    }
+
     /// The ids that the model reads for a prompt.
     ///
     /// # Errors
@@ -122,7 +162,7 @@ impl Language {
     }
 
     /// The ids of a text without the one that ends it, if one does.
-    fn without_end<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
+    pub(super) fn without_end<'i>(&self, ids: &'i [u32]) -> &'i [u32] {
         match ids.split_last() {
             Some((last, before)) if self.ends.contains(last) => before,
             _ => ids,
@@ -212,6 +252,7 @@ impl Language {
             finish: ended.finish.clone(),
             logprob: Some(ended.logprob),
             among: None,
+            money: None,
         })
     }
 

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::chat::{Arguments, Chat};
 use super::choose::choose;
-use super::config::{Config, ids};
+use super::config::Config;
 use super::feed::Feed;
-use super::folder::{file_of, parse};
 use super::generate::{Job, groups};
 use super::language::{Language, Tokenised};
 use super::network::Network;
@@ -29,11 +26,6 @@ use super::{Weights, weights};
 pub struct Local {
     network: Network,
     language: Language,
-}
-
-#[derive(Deserialize)]
-struct GenerationConfig {
-    eos_token_id: Option<Value>,
 }
 
 impl Local {
@@ -56,26 +48,9 @@ impl Local {
         config: Arc<Config>,
         weights: &Weights,
     ) -> Result<Self, Error> {
-        let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, config.vocab_size)?;
-        let chat = Chat::open(files)?;
-        let mut ends = config.eos_token_ids.clone();
-        if let Some(path) = files.get("generation_config.json") {
-            let published: GenerationConfig = parse(path)?;
-            let more = ids(published.eos_token_id);
-            let fail = |reason| Error::Config { path: path.clone(), reason };
-            ends.extend(more.map_err(fail)?);
-        }
-        ends.sort_unstable();
-        ends.dedup();
-        match ends.last() {
-            None => return Err(Error::NoEnd),
-            Some(&id) if id as usize >= config.vocab_size => {
-                return Err(Error::EndOutside { id, vocabulary: config.vocab_size });
-            }
-            Some(_) => {}
-        }
+        let language = Language::open(files, &config)?;
         let network = Network::new(config, weights)?;
-        Ok(Self::new(network, tokenizer, chat, ends))
+        Ok(Self { network, language })
     }
 
     /// Puts a model together from its parts; `ends` are the ids that end a text.

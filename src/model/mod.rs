@@ -1,6 +1,7 @@
 //! Models: text in, text out. No table in sight.
 //!
 //! - [`Scripted`]: answers by rule
+//! - [`remote`]: a model in another program, behind HTTP or files
 //! - [`Local`]: a Hugging Face folder on candle: its [`Config`], [`weights`], [`Tokenizer`] and
 //!   [`Chat`] template make a [`Network`], which draws in batches and scores
 
@@ -26,6 +27,7 @@ pub(crate) mod ops;
 mod places;
 mod queue;
 mod refusal;
+pub mod remote;
 mod sample;
 mod save;
 mod score;
@@ -42,7 +44,7 @@ pub use candle_core::{DType, Device};
 pub use chat::{Arguments, BadArgument, CHATML, Chat, Tag, reworded, tags};
 pub use config::Config;
 pub use device::open_device;
-pub use engine::Engine;
+pub use engine::{Api, Engine, Protocol, Version};
 pub use error::Error;
 pub use language::Tokenised;
 pub use local::Local;
@@ -137,6 +139,9 @@ pub trait Asker {
     /// the place of its seed. A break gives up everything that is under way.
     fn take(&mut self, ask: usize, draw: usize, reply: Reply) -> ControlFlow<()>;
 
+    /// Hears something that a person should know, and that stops nothing.
+    fn hear(&mut self, _text: String) {}
+
     /// Tells whether to go on; asked now and then while no reply comes.
     fn go_on(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -191,6 +196,8 @@ pub struct Reply {
     /// Where it is one of a few texts: the log-probability of each, in their order, among them alone, in
     /// nats.
     pub among: Option<Vec<f64>>,
+    /// What it cost, where tokens have prices.
+    pub money: Option<f64>,
 }
 
 impl Reply {
@@ -198,7 +205,7 @@ impl Reply {
     fn refused(refusal: Refusal) -> Self {
         let prompt_tokens = match refusal {
             Refusal::TooLong { tokens, .. } => u32::try_from(tokens).unwrap_or(u32::MAX),
-            Refusal::Empty | Refusal::Unwritten(_) => 0,
+            Refusal::Empty | Refusal::Unwritten(_) | Refusal::ByServer(_) => 0,
         };
         Self {
             text: String::new(),
@@ -208,6 +215,7 @@ impl Reply {
             finish: Finish::Refused(refusal),
             logprob: None,
             among: None,
+            money: None,
         }
     }
 }

@@ -17,4 +17,7 @@ pub enum Refusal {
     /// The chat template raises an error, or the tokenizer does.
     #[error("{0}")]
     Unwritten(String),
+    /// The server that has the model does not take it, in its own words.
+    #[error("{0}")]
+    ByServer(String),
 }

@@ -125,6 +125,7 @@ impl Scripted {
             finish,
             logprob: None,
             among: None,
+            money: None,
         })
     }
 }

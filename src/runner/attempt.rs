@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::events::{Event, Interrupt, Listener, StageError};
 use super::name::NodeName;
 use super::time::rfc3339;
-use crate::store::{self, Cost, Effort, Host, Partial, Store};
+use crate::store::{self, Cost, Effort, Host, Partial, Spent, Store};
 
 /// Runs plans in a store.
 pub struct Runner<'a> {
@@ -67,19 +67,21 @@ pub(super) struct Attempt<'a> {
     pub(super) listener: &'a dyn Listener,
     pub(super) interrupt: &'a Interrupt,
     pub(super) device: &'a str,
+    pub(super) experiment: &'a str,
     pub(super) open: &'a Shelf,
     /// What earlier attempts came to, this one counted.
     pub(super) earlier: Effort,
     clock: fn() -> SystemTime,
     started: SystemTime,
     rows: Cell<u64>,
+    spent: Cell<Spent>,
     noted: Cell<f64>,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn begin(
         runner: &'a Runner<'a>,
-        node: &'a NodeName,
+        (experiment, node): (&'a str, &'a NodeName),
         partial: &'a Partial,
     ) -> Result<Self, store::Error> {
         let earlier = partial.begin()?;
@@ -89,11 +91,13 @@ impl<'a> Attempt<'a> {
             listener: runner.listener,
             interrupt: runner.interrupt,
             device: runner.device,
+            experiment,
             open: &runner.open,
             earlier,
             clock: runner.clock,
             started: (runner.clock)(),
             rows: Cell::new(earlier.rows),
+            spent: Cell::new(earlier.spent),
             noted: Cell::new(earlier.seconds),
         })
     }
@@ -109,6 +113,16 @@ impl<'a> Attempt<'a> {
         self.rows.set(rows);
     }
 
+    /// Takes note of what a draw cost.
+    pub(super) fn spend(&self, spent: Spent) {
+        self.spent.set(self.spent.get().and(spent));
+    }
+
+    /// What all draws have cost so far, those of earlier attempts too.
+    pub(super) const fn spent(&self) -> Spent {
+        self.spent.get()
+    }
+
     /// Keeps the cost so far, at most once a second: a kill then loses little of the account.
     pub(super) fn note(&self) -> Result<(), store::Error> {
         if self.seconds() - self.noted.get() >= 1.0 { self.end() } else { Ok(()) }
@@ -118,12 +132,14 @@ impl<'a> Attempt<'a> {
     pub(super) fn end(&self) -> Result<(), store::Error> {
         let seconds = self.seconds();
         self.noted.set(seconds);
-        self.partial.note(Effort { seconds, rows: self.rows.get(), ..self.earlier })
+        let (rows, spent) = (self.rows.get(), self.spent.get());
+        self.partial.note(Effort { seconds, rows, spent, ..self.earlier })
     }
 
     pub(super) fn cost(&self) -> Cost {
         let started = rfc3339(self.started);
-        Cost { started, seconds: self.seconds(), attempts: self.earlier.attempts }
+        let (seconds, attempts) = (self.seconds(), self.earlier.attempts);
+        Cost { started, seconds, attempts, spent: self.spent.get() }
     }
 
     pub(super) fn warn(&self, text: String) {

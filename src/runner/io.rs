@@ -6,7 +6,7 @@
 //! the order of rows ([`Io::each_draw`] and [`Io::each_shard`] put them in that of the units), and how rows are
 //! cut into pages and groups (counted from a table's first row, `store/table.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,6 +29,7 @@ use crate::store::{
 pub(super) enum Resolved {
     Table(StoredTable),
     Files(BTreeMap<String, (PathBuf, Digest)>),
+    Declared(BTreeMap<String, String>),
 }
 
 impl Resolved {
@@ -40,13 +41,14 @@ impl Resolved {
                 let named = files.iter().map(|(name, (_, digest))| (name.clone(), *digest));
                 KeyInput::Files(named.collect())
             }
+            Self::Declared(named) => KeyInput::Declared(named.clone()),
         }
     }
 
     fn digest(&self) -> Digest {
         match self {
             Self::Table(table) => table.object,
-            Self::Files(_) => Digest::of_json(&json!(self.key())),
+            Self::Files(_) | Self::Declared(_) => Digest::of_json(&json!(self.key())),
         }
     }
 }
@@ -91,7 +93,7 @@ impl<'a> Io<'a> {
     fn stored(&self, name: &str) -> Result<StoredTable, StageError> {
         match self.input(name)? {
             Resolved::Table(table) => Ok(*table),
-            Resolved::Files(_) => Err(NoSuchInput(name.to_owned()).into()),
+            Resolved::Files(_) | Resolved::Declared(_) => Err(NoSuchInput(name.to_owned()).into()),
         }
     }
 
@@ -131,12 +133,55 @@ impl<'a> Io<'a> {
     /// Where the node has no such input, or a file is no longer what the key says.
     pub fn files(&self, input: &str) -> Result<Option<BTreeMap<String, PathBuf>>, StageError> {
         match self.input(input)? {
-            Resolved::Table(_) => Ok(None),
+            Resolved::Table(_) | Resolved::Declared(_) => Ok(None),
             Resolved::Files(files) => {
                 let paths = files.iter().map(|(name, (path, _))| (name.clone(), path.clone()));
                 Ok(Some(paths.collect()))
             }
         }
+    }
+
+    /// Returns what an input is called, where it has no bytes here.
+    ///
+    /// # Errors
+    /// Where the node has no such input.
+    pub fn declared(&self, input: &str) -> Result<Option<BTreeMap<String, String>>, StageError> {
+        match self.input(input)? {
+            Resolved::Declared(named) => Ok(Some(named.clone())),
+            Resolved::Table(_) | Resolved::Files(_) => Ok(None),
+        }
+    }
+
+    /// Lays files out as a folder for another program, without copying them, and returns where: beside it
+    /// that program may keep what it says.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub fn lay_out(
+        &self,
+        name: &str,
+        files: &BTreeMap<String, PathBuf>,
+    ) -> Result<PathBuf, StageError> {
+        Ok(self.store.lay_out(name, files)?)
+    }
+
+    /// What was spent on the experiment so far, on all of its nodes, in the currency of its prices.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn money_spent(&self) -> Result<f64, StageError> {
+        let plan = self.store.plan(self.attempt.experiment)?;
+        let runs = plan.iter().flat_map(|plan| &plan.nodes).filter_map(|node| node.run);
+        let runs: BTreeSet<Digest> = runs.collect();
+        let mut money = 0.0;
+        for run in runs {
+            let spent = match self.store.manifest(run)? {
+                Some(manifest) => manifest.cost.spent,
+                None => self.store.partial_effort(run)?.spent,
+            };
+            money += spent.money.unwrap_or(0.0);
+        }
+        Ok(money)
     }
 
     /// Checks that the files of an input hold what the key says. A stage asks after it has read

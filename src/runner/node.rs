@@ -30,6 +30,8 @@ pub enum Source {
     Stored(StoredTable),
     /// Files outside the store, by the names under which they enter the key.
     Files(BTreeMap<String, PathBuf>),
+    /// Something that has no bytes here, by what its owner calls it.
+    Declared(BTreeMap<String, String>),
 }
 
 impl Input {

@@ -74,6 +74,7 @@ impl Progress {
                     }
                 },
                 Source::Stored(table) => Resolved::Table(*table),
+                Source::Declared(named) => Resolved::Declared(named.clone()),
                 Source::Files(files) => Resolved::Files(self.digest_files(&node.name, files)?),
             };
             inputs.insert(input.name.to_owned(), resolved);

@@ -210,7 +210,7 @@ impl Runner<'_> {
         claim: Claim,
         inputs: &BTreeMap<String, Resolved>,
     ) -> Result<Manifest, StageError> {
-        let attempt = Attempt::begin(self, &node.name, claim.partial())?;
+        let attempt = Attempt::begin(self, (&plan.experiment, &node.name), claim.partial())?;
         let mut io = Io::new(self.store, inputs, &attempt);
         let result = node.stage.run(&mut io);
         let made = io.into_made();

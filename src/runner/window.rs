@@ -3,7 +3,7 @@
 use super::attempt::Attempt;
 use super::events::{Interrupted, StageError};
 use super::meter::Meter;
-use crate::store::{Journal, Lost, Record};
+use crate::store::{Journal, Lost, Record, Spent};
 
 /// Seconds that draws under way have to land, once a stop was asked for.
 const GRACE_SECONDS: f64 = 10.0;
@@ -109,6 +109,22 @@ impl<'w, U, R: Record> Window<'w, U, R> {
     /// Rows that landed in earlier attempts, or in this one so far.
     pub fn landed(&self) -> impl Iterator<Item = Result<R, StageError>> + '_ {
         self.journal.rows().map(|row| row.map_err(Into::into))
+    }
+
+    /// Takes note of what a draw cost.
+    pub fn spend(&mut self, spent: Spent) {
+        self.attempt.spend(spent);
+    }
+
+    /// What all draws have cost so far.
+    #[must_use]
+    pub const fn spent(&self) -> Spent {
+        self.attempt.spent()
+    }
+
+    /// Tells a person something that stops nothing.
+    pub fn warn(&self, text: impl Into<String>) {
+        self.attempt.warn(text.into());
     }
 
     /// How many rows the table will have.

@@ -141,7 +141,7 @@ impl Origin<'_> {
     fn table(&self, input: &str) -> Option<StoredTable> {
         match self.key.inputs.get(input)? {
             KeyInput::Table(object) => Some(StoredTable { object: *object, rows: 0, bytes: 0 }),
-            KeyInput::Files(_) => None,
+            KeyInput::Files(_) | KeyInput::Declared(_) => None,
         }
     }
 

@@ -9,14 +9,15 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::engines::open_by;
 use super::live::Live;
 use super::{Choices, Thinking};
 use crate::model::{
-    self, Arguments, Ask, Asker, Decoding, Finish, LanguageModel, Message, Prompt, Reply,
+    self, Arguments, Ask, Asker, Decoding, Engine, Finish, LanguageModel, Message, Prompt, Reply,
 };
 use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
-use crate::store::{self, Digest, Record, Store, StoredTable, TableReader};
+use crate::store::{self, Digest, Record, Spent, Store, StoredTable, TableReader};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -120,11 +121,12 @@ pub(super) fn open_model(
 impl Drawer {
     pub(super) fn open(
         io: &Io<'_>,
+        engine: &Engine,
         sampling: Sampling,
-        arguments: &Arguments,
-        thinking: &Thinking,
+        (arguments, thinking): (&Arguments, &Thinking),
     ) -> Result<Self, StageError> {
-        let (model, digest) = (open_model(io, arguments)?, io.digest("model")?);
+        let model = open_by(io, engine, arguments)?;
+        let digest = io.digest("model")?;
         let arguments = (!arguments.is_empty()).then(|| arguments.to_json());
         Ok(Self { model, digest, arguments, sampling, thinking: thinking.clone() })
     }
@@ -208,6 +210,10 @@ impl<D: Drawing> Asker for Desk<'_, '_, D> {
         self.go_on_after(landed.map(|()| true))
     }
 
+    fn hear(&mut self, text: String) {
+        self.window.warn(text);
+    }
+
     fn go_on(&mut self) -> ControlFlow<()> {
         let go_on = self.window.go_on();
         self.go_on_after(go_on)
@@ -283,9 +289,15 @@ impl<D: Drawing> Desk<'_, '_, D> {
         let nth = *unit.handed.missing.get(draw).ok_or(NotAsked(ask))?;
         let id = unit.ids[nth].clone();
         let seed = seed_of(self.drawer.sampling.seed, &id);
+        let spent = Spent {
+            prompt_tokens: reply.prompt_tokens.into(),
+            completion_tokens: reply.completion_tokens.into(),
+            money: reply.money,
+        };
         let drawn = drawn(seed, reply, &self.drawer.thinking, self.stage.choices())?;
         let note = self.stage.note(&mut self.live, &drawn);
-        self.window.note(note);
+        self.window.spend(spent);
+        self.window.note(with_cost(note, self.window.spent()));
         let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;
         self.window.land(unit.handed.first_row + nth as u64, &row)?;
         self.refused.count(&row)?;
@@ -357,6 +369,15 @@ impl Refused {
 
 /// Why a judge is not asked about an answer that was refused. That it was counts where it was drawn.
 pub(super) const NO_ANSWER: &str = "an answer was refused: there is nothing to compare";
+
+/// Adds what has been spent, where it is money.
+fn with_cost(note: String, spent: Spent) -> String {
+    match spent.money {
+        Some(money) if note.is_empty() => format!("cost {money:.2}"),
+        Some(money) => format!("{note}  cost {money:.2}"),
+        None => note,
+    }
+}
 
 /// A model replied to what it was not asked.
 #[derive(Debug, thiserror::Error)]

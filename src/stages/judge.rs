@@ -95,7 +95,12 @@ impl Stage for Judge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
+        let drawer = Drawer::open(
+            io,
+            &self.engine,
+            self.sampling,
+            (&self.template_arguments, &self.thinking),
+        )?;
         let mut seen = Seen::default();
         let mut distinct = 0;
         for text in io.rows::<Text>("responses")? {

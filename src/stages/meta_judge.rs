@@ -118,7 +118,12 @@ impl Stage for MetaJudge {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
+        let drawer = Drawer::open(
+            io,
+            &self.engine,
+            self.sampling,
+            (&self.template_arguments, &self.thinking),
+        )?;
         let chosen = self.choose(io)?;
         let total = chosen.comparisons;
         let tournaments = tournaments(io, chosen.responses)?;

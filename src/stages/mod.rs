@@ -14,6 +14,7 @@ mod checkpoint;
 mod columns;
 mod conversation;
 mod draw;
+mod engines;
 mod estimate;
 mod evaluate;
 mod examples;
@@ -37,12 +38,16 @@ mod train;
 mod unmoved;
 mod verb;
 
-pub use crate::model::{Arguments, Engine, Message, Rendered, files_read};
+pub use crate::model::remote;
+pub use crate::model::{
+    Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
+};
 pub use crate::train::adamw::AdamW;
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
 pub use asked::{Asked, NotAsked, asked};
 pub use draw::{MAX_REFUSED, Sampling, TooManyRefused};
+pub use engines::SERVED;
 pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
 pub use evaluate::{Compare, Oracle, played_again};
 pub use examples::Examples;

@@ -46,7 +46,12 @@ impl Stage for Respond {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
+        let drawer = Drawer::open(
+            io,
+            &self.engine,
+            self.sampling,
+            (&self.template_arguments, &self.thinking),
+        )?;
         let prompts = io.rows::<Asked>("prompts")?.map(|row| row.map_err(Into::into));
         drawer.draw(io, self, (io.count("prompts")?, self.samples), prompts)
     }

@@ -34,6 +34,8 @@ pub enum KeyInput {
     Table(Digest),
     /// Files from outside the store, by the names under which they are known.
     Files(BTreeMap<String, Digest>),
+    /// Something that has no bytes here, by what its owner calls it.
+    Declared(BTreeMap<String, String>),
 }
 
 impl Key {
@@ -48,7 +50,7 @@ impl Key {
     pub fn table(&self, input: &str) -> Option<Digest> {
         match self.inputs.get(input)? {
             KeyInput::Table(digest) => Some(*digest),
-            KeyInput::Files(_) => None,
+            KeyInput::Files(_) | KeyInput::Declared(_) => None,
         }
     }
 
@@ -57,7 +59,7 @@ impl Key {
     pub fn files(&self, input: &str) -> Option<&BTreeMap<String, Digest>> {
         match self.inputs.get(input)? {
             KeyInput::Files(files) => Some(files),
-            KeyInput::Table(_) => None,
+            KeyInput::Table(_) | KeyInput::Declared(_) => None,
         }
     }
 
@@ -67,6 +69,7 @@ impl Key {
         let inputs = self.inputs.values().flat_map(|input| match input {
             KeyInput::Table(digest) => vec![*digest],
             KeyInput::Files(files) => files.values().copied().collect(),
+            KeyInput::Declared(_) => Vec::new(),
         });
         inputs.chain(digests_in(&self.config)).collect()
     }
@@ -94,7 +97,7 @@ impl<'de> Visitor<'de> for Inputs {
     type Value = KeyInput;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table's digest, or files and their digests")
+        f.write_str("a table's digest, files and their digests, or names")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<KeyInput, E> {
@@ -102,11 +105,16 @@ impl<'de> Visitor<'de> for Inputs {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<KeyInput, A::Error> {
-        let mut files = BTreeMap::new();
-        while let Some((name, digest)) = map.next_entry()? {
-            files.insert(name, digest);
+        let mut named: BTreeMap<String, String> = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry()? {
+            named.insert(name, value);
         }
-        Ok(KeyInput::Files(files))
+        // What a file is, is a digest; what is declared has to say more than digests.
+        let digests = named.iter().map(|(name, value)| Some((name.clone(), value.parse().ok()?)));
+        Ok(match digests.collect::<Option<BTreeMap<String, Digest>>>() {
+            Some(files) => KeyInput::Files(files),
+            None => KeyInput::Declared(named),
+        })
     }
 }
 
@@ -158,6 +166,16 @@ mod tests {
     #[test]
     fn an_input_that_is_neither_is_told_of() {
         let wrong = serde_json::from_str::<KeyInput>("7").unwrap_err().to_string();
-        assert!(wrong.contains("expected a table's digest, or files"), "{wrong}");
+        assert!(wrong.contains("expected a table's digest, files"), "{wrong}");
+    }
+
+    #[test]
+    fn what_is_declared_comes_back_as_what_it_is() {
+        let named =
+            [("served".to_owned(), "gpt-4o".to_owned()), ("revision".to_owned(), String::new())];
+        let declared = KeyInput::Declared(named.into());
+        let text = serde_json::to_string(&declared).unwrap();
+        assert_eq!(text, r#"{"revision":"","served":"gpt-4o"}"#);
+        assert_eq!(serde_json::from_str::<KeyInput>(&text).unwrap(), declared);
     }
 }

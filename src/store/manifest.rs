@@ -137,6 +137,42 @@ pub struct Cost {
     pub seconds: f64,
     /// How many processes worked on it: more than one where it was resumed.
     pub attempts: u32,
+    /// Tokens and money. Manifests of version 0.1.0 do not say.
+    #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+    pub spent: Spent,
+}
+
+/// Tokens that models read and drew, and what they cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Tokens read.
+    pub prompt_tokens: u64,
+    /// Tokens drawn.
+    pub completion_tokens: u64,
+    /// Money, in the currency of the prices; `None` where tokens have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<f64>,
+}
+
+impl Spent {
+    /// Adds what another draw cost.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let money = match (self.money, other.money) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
+        Self {
+            prompt_tokens: self.prompt_tokens + other.prompt_tokens,
+            completion_tokens: self.completion_tokens + other.completion_tokens,
+            money,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Store {

@@ -18,6 +18,7 @@
 
 mod checked;
 mod digest;
+mod engines;
 mod error;
 mod file;
 mod format;
@@ -47,7 +48,7 @@ pub use format::{FORMAT, NotAVersion, Version};
 pub use journal::{Journal, Lost};
 pub use key::{Key, KeyInput};
 pub use layout::{Store, StoreLock};
-pub use manifest::{Cost, Host, MadeBy, Manifest, StoredObject, StoredTable};
+pub use manifest::{Cost, Host, MadeBy, Manifest, Spent, StoredObject, StoredTable};
 pub use objects::ObjectWriter;
 pub use partial::{Effort, Partial, Shards};
 pub use pins::Pin;

@@ -19,6 +19,7 @@ use super::file::{self, HashedFile, digest_file, name_of};
 use super::format::FORMAT;
 use super::journal::{self, Journal, Lost};
 use super::layout::Store;
+use super::manifest::Spent;
 use super::record::Record;
 use super::sealed;
 use super::states::{State, States};
@@ -43,7 +44,13 @@ pub struct Effort {
     /// Rows that had landed in its journal.
     #[serde(default)]
     pub rows: u64,
+    /// Tokens and money.
+    #[serde(default)]
+    pub spent: Spent,
 }
+
+/// The file of the account.
+const EFFORT: &str = "effort.json";
 
 #[derive(Serialize, Deserialize)]
 struct Noted {
@@ -117,6 +124,15 @@ impl Store {
         Some(Error::write(&path, source))
     }
 
+    /// What an unfinished run has come to so far.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] where a newer mrx wrote its account.
+    pub fn partial_effort(&self, run: Digest) -> Result<Effort, Error> {
+        let path = self.partial_folder().join(run.to_hex()).join(EFFORT);
+        Ok(effort_in(&path)?.unwrap_or_default())
+    }
+
     /// Counts the rows of an unfinished run that are already safe, per table.
     ///
     /// # Errors
@@ -132,6 +148,15 @@ impl Store {
                 .sum::<u64>();
         }
         Ok(rows)
+    }
+}
+
+/// What a partial run came to, in an account that may not be there.
+fn effort_in(path: &Path) -> Result<Option<Effort>, Error> {
+    match sealed::read::<Noted>(path) {
+        // The account of what was spent is lost; the work is not.
+        Err(Error::Unreadable { .. }) => Ok(None),
+        noted => Ok(noted?.map(|noted| noted.effort)),
     }
 }
 
@@ -182,12 +207,7 @@ impl Partial {
     /// # Errors
     /// [`Error::Write`] where the note cannot be kept.
     pub fn begin(&self) -> Result<Effort, Error> {
-        let earlier = match sealed::read::<Noted>(&self.effort_path()) {
-            // The account of what was spent is lost; the work is not.
-            Err(Error::Unreadable { .. }) => None,
-            earlier => earlier?,
-        };
-        let earlier = earlier.map(|noted| noted.effort).unwrap_or_default();
+        let earlier = effort_in(&self.effort_path())?.unwrap_or_default();
         let effort = Effort { attempts: earlier.attempts + 1, ..earlier };
         self.note(effort)?;
         Ok(effort)
@@ -202,7 +222,7 @@ impl Partial {
     }
 
     fn effort_path(&self) -> PathBuf {
-        self.folder.join("effort.json")
+        self.folder.join(EFFORT)
     }
 
     /// Where the work in hand is.

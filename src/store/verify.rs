@@ -54,9 +54,17 @@ pub struct Verified {
     pub findings: Vec<Finding>,
 }
 
-const FOLDERS: [&str; 4] = ["objects", "partial", "plans", "runs"];
-const FILES: [&str; 7] =
-    ["FORMAT", "checked.json", "lock", "pins.json", "pins.lock", "sources.json", "sql_history"];
+const FOLDERS: [&str; 6] = ["batches", "engines", "objects", "partial", "plans", "runs"];
+const FILES: [&str; 8] = [
+    "FORMAT",
+    "checked.json",
+    "engines.json",
+    "lock",
+    "pins.json",
+    "pins.lock",
+    "sources.json",
+    "sql_history",
+];
 
 impl Store {
     /// Hashes every object and shard again, and follows every manifest and plan.

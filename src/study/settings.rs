@@ -88,6 +88,6 @@ fn only(node: &str, model: &RecordedModel) -> ChangedSetting {
 /// A key without the tables that other nodes made: those differ because something before them does.
 fn own(key: &Key) -> Key {
     let mut own = key.clone();
-    own.inputs.retain(|_, input| matches!(input, KeyInput::Files(_)));
+    own.inputs.retain(|_, input| !matches!(input, KeyInput::Table(_)));
     own
 }

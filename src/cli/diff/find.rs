@@ -4,12 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cli::failure::{Failure, Kind};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Machine};
 use crate::store::{PlannedNode, Store};
 use crate::study::RecordedModel;
-
-/// Where nothing is computed.
-pub(super) const ANY_DEVICE: &str = "cpu";
 
 /// Finds `experiment/m1`: the experiment by its name, or by where its file is.
 pub(super) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> {
@@ -20,7 +17,7 @@ pub(super) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> 
         Some(plan) => Some(plan),
         None if named.is_empty() => plans.first().filter(|_| plans.len() == 1).cloned(),
         None if Path::new(named).exists() => {
-            by_name(&Experiment::load(Path::new(named), &[], ANY_DEVICE)?.plan().experiment)
+            by_name(&Experiment::load(Path::new(named), &[], &Machine::any())?.plan().experiment)
         }
         None => None,
     };

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::display::Display;
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::machine::Here;
 use super::place::StorePlace;
 use super::tables::format_of;
 use super::ui::Ui;
@@ -69,7 +70,8 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         open: Shelf::default(),
         host: &host(),
     };
-    let games = play::play(&runner, &sides)?;
+    let here = Here::look(place)?;
+    let games = play::play(&runner, &sides, &here.machine(&args.device))?;
     let comparison = Comparison::of(&store, &sides, games)?;
     print::print(&comparison, args.rows, args.format, ui)?;
     match (args.fail_under, comparison.win_rate()) {

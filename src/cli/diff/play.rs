@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::find::ANY_DEVICE;
 use crate::cli::failure::{Failure, Kind};
-use crate::experiment::{Experiment, Versus};
+use crate::experiment::{Engine, Experiment, Machine, Versus};
 use crate::runner::{self, Input, Runner, Source, StageError};
-use crate::store::{Digest, Manifest, Sources, Store};
+use crate::store::{Digest, KeyInput, Manifest, Sources, Store};
 use crate::study::{Comparison, Games, RecordedModel};
 
 /// Lets the second model play the first; `None` where nobody decides.
 pub(super) fn play(
     runner: &Runner<'_>,
     sides: &[RecordedModel; 2],
+    machine: &Machine<'_>,
 ) -> Result<Option<Games>, Failure> {
     let store = runner.store;
     if !sides.iter().all(RecordedModel::is_evaluated) {
@@ -37,12 +37,26 @@ pub(super) fn play(
         what_decides(store, &decider, side)?,
     ];
     let judge = judge(&decider, side, sides);
+    let engine = reached(&decider, side, machine)?;
     let names = sides.each_ref().map(RecordedModel::name);
-    let plan = Versus { names, decided_by: decider.key.config, inputs }.plan();
+    let plan = Versus { names, decided_by: decider.key.config, engine, inputs }.plan();
     let made = runner.run_aside(&plan.map_err(Failure::of)?).map_err(failed)?;
     let table = |name: &str| made.iter().find_map(|made| made.tables.get(name).copied());
     let made = table("verdicts").zip(table("estimates"));
     Ok(made.map(|(verdicts, estimates)| Games { judge, asked, answers, verdicts, estimates }))
+}
+
+/// How a judge in another program is reached, as the experiment's file says today.
+fn reached(
+    decider: &Manifest,
+    side: &RecordedModel,
+    machine: &Machine<'_>,
+) -> Result<Option<Engine>, Failure> {
+    let engine = decider.key.config.pointer("/engine/name").and_then(Value::as_str);
+    match (engine, &side.plan.file) {
+        (None | Some("local"), _) | (_, None) => Ok(None),
+        (Some(_), Some(file)) => Ok(Some(Experiment::load(file, &[], machine)?.decider().clone())),
+    }
 }
 
 /// Who decides, for a person: whose it is, too, where the experiments are two.
@@ -74,6 +88,9 @@ fn what_decides(store: &Store, decider: &Manifest, side: &RecordedModel) -> Resu
     if key.files("files").is_some_and(BTreeMap::is_empty) {
         return Ok(Input { name: "files", source: Source::Files(BTreeMap::new()) });
     }
+    if let Some(KeyInput::Declared(named)) = key.inputs.get("model") {
+        return Ok(Input { name: "model", source: Source::Declared(named.clone()) });
+    }
     if let Some(checkpoint) = key.table("model") {
         let made = store.manifests()?.into_iter().find_map(|manifest| {
             manifest.tables.get("checkpoints").copied().filter(|t| t.object == checkpoint)
@@ -83,8 +100,12 @@ fn what_decides(store: &Store, decider: &Manifest, side: &RecordedModel) -> Resu
         }
     }
     // A judge's folder and declared files are not in the store: the experiment's file knows them.
-    let experiment =
-        side.plan.file.as_ref().map(|file| Experiment::load(file, &[], ANY_DEVICE)).transpose()?;
+    let experiment = side
+        .plan
+        .file
+        .as_ref()
+        .map(|file| Experiment::load(file, &[], &Machine::any()))
+        .transpose()?;
     let mut nodes = experiment.iter().flat_map(|experiment| &experiment.plan().nodes);
     let node = nodes.find(|node| node.name.stage() == "evaluate");
     let outside = |input: &&Input| {

@@ -57,7 +57,12 @@ impl Stage for Compare {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
-        let drawer = Drawer::open(io, self.sampling, &self.template_arguments, &self.thinking)?;
+        let drawer = Drawer::open(
+            io,
+            &self.engine,
+            self.sampling,
+            (&self.template_arguments, &self.thinking),
+        )?;
         let games = games(io)?.flat_map(|game| match game {
             Ok(game) => {
                 let game = Rc::new(game);

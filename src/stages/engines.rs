@@ -1,0 +1,86 @@
+//! Which engine draws: the one in this program, servers, a program that is started, or files.
+
+use std::rc::Rc;
+
+use serde_json::json;
+
+use super::draw::{model_files, open_model};
+use crate::model::remote::{ByFiles, How, Remote, Whose};
+use crate::model::{Arguments, Engine, LanguageModel};
+use crate::runner::{Io, StageError};
+
+/// Something is to be drawn from a model that has no files here, by an engine that needs them.
+#[derive(Debug, thiserror::Error)]
+#[error("`{served}` is a served name: the engine `{engine}` needs a model's folder")]
+struct NeedsFolder {
+    served: String,
+    engine: String,
+}
+
+/// Opens the input `model` by an engine, or returns it where it is open still.
+pub(super) fn open_by(
+    io: &Io<'_>,
+    engine: &Engine,
+    arguments: &Arguments,
+) -> Result<Rc<Box<dyn LanguageModel>>, StageError> {
+    let declared = io.declared("model")?;
+    if matches!(engine.how, How::Local) && engine.is_local() {
+        return match declared {
+            None => open_model(io, arguments),
+            Some(named) => Err(needs_folder(named.get(SERVED), engine)),
+        };
+    }
+    let digest = io.digest("model")?;
+    let name =
+        format!("{digest} by {} with {}", json!([engine, place(engine)]), arguments.to_json());
+    io.open(&name, || {
+        let files = if declared.is_none() { Some(model_files(io)?) } else { None };
+        let ours = format!("mrx-{}", digest.short());
+        let folder = match &files {
+            Some(files) => io.lay_out(&ours, files)?,
+            None => io.lay_out(&ours, &std::collections::BTreeMap::new())?,
+        };
+        let served = declared.as_ref().and_then(|named| named.get(SERVED)).cloned();
+        if let (How::Program(_), Some(served)) = (&engine.how, &served) {
+            return Err(needs_folder(Some(served), engine));
+        }
+        let name = served.or_else(|| served_name(io, engine)).unwrap_or(ours);
+        let spent = if engine.how.calls().is_some_and(|calls| calls.max_cost.is_some()) {
+            io.money_spent()?
+        } else {
+            0.0
+        };
+        let whose = Whose { name, files: files.as_ref(), arguments, folder, spent };
+        let model: Box<dyn LanguageModel> = match &engine.how {
+            How::Files(_) => Box::new(ByFiles::open(engine, &whose)?),
+            _ => Box::new(Remote::open(engine, &whose)?),
+        };
+        io.check_unchanged("model")?;
+        Ok(model)
+    })
+}
+
+/// How a declared model says what it is served as.
+pub const SERVED: &str = "served";
+
+/// What the servers call a model that is here as files: the experiment's name for the one that it begins
+/// with; those that the loop makes go by their digests.
+fn served_name(io: &Io<'_>, engine: &Engine) -> Option<String> {
+    let given = io.files("model").ok().flatten().is_some();
+    let name = match &engine.how {
+        How::Servers(servers) => servers.served_name.clone(),
+        How::Files(files) => files.served_name.clone(),
+        How::Local | How::Program(_) => None,
+    };
+    name.filter(|_| given)
+}
+
+/// Where the engine is: two roles with one engine and other servers do not share what is open.
+fn place(engine: &Engine) -> String {
+    format!("{:?}", engine.how)
+}
+
+fn needs_folder(served: Option<&String>, engine: &Engine) -> StageError {
+    let served = served.cloned().unwrap_or_default();
+    NeedsFolder { served, engine: engine.name.clone() }.into()
+}
