@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
+use crate::experiment::remote;
 use crate::runner::{Interrupted, StageError};
 use crate::{experiment, query, runner, store, study};
 
@@ -115,6 +116,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     for; what was drawn is kept";
         return (None, Some(hint.to_owned()));
     }
+    if let Some(error) = remote::Error::of(error) {
+        return (None, remote_error(error).map(str::to_owned));
+    }
     if error.is::<Interrupted>()
         || matches!(error.downcast_ref(), Some(runner::Error::Interrupted(_)))
     {
@@ -160,6 +164,46 @@ fn store_error(error: &store::Error) -> Look {
             hint("`mrx store verify --repair` removes what is damaged; `mrx run` makes it again"),
         ),
         _ => (None, None),
+    }
+}
+
+/// What helps where a model in another program could not be asked.
+const fn remote_error(error: &remote::Error) -> Option<&'static str> {
+    use remote::Error::{
+        Again, Budget, ByFiles, Engine, Forbidden, NoKey, NotServed, OpenKey, OtherVersion,
+        PortTaken, Silence, Start, Unequal,
+    };
+    match error {
+        NoKey { .. } => Some("set the variable, or name another one with `api_key_env`"),
+        OpenKey { .. } => {
+            Some("use `https://`, or say `allow_http = true` where the network is your own")
+        }
+        Forbidden { .. } => {
+            Some("what has landed is kept; with the right key the same command goes on")
+        }
+        NotServed { .. } => Some(
+            "start a server of this model, or name what it is served as with `served_name`; the files of a \
+             checkpoint are laid out in the store's `engines` folder",
+        ),
+        OtherVersion { .. } => Some(
+            "without `version` in the experiment, the key takes the server's own, and the rows are drawn anew",
+        ),
+        Silence { .. } => {
+            Some("what has landed is kept; once a server answers, the same command goes on")
+        }
+        Again { .. } => Some("`mrx doctor` looks at the server; what has landed is kept"),
+        Budget { .. } => {
+            Some("what has landed is kept; with a higher `max_cost` the same command goes on")
+        }
+        ByFiles => Some(
+            "`mrx batch export EXPERIMENT NODE` writes the requests, `mrx batch import` takes the replies",
+        ),
+        Start { .. } | Engine { .. } => {
+            Some("what has landed is kept; the whole of its words is in the log")
+        }
+        PortTaken { .. } => Some("end that program, or leave `port` out: mrx finds a free one"),
+        Unequal { .. } => Some("see that all of them were started alike, from the same files"),
+        _ => None,
     }
 }
 

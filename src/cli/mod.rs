@@ -1,5 +1,6 @@
 //! The face: one file per command. Talks to people, and hands everything else down.
 
+mod batch;
 mod completions;
 mod diff;
 mod display;
@@ -73,6 +74,8 @@ enum Command {
     Trace(trace::Args),
     Read(read::Args),
     #[command(subcommand)]
+    Batch(batch::Command),
+    #[command(subcommand)]
     Store(store::Command),
     Completions(completions::Args),
     Guard(guard::Args),
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
             Command::Show(args) => show::run(&args, &place, &ui),
             Command::Trace(args) => trace::run(&args, &place, &ui),
             Command::Read(args) => read::run(&args, &ui),
+            Command::Batch(command) => batch::run(&command, &place, &ui),
             Command::Store(command) => store::run(&command, &place, &ui),
             Command::Completions(args) => completions::run(&args, self::command(), &ui),
             Command::Guard(args) => return guard::run(&args).map_err(Failure::from),

@@ -16,6 +16,7 @@
 //! `- checked.json               big objects whose bytes were found to be right, by the same
 //! ```
 
+mod batches;
 mod checked;
 mod digest;
 mod engines;
@@ -41,6 +42,7 @@ mod sweep;
 mod table;
 mod verify;
 
+pub use batches::Batch;
 pub use digest::{Digest, NotADigest, Prefix, Resolved};
 pub use error::{Error, OtherVersion};
 pub use file::digest_file;
