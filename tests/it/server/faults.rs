@@ -119,12 +119,13 @@ struct Pieces {
     pause: Duration,
     /// Whether the connection breaks after the last of them.
     breaks: bool,
-    under_way: UnderWay,
+    /// Held, so that the request counts as under way until all is sent.
+    _under_way: UnderWay,
 }
 
 impl Pieces {
     fn new(pieces: Vec<Bytes>, pause: Duration, breaks: bool, under_way: UnderWay) -> Self {
-        Self { left: pieces.into_iter(), pause, breaks, under_way }
+        Self { left: pieces.into_iter(), pause, breaks, _under_way: under_way }
     }
 
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {

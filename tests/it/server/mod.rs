@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub(crate) use counts::{Counts, Received};
-pub(crate) use options::{Answers, Fault, Faults, Options, Quirk};
+pub(crate) use options::{Fault, Faults, Options, Quirk};
 
 use counts::Counters;
 use desk::Desk;

@@ -3,13 +3,18 @@
 
 use std::env::{current_exe, var, var_os};
 use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::{park, sleep};
 use std::time::Duration;
 
+use serde_json::json;
+
+use super::raw::{get_from, post_to};
 use super::{Options, Quirk, Server};
-use crate::lab::skip;
+use crate::lab::{Lab, skip};
 
 /// A command line that starts a server at `{port}`, from the model at `{model}`, as `{name}`, with more
 /// variables:
@@ -77,4 +82,69 @@ fn serve_until_killed() {
     loop {
         park();
     }
+}
+
+/// An engine that was started by its command line; it is killed in the end.
+struct Engine {
+    process: Child,
+    url: String,
+    lab: Lab,
+}
+
+impl Engine {
+    fn start(variables: &[(&str, &str)]) -> Self {
+        let lab = crate::local::lab();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let model = format!("'{}'", lab.path.join("small/model").display());
+        let line = command(variables).replace("{port}", &port.to_string());
+        let line = line.replace("{model}", &model).replace("{name}", "m1");
+        let log = fs::File::create(lab.path.join("log")).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("exec {line}")).stdin(Stdio::null());
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        Self { process, url: format!("http://127.0.0.1:{port}"), lab }
+    }
+
+    fn health(&self) -> u16 {
+        for _ in 0..2000 {
+            if let Ok(reply) = get_from(&self.url, "/health") {
+                return reply.status;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        panic!("nobody listens: {}", self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.lab.path.join("log")).unwrap()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.process.kill());
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn an_engine_serves_its_model_until_it_dies() {
+    let mut engine = Engine::start(&[("ENGINE_DIES_AFTER", "2"), ("ENGINE_CHILD", "1")]);
+    assert_eq!(engine.health(), 200);
+    let body = json!({ "model": "m1", "prompt": [1, 6], "seed": 1 });
+    let ask = |engine: &Engine| post_to(&engine.url, "/v1/completions", &[], &body).status;
+    assert_eq!([ask(&engine), ask(&engine), ask(&engine)], [200, 200, 0]);
+    assert_eq!(engine.process.wait().unwrap().code(), Some(1));
+    let log = engine.log();
+    assert!(log.contains("CPU Generator does not use offset"), "{log}");
+    let child = log.split_once("engine child: ").unwrap().1.lines().next().unwrap();
+    let ended = Command::new("kill").arg(child).status().unwrap();
+    assert!(ended.success(), "the child outlives its parent");
+}
+
+#[test]
+fn an_engine_may_never_get_ready() {
+    let engine = Engine::start(&[("ENGINE_NEVER_READY", "1"), ("ENGINE_TEXT", "yes")]);
+    assert_eq!(engine.health(), 503);
 }

@@ -1,6 +1,6 @@
 //! A client of a few lines that sees every byte.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -38,18 +38,27 @@ impl Raw {
 
 /// Posts JSON, with more headers.
 pub(super) fn post(server: &Server, path: &str, headers: &[&str], body: &Value) -> Raw {
+    post_to(&server.url(), path, headers, body)
+}
+
+pub(super) fn post_to(url: &str, path: &str, headers: &[&str], body: &Value) -> Raw {
     let body = body.to_string();
     let length = format!("content-length: {}", body.len());
     let headers: Vec<&str> = headers.iter().copied().chain([length.as_str()]).collect();
-    exchange(server, &format!("POST {path}"), &headers, &body)
+    exchange(url, &format!("POST {path}"), &headers, &body).unwrap()
 }
 
 pub(super) fn get(server: &Server, path: &str) -> Raw {
-    exchange(server, &format!("GET {path}"), &[], "")
+    get_from(&server.url(), path).unwrap()
 }
 
-fn exchange(server: &Server, line: &str, headers: &[&str], body: &str) -> Raw {
-    let mut stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+/// Fails where nobody listens.
+pub(super) fn get_from(url: &str, path: &str) -> io::Result<Raw> {
+    exchange(url, &format!("GET {path}"), &[], "")
+}
+
+fn exchange(url: &str, line: &str, headers: &[&str], body: &str) -> io::Result<Raw> {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap())?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let text = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}");
@@ -60,12 +69,12 @@ fn exchange(server: &Server, line: &str, headers: &[&str], body: &str) -> Raw {
         match stream.read(&mut some) {
             Ok(0) => break true,
             Ok(count) => came.extend_from_slice(&some[..count]),
-            Err(error) => break error.kind() == std::io::ErrorKind::ConnectionReset,
+            Err(error) => break error.kind() == io::ErrorKind::ConnectionReset,
         }
     };
     let split = came.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(came.len());
     let head = String::from_utf8_lossy(&came[..split]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = came.get(split + 4..).unwrap_or_default().to_vec();
-    Raw { status, head, body, ended }
+    Ok(Raw { status, head, body, ended })
 }

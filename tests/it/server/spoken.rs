@@ -11,7 +11,7 @@ use mrx::model::{
 };
 use serde_json::{Value, json};
 
-use super::raw::{get, post};
+use super::raw::{get, get_from, post};
 use super::{Options, Quirk, Server};
 use crate::lab::Lab;
 use crate::model::files;
@@ -189,17 +189,16 @@ fn an_instant_server_has_one_answer_and_few_places() {
     let options = Options { latency, parallel: Some(2), ..Options::instant("yes indeed") };
     let server = Server::start(options);
     let began = Instant::now();
+    let body = json!({ "prompt": [1, 2, 3], "return_token_ids": true, "logprobs": 0 });
     scope(|scope| {
         for _ in 0..6 {
-            let body = json!({ "prompt": [1, 2, 3], "return_token_ids": true, "logprobs": 0 });
-            let reply = scope.spawn(|| post(&server, COMPLETIONS, &[], &{ body }).json());
-            let reply = reply.join().unwrap();
-            let choice = &reply["choices"][0];
-            assert_eq!(
-                (&choice["text"], &choice["token_ids"]),
-                (&json!("yes indeed"), &json!([0, 1]))
-            );
-            assert_eq!(reply["usage"]["total_tokens"], json!(5));
+            scope.spawn(|| {
+                let reply = post(&server, COMPLETIONS, &[], &body).json();
+                let choice = &reply["choices"][0];
+                let told = (&choice["text"], &choice["token_ids"]);
+                assert_eq!(told, (&json!("yes indeed"), &json!([0, 1])));
+                assert_eq!(reply["usage"]["total_tokens"], json!(5));
+            });
         }
     });
     assert!(began.elapsed() >= latency * 3, "two at once");
@@ -238,4 +237,15 @@ fn a_strange_server_is_strange_in_the_way_it_is_told() {
         (away.status, away.header("location")),
         (307, Some("http://other/v1/chat/completions"))
     );
+}
+
+#[test]
+fn a_server_can_come_back_where_it_was() {
+    let server = Server::start(Options::default());
+    let (port, url) = (server.port(), server.url());
+    assert_eq!(get(&server, "/health").status, 200);
+    drop(server);
+    assert!(get_from(&url, "/health").is_err(), "nobody listens");
+    let again = Server::start(Options { port, ..Options::default() });
+    assert_eq!((again.url(), get(&again, "/health").status), (url, 200));
 }
