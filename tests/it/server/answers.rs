@@ -85,9 +85,9 @@ impl Answerer {
         let choice = match (self, kind) {
             (Self::Model(jobs), _) => {
                 let (reply, answered) = oneshot::channel();
-                let gone = |_| Problem::bad("the model is gone");
-                jobs.send(Job { kind, request, reply }).map_err(|_| gone(()))?;
-                return answered.await.map_err(|_| gone(()))?;
+                let gone = || Problem::bad("the model is gone");
+                jobs.send(Job { kind, request, reply }).map_err(|_| gone())?;
+                return answered.await.map_err(|_| gone())?;
             }
             (Self::Instant { completion, .. }, Kind::Completion) => completion,
             (Self::Instant { chat, .. }, Kind::Chat) => chat,

@@ -197,7 +197,7 @@ impl Desk {
     }
 
     /// Ends the process as an engine does that cannot go on.
-    #[expect(clippy::exit, clippy::print_stderr, reason = "that is how engines die")]
+    #[expect(clippy::print_stderr, reason = "that is how engines die")]
     fn die_in_time(&self) {
         if self.options.dies_after.is_some_and(|most| self.counters.so_far().answered >= most) {
             eprintln!("EngineCore failed: CPU Generator does not use offset");

@@ -1,5 +1,4 @@
-//! A server that speaks OpenAI's protocol with vLLM's additions, answers from a local model, and goes
-//! wrong where it is told to.
+//! A server that speaks as vLLM's does, answers from a local model, and goes wrong where it is told to.
 
 mod answers;
 mod body;

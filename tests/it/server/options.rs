@@ -92,7 +92,7 @@ pub(crate) enum Quirk {
     NoLogprobs,
     /// Replies do not tell what was used.
     NoUsage,
-    /// As vLLM did up to 0.9: a prompt and `max_tokens` that are too long together are refused.
+    /// As some engines do: a prompt and `max_tokens` that are too long together are refused.
     RefusesLongAnswers,
     /// `/health` says 503.
     Unhealthy,

@@ -60,8 +60,9 @@ pub(super) fn get_from(url: &str, path: &str) -> io::Result<Raw> {
 fn exchange(url: &str, line: &str, headers: &[&str], body: &str) -> io::Result<Raw> {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap())?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    let text = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}");
+    let line = format!("{line} HTTP/1.1");
+    let first = [line.as_str(), "host: x", "connection: close"];
+    let text = [&first, headers, &["", body]].concat().join("\r\n");
     stream.write_all(text.as_bytes()).unwrap();
     let mut came = Vec::new();
     let mut some = [0; 4096];

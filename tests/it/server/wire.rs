@@ -1,4 +1,4 @@
-//! Requests as they come in, and refusals as they go out: OpenAI's, with vLLM's additions.
+//! Requests as they come in, and refusals as they go out, as vLLM has them.
 
 use std::fmt;
 
@@ -129,7 +129,9 @@ impl Request {
             top_p: self.top_p.unwrap_or(1.0),
             top_k: self.top_k.and_then(|k| u32::try_from(k).ok()).filter(|k| *k > 0),
             min_p: self.min_p.unwrap_or(0.0),
-            repetition_penalty: self.repetition_penalty.filter(|penalty| *penalty != 1.0),
+            repetition_penalty: self
+                .repetition_penalty
+                .filter(|penalty| (penalty - 1.0).abs() > 0.0),
             max_tokens: self.most_tokens().unwrap_or(default).min(room).max(1),
         }
     }
