@@ -123,9 +123,17 @@ fn files_stay_short_enough_to_read() {
 #[test]
 fn every_test_file_is_part_of_the_binary() {
     let folder = Path::new(PROJECT).join("tests/it");
-    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
     for file in sources(&folder) {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(name == "main" || main.contains(&format!("mod {name};")), "{name} is forgotten");
+        let within = file.parent().unwrap();
+        // A folder's `mod.rs` names the files beside it, and `main.rs` names the folder.
+        let (name, within) = match name.as_str() {
+            "main" => continue,
+            "mod" => (within.file_name().unwrap().to_string_lossy().into_owned(), &*folder),
+            _ => (name, within),
+        };
+        let face = if within == folder { "main.rs" } else { "mod.rs" };
+        let named = fs::read_to_string(within.join(face)).unwrap();
+        assert!(named.contains(&format!("mod {name};")), "{} is forgotten", file.display());
     }
 }

@@ -36,6 +36,7 @@ mod references;
 mod resume;
 mod schemas;
 mod scripted;
+mod server;
 mod simulated;
 mod states;
 mod store;
