@@ -20,8 +20,8 @@ use crate::store::{Batch, Digest, FORMAT, Store};
 
 /// Write requests into files for somebody else to run, and take the replies
 ///
-/// The files are those of OpenAI's batches and of vLLM's `run-batch`: a request a line, found again by the
-/// id of its row. What comes back may be in any order, in parts, and twice.
+/// The files are those that batch APIs and `vllm run-batch` take: a request a line, found again by the id of
+/// its row. What comes back may be in any order, in parts, and twice.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     Export(ExportArgs),
@@ -187,20 +187,14 @@ fn take(
         Ok(()) => return said("is made".to_owned()),
         Err(error) => error,
     };
-    match stopped(&error) {
-        Some(Stopped::Imported { taken, missing, failed }) => {
-            let (taken, missing) = (thousands(*taken as u64), thousands(*missing as u64));
-            let mut words = format!("{taken} rows taken, {missing} missing");
-            for (row, why) in failed {
-                words.push_str(&format!("\n    {row}: {why}"));
-            }
-            said(words)
-        }
-        _ => {
-            let failure = Failure { kind: Kind::Stage, ..Failure::of(error) };
-            Ok(Told { words: "failed".to_owned(), failure: Some(failure) })
-        }
-    }
+    let Some(Stopped::Imported { taken, missing, failed }) = stopped(&error) else {
+        let failure = Failure { kind: Kind::Stage, ..Failure::of(error) };
+        return Ok(Told { words: "failed".to_owned(), failure: Some(failure) });
+    };
+    let (taken, missing) = (thousands(*taken as u64), thousands(*missing as u64));
+    let first = format!("{taken} rows taken, {missing} missing");
+    let failed = failed.iter().map(|(row, why)| format!("    {row}: {why}"));
+    said(std::iter::once(first).chain(failed).collect::<Vec<_>>().join("\n"))
 }
 
 fn one_node(plan: &Plan, node: &str) -> Result<NodeName, Failure> {

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ impl Here {
     }
 
     /// The machine for work with the files of a node.
-    pub(super) fn with_work<'h>(&'h self, node: String, work: Work) -> Machine<'h> {
+    pub(super) fn with_work(&self, node: String, work: Work) -> Machine<'_> {
         Machine { work: Some((node, work)), ..self.machine("cpu") }
     }
 
@@ -91,10 +91,5 @@ impl Here {
             store.keep_engine_reports(&*self.remembered.known.borrow())?;
         }
         Ok(())
-    }
-
-    /// This program.
-    pub(super) fn program(&self) -> &Path {
-        &self.program
     }
 }

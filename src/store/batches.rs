@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
 use super::error::Error;
-use super::file::{self, name_of};
+use super::file;
 use super::layout::Store;
 use super::sealed;
 
@@ -65,7 +65,7 @@ impl Store {
     /// [`Error::Unreadable`] for a damaged record.
     pub fn batches(&self) -> Result<Vec<Batch>, Error> {
         let files = file::list(&self.batches_folder())?;
-        let records = files.iter().filter(|path| name_of(path).ends_with(".json"));
+        let records = files.iter().filter(|path| path.extension().is_some_and(|e| e == "json"));
         records.filter_map(|path| sealed::read(path).transpose()).collect()
     }
 }

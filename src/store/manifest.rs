@@ -169,7 +169,6 @@ impl Spent {
         }
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

@@ -33,6 +33,7 @@ mod queries;
 mod quickstart;
 mod readme;
 mod references;
+mod remote;
 mod resume;
 mod schemas;
 mod scripted;

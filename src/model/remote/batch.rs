@@ -1,5 +1,5 @@
-//! Requests in files and replies from files, as OpenAI's batches and vLLM's `run-batch` have them: a JSON
-//! object a line, a reply found by the id of its row.
+//! Requests in files and replies from files, as batch APIs and `vllm run-batch` have them: a JSON object a
+//! line, a reply found by the id of its row.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! A model in another program, which speaks the protocol of OpenAI's completions over HTTP, or by files.
+//! A model in another program, which speaks the protocol of `/v1/completions` over HTTP, or by files.
 //!
 //! - [`How`]: where it is and how it is called; [`Dialect`]: what it calls things
 //! - [`Remote`]: asks it, many requests at once, over as many servers as there are

@@ -111,14 +111,12 @@ impl Form<'_> {
 
     /// The JSON of a request for `draws` texts under a seed.
     pub(super) fn with_seed(&self, request: &Request, seed: u64, draws: usize) -> String {
-        let mut rest = String::new();
-        if request.wanted == Wanted::Text {
-            rest.push_str(&format!(",\"seed\":{}", self.dialect.seed(seed)));
-        }
-        if draws > 1 {
-            rest.push_str(&format!(",\"n\":{draws}"));
-        }
+        let seed = match request.wanted {
+            Wanted::Text => format!(",\"seed\":{}", self.dialect.seed(seed)),
+            Wanted::Next(_) => String::new(),
+        };
+        let n = if draws > 1 { format!(",\"n\":{draws}") } else { String::new() };
         let open = request.body.strip_suffix('}').unwrap_or_default();
-        format!("{open}{rest}}}")
+        format!("{open}{seed}{n}}}")
     }
 }

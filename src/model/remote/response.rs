@@ -26,6 +26,8 @@ pub(super) struct Usage {
     pub(super) prompt_tokens: u32,
     #[serde(default)]
     pub(super) completion_tokens: u32,
+    /// Both, where the server adds them up.
+    pub(super) total_tokens: Option<u32>,
 }
 
 /// A text.
@@ -182,7 +184,7 @@ fn checked(usage: Option<Usage>, texts: &[Text], request: &Request) -> Result<Us
     let usage = match (usage, asked, drawn) {
         (Some(usage), ..) => usage,
         (None, Some(prompt_tokens), Some(completion_tokens)) => {
-            Usage { prompt_tokens, completion_tokens }
+            Usage { prompt_tokens, completion_tokens, total_tokens: None }
         }
         (None, ..) => return Err("no usage".to_owned()),
     };
@@ -193,6 +195,10 @@ fn checked(usage: Option<Usage>, texts: &[Text], request: &Request) -> Result<Us
     if let Some(drawn) = drawn.filter(|drawn| *drawn != usage.completion_tokens) {
         let told = usage.completion_tokens;
         return Err(format!("a usage of {told} completion tokens with {drawn} token ids"));
+    }
+    let sum = usage.prompt_tokens.saturating_add(usage.completion_tokens);
+    if let Some(total) = usage.total_tokens.filter(|total| *total != sum) {
+        return Err(format!("a usage of {total} tokens in all, where its parts come to {sum}"));
     }
     let most = request.most.saturating_mul(u32::try_from(texts.len()).unwrap_or(u32::MAX));
     if usage.completion_tokens > most {

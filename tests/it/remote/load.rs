@@ -1,0 +1,54 @@
+//! How much one machine asks for: figures, printed.
+
+use std::time::Instant;
+
+use super::with_engine;
+use crate::lab::Lab;
+use crate::server::{Options, Server};
+
+/// 200,000 rows from a server that answers at once. It prints rows a second and the memory that mrx took.
+#[test]
+#[ignore = "a measurement, of a minute or two"]
+#[expect(clippy::print_stdout, reason = "it is run for its figures")]
+fn two_hundred_thousand_requests() {
+    let lab = Lab::with_loop();
+    let (prompts, samples) = (25_000, 8);
+    let sql = format!("SELECT 'Question ' || i AS prompt FROM range({prompts}) t(i)");
+    lab.write("loop/prompts.sql", &sql);
+    lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));
+    lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
+    lab.edit("loop/experiment.toml", "samples = 7", &format!("samples = {samples}"));
+    let server =
+        Server::start(Options { name: "m0".to_owned(), ..Options::instant("one two three") });
+    let engine = format!(
+        "[engine]\nendpoints = [{:?}]\nserved_name = \"m0\"\napi = \"chat\"\nversion = \"1\"\nmax_concurrency = 512",
+        server.url()
+    );
+    with_engine(&lab, &engine);
+    lab.mrx(&["run", "loop", "prompts.m0"]).success();
+    let began = Instant::now();
+    let mut child = lab.command(&["run", "loop", "respond.m0"]).spawn().unwrap();
+    let mut most = 0;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        let told =
+            std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        most = most.max(peak.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert!(status.success());
+    let spent = began.elapsed().as_secs_f64();
+    let rows = f64::from(prompts * samples);
+    let counts = server.counts();
+    println!(
+        "{:.0} requests a second, {} MiB, {} under way at most",
+        rows / spent,
+        most / 1024,
+        counts.most_under_way
+    );
+    assert_eq!(counts.answered, u64::from(prompts * samples));
+}
