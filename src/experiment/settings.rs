@@ -234,6 +234,7 @@ pub(super) fn compare(
     Ok(Compare {
         baseline,
         judge: (table.model.as_ref() == Path::new(M0)).then(|| M0.to_owned()),
+        order: table.order.unwrap_or_default(),
         engine: values.engine.clone(),
         choices: verdicts::choices(values.file, table.decide.as_ref(), &rule)?,
         rule,
