@@ -49,11 +49,10 @@ fn judgements(folder: &Path) -> BTreeMap<String, BTreeMap<String, Levels>> {
     let mut judgements: BTreeMap<String, BTreeMap<String, Levels>> = BTreeMap::new();
     for ([model, question], won) in winners {
         let of_first = match won.len() {
-            2 => 1,
             6 => 3,
             // One by far and one not: where both went to the same side, which was which says nothing.
             4 if won[0] == won[2] => 3,
-            4 => 1,
+            2 | 4 => 1,
             other => panic!("{other} battles of {model} on {question}"),
         };
         let (first, second) = won.split_at(of_first);

@@ -1,6 +1,6 @@
 //! `evaluate`: a model's answers to held-out prompts against a baseline's, one verdict per game.
 //!
-//! [`Compare`] asks a judge model, in both orders or in one that the game's seed decides; [`Oracle`] asks a query that scores answers.
+//! [`Compare`] asks a judge model, in both orders or in one by a coin; [`Oracle`] asks a query that scores answers.
 
 mod compare;
 mod game;

@@ -326,7 +326,7 @@ impl Rule {
         let values = &self.options.values;
         let named = |(known, _): &(&String, &f64)| known.to_lowercase() == label.to_lowercase();
         let mut cased = values.iter().filter(named).map(|(_, value)| *value);
-        let alike = cased.next().filter(|one| cased.all(|other| other == *one));
+        let alike = cased.next().filter(|one| cased.all(|other| other.to_bits() == one.to_bits()));
         let value = values.get(label).copied().or(alike);
         let value = value.or_else(|| label.parse().ok().filter(|number: &f64| number.is_finite()));
         value.map_or(ReadVerdict::without(Status::Ambiguous), ReadVerdict::ok)
