@@ -184,7 +184,12 @@ fn record(
         key,
         tables: BTreeMap::from([(name.to_owned(), table)]),
         objects: BTreeMap::new(),
-        cost: Cost { started: "2026-01-01T00:00:00.000Z".to_owned(), seconds: 1.0, attempts: 1 },
+        cost: Cost {
+            started: "2026-01-01T00:00:00.000Z".to_owned(),
+            seconds: 1.0,
+            attempts: 1,
+            spent: mrx::store::Spent::default(),
+        },
         made_by: None,
     };
     store.write_manifest(&manifest)?;

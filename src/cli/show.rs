@@ -14,7 +14,7 @@ use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
-use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Store, read_schema};
+use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema};
 
 /// Print a node, a run, an object, or the schemas
 #[derive(Debug, clap::Args)]
@@ -115,6 +115,14 @@ fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
     let _ = writeln!(text, "run       {}", manifest.run);
     let _ = writeln!(text, "started   {}", cost.started);
     let _ = writeln!(text, "took      {}{attempts}", seconds(cost.seconds));
+    let Spent { prompt_tokens, completion_tokens, money } = cost.spent;
+    if prompt_tokens + completion_tokens > 0 {
+        let [read, drawn] = [prompt_tokens, completion_tokens].map(thousands);
+        let _ = writeln!(text, "tokens    {read} read, {drawn} drawn");
+    }
+    if let Some(money) = money {
+        let _ = writeln!(text, "cost      {money:.4}");
+    }
     if let Some(MadeBy { mrx, device, host }) = &manifest.made_by {
         let Host { os, arch, cpu, cores } = host;
         let cpu = if cpu.is_empty() { String::new() } else { format!(", {cpu}") };

@@ -232,6 +232,7 @@ pub(super) fn compare(
     Ok(Compare {
         baseline,
         judge: table.model.as_ref().is(M0).then(|| M0.to_owned()),
+        order: table.order.unwrap_or_default(),
         engine: values.engines.games.clone(),
         choices: verdicts::choices(values.file, table.decide.as_ref(), &rule)?,
         rule,

@@ -17,7 +17,8 @@ use super::per_iteration::{
     Resamples, Seed, Share, Steps, Switch, Temperature, TopP,
 };
 use crate::stages::{
-    BuiltIn, Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Schedule, Swap, Ties, Which,
+    BuiltIn, Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Order, Schedule, Swap,
+    Ties, Which,
 };
 
 /// A value with its place, so that a list of the wrong length can be pointed at.
@@ -327,6 +328,7 @@ pub(super) struct EvaluationJudge {
     pub(super) model: Spanned<JudgeModel>,
     pub(super) template: Option<Spanned<PathBuf>>,
     pub(super) marker: Option<Comparison>,
+    pub(super) order: Option<Order>,
     /// `[evaluate.judge.chat_template]`
     pub(super) chat_template: Option<Given>,
     pub(super) temperature: Option<Temperature>,

@@ -37,7 +37,10 @@ pub enum Version {
 }
 
 /// How another program is spoken to, as far as that decides what comes back.
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a server does or does not")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing that a server does or does not"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Protocol {
     /// Who writes the prompt.

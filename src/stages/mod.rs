@@ -49,7 +49,7 @@ pub use asked::{Asked, NotAsked, asked};
 pub use draw::{MAX_REFUSED, Sampling, TooManyRefused};
 pub use engines::SERVED;
 pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
-pub use evaluate::{Compare, Oracle, played_again};
+pub use evaluate::{Compare, Oracle, Order, played_again};
 pub use examples::Examples;
 pub use judge::Judge;
 pub use meta_judge::MetaJudge;

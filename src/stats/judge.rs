@@ -103,7 +103,8 @@ impl Orders {
     }
 
     /// How often the answer shown first wins, over verdicts that are no tie; ½ for a judge that does
-    /// not care, where each comparison comes in both orders. `None` without any.
+    /// not care, where each comparison comes in both orders, or in one that a coin decided: then the coin
+    /// is in the interval. `None` without any.
     #[must_use]
     pub fn first_wins(&self, counts: &[f64]) -> Option<f64> {
         let (mut first_wins, mut total) = (0.0, 0.0);

@@ -1,14 +1,17 @@
-//! AlpacaEval 2's leaderboard, recomputed from its rows where they are at hand.
+//! AlpacaEval 2's leaderboard, recomputed from its rows where they are at hand, and by games of a loop.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use mrx::stats::{
     Bootstrap, Clusters, Gamed, Games, LengthControl, LengthModel, preference_from_logprobs,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::data::{data, rows};
+use crate::judged::played;
+use crate::lab::Lab;
 
 type Row = BTreeMap<String, String>;
 
@@ -201,4 +204,68 @@ fn a_standard_error_of_predictions_is_not_that_of_the_estimate() {
     let ratio = resampled.standard_error() / analytic;
     assert!((0.85..1.2).contains(&ratio), "{analytic}, {}", resampled.standard_error());
     assert!(analytic > 0.002, "{analytic}");
+}
+
+/// The published preferences and lengths of a model, as games of a loop whose judge says what was said.
+fn leaderboard(lab: &Lab, data: &Path, model: &str, order: &str) {
+    let rows = rows(&data.join(format!("alpaca_eval/slim/{model}.csv")));
+    let line = |row: &BTreeMap<String, String>| {
+        json!({"prompt": format!("{} {} {}", row["row"], row["len_2"], row["preference"]),
+            "baseline": row["len_1"]})
+    };
+    let lines = rows.iter().fold(String::new(), |mut text, row| {
+        let _ = writeln!(text, "{}", line(row));
+        text
+    });
+    lab.write("loop/games.jsonl", &lines);
+    let set = [format!("name={model}"), format!("evaluate.judge.order={order}")];
+    let run = ["run", "loop", "estimate.m0.answers", "--set", &set[0], "--set", &set[1]];
+    lab.mrx(&run).success();
+}
+
+#[test]
+fn games_of_a_loop_come_to_the_published_leaderboard() {
+    let Some(data) = data() else { return };
+    let says = "{% set p = (((prompt | split(' '))[2]) | float) %}
+        first wins {% if (prompt | split('['))[1][0] == 'b' %}{{ 3 - 2 * p }}{% else %}{{ 2 * p - 3 }}{% endif %}";
+    let lab = played("verdict = { pattern = 'first wins (?<by>\\S+)', min = -1, max = 1 }", says);
+    lab.edit(
+        "loop/experiment.toml",
+        "prompts = \"eval.sql\"",
+        "prompts = \"eval.sql\"\nfiles = [\"games.jsonl\"]",
+    );
+    let games = "read_json('games.jsonl', columns = {prompt: 'VARCHAR', baseline: 'INTEGER'})";
+    lab.write("loop/eval.sql", &format!("SELECT prompt FROM {games}"));
+    lab.write(
+        "loop/ready.sql",
+        &format!("SELECT prompt, repeat('b', baseline) AS response FROM {games}"),
+    );
+    lab.write(
+        "loop/model/answer.jinja",
+        "{% for _ in range((prompt | split(' '))[1] | int) %}x{% endfor %}",
+    );
+    let text = std::fs::read_to_string(data.join("alpaca_eval/lc_oracle.json")).unwrap();
+    let oracle: Value = serde_json::from_str(&text).unwrap();
+    let all = rows(&data.join("alpaca_eval/expected.csv"));
+    for (model, order) in
+        [("alpaca-7b", "seeded"), ("gemma-2b-it", "both"), ("claude-2.1", "seeded")]
+    {
+        leaderboard(&lab, &data, model, order);
+        let found = |name: &str| -> f64 {
+            let sql = format!(
+                "SELECT 100 * value FROM estimates WHERE experiment = '{model}' AND name = '{name}'"
+            );
+            lab.ask(&sql).parse().unwrap()
+        };
+        let published = all.iter().find(|row| row[""] == model).unwrap();
+        let close = |name: &str, expected: f64, tolerance: f64| {
+            let found = found(name);
+            assert!((found - expected).abs() < tolerance, "{model}, {name}: {found}, {expected}");
+        };
+        let number = |name: &str| published[name].parse::<f64>().unwrap();
+        close("win_rate", number("win_rate"), 1e-9);
+        close("win_rate/discrete", number("discrete_win_rate"), 1e-9);
+        let lengths = oracle[model]["length_controlled_minimal"]["mle_lc"].as_f64().unwrap();
+        close("length_controlled_win_rate", lengths, 1e-6);
+    }
 }

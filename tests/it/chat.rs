@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mrx::experiment::Experiment;
+use mrx::experiment::{Experiment, Machine};
 use mrx::model::{Arguments, Chat, Message};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -235,7 +235,7 @@ fn a_judge_is_asked_with_a_system_message_and_trained_with_it() {
 /// What the chat templates of an experiment's nodes are given, by node; those that render nothing are out.
 fn given(lab: &Lab, set: &[&str]) -> BTreeMap<String, Value> {
     let set: Vec<String> = set.iter().map(|set| (*set).to_owned()).collect();
-    let experiment = Experiment::load(&lab.path.join("loop"), &set, "cpu").unwrap();
+    let experiment = Experiment::load(&lab.path.join("loop"), &set, &Machine::any()).unwrap();
     let nodes = experiment.plan().nodes.iter();
     let given = nodes.filter_map(|node| {
         let config = node.stage.signature().config;

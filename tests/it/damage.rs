@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use mrx::experiment::Experiment;
+use mrx::experiment::{Experiment, Machine};
 use mrx::query::{Session, TABLES};
 use mrx::records::VERSIONS;
 use mrx::runner::{Event, Interrupt, Listener, NodeName, Runner, Shelf};
@@ -151,7 +151,7 @@ impl Heard {
             Ok(store) => store.knowing(&VERSIONS),
             Err(error) => return self.run = vec![self.error(&error)],
         };
-        let experiment = Experiment::load(path, &[], "cpu").unwrap();
+        let experiment = Experiment::load(path, &[], &Machine::any()).unwrap();
         let ear = Ear(Mutex::default());
         let runner = Runner {
             store: &store,

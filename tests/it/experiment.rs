@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use mrx::experiment::Experiment;
+use mrx::experiment::{Experiment, Machine};
 use mrx::runner::{NodeName, Source};
 use mrx::stages::Verb;
 
@@ -233,7 +233,7 @@ fn every_node_reads_and_makes_what_the_list_of_stages_says() {
     let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
     lab.write("loop/experiment.toml", &format!("{toml}{evaluate}"));
     lab.write("loop/oracle.sql", "SELECT answer_id, len(response) AS score FROM answers");
-    let experiment = Experiment::load(&lab.path.join("loop"), &[], "cpu").unwrap();
+    let experiment = Experiment::load(&lab.path.join("loop"), &[], &Machine::any()).unwrap();
     let verb_of = |node: &NodeName| Verb::all().find(|verb| verb.name() == node.stage()).unwrap();
     for node in &experiment.plan().nodes {
         let (verb, stage) = (verb_of(&node.name), node.stage.signature().stage);

@@ -19,6 +19,7 @@ mod experiment;
 mod folders;
 mod help;
 mod ids;
+mod judged;
 mod lab;
 mod llama3_8b;
 mod local;

@@ -226,7 +226,12 @@ fn shared_work_appears_under_both_experiments() {
         key,
         tables: [("responses".to_owned(), table)].into(),
         objects: [].into(),
-        cost: Cost { started: "2026-01-01T00:00:00Z".to_owned(), seconds: 1.0, attempts: 1 },
+        cost: Cost {
+            started: "2026-01-01T00:00:00Z".to_owned(),
+            seconds: 1.0,
+            attempts: 1,
+            spent: mrx::store::Spent::default(),
+        },
         made_by: None,
     };
     store.write_manifest(&manifest).unwrap();

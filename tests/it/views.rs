@@ -29,7 +29,12 @@ fn record(store: &Store, experiment: &str, node: &str, table: &str, stored: Stor
         key,
         tables: BTreeMap::from([(table.to_owned(), stored)]),
         objects: BTreeMap::new(),
-        cost: Cost { started: recorded.clone(), seconds: 1.0, attempts: 1 },
+        cost: Cost {
+            started: recorded.clone(),
+            seconds: 1.0,
+            attempts: 1,
+            spent: mrx::store::Spent::default(),
+        },
         made_by: None,
     };
     fs::create_dir_all(store.runs_folder()).unwrap();

@@ -158,7 +158,7 @@ fn a_scripted_model_knows_no_probabilities() {
     run.fails_with(3).says("a scripted model cannot tell probabilities");
 }
 
-fn decode(base64: &str) -> Vec<u8> {
+pub(crate) fn decode(base64: &str) -> Vec<u8> {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits = base64.bytes().filter(|byte| *byte != b'=').map(|byte| {
         u32::try_from(alphabet.iter().position(|letter| *letter == byte).unwrap()).unwrap()

@@ -9,7 +9,10 @@ use serde_json::{Map, Value};
 use super::super::{Api, Decoding};
 
 /// What a server calls things, and how it is started.
-#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a server does or does not")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing that a server does or does not"
+)]
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dialect {

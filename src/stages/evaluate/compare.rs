@@ -1,4 +1,4 @@
-//! Verdicts by a judge model, which sees every game twice, once in each order.
+//! Verdicts by a judge model, which sees every game twice, once in each order, or once.
 
 use std::rc::Rc;
 
@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::game::{Game, games};
+use super::order::Order;
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Shown, Verdict, VerdictId, soft_value};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
+use crate::stages::engines::SERVED;
 use crate::stages::live::Live;
 use crate::stages::{Choices, Rule, Sampling, Template, Thinking};
 
@@ -21,6 +23,9 @@ pub struct Compare {
     /// The judge, where it is a model of the experiment: `m0`. Another is known by the digest of its
     /// files: what its folder is called decides nothing.
     pub judge: Option<String>,
+    /// Whose answer is shown first.
+    #[serde(skip_serializing_if = "Order::is_default")]
+    pub order: Order,
     /// The judge's prompt, over `prompt`, `response_a` and `response_b`.
     pub template: Template,
     /// How its verdict is read.
@@ -46,9 +51,6 @@ impl Compare {
     /// refuses, is a row; a judge that is no model of the experiment goes by its digest. 3: rows say what
     /// was thought, and which ids were drawn. 4: reasoning is no verdict; rules of the user\'s own.
     const VERSION: u32 = 4;
-
-    /// Both orders: whose answer is shown first.
-    const ORDERS: [Shown; 2] = [Shown::Model, Shown::Baseline];
 }
 
 impl Stage for Compare {
@@ -66,12 +68,14 @@ impl Stage for Compare {
         let games = games(io)?.flat_map(|game| match game {
             Ok(game) => {
                 let game = Rc::new(game);
-                Self::ORDERS.map(|first| Ok((Rc::clone(&game), first))).into_iter().collect()
+                let orders = self.order.of(&game, self.sampling.seed);
+                orders.into_iter().map(|first| Ok((Rc::clone(&game), first))).collect()
             }
             Err(error) => vec![Err(error)],
         });
-        let count = io.count("responses")? * Self::ORDERS.len() as u64;
-        let name = io.digest("model")?.short();
+        let count = io.count("responses")? * self.order.times();
+        let served = io.declared("model")?.and_then(|named| named.get(SERVED).cloned());
+        let name = served.unwrap_or(io.digest("model")?.short());
         let named = Self { judge: Some(self.judge.clone().unwrap_or(name)), ..self.clone() };
         drawer.draw(io, &named, (count, 1), games)
     }
@@ -91,7 +95,7 @@ impl Drawing for Compare {
         drawer: &Drawer,
         (game, first): &Self::Unit,
     ) -> Result<Draft<VerdictId>, StageError> {
-        let order = Self::ORDERS.iter().position(|order| order == first).unwrap_or(0);
+        let order = Order::BOTH.iter().position(|order| order == first).unwrap_or(0);
         let id =
             drawer.id_of(&game.id().finish::<VerdictId>()).and(self.template.digest()).and(order);
         let id = Choices::name(self.choices.as_ref(), id);
@@ -149,6 +153,8 @@ impl Drawing for Compare {
 struct Spelt {
     baseline: String,
     judge: Option<String>,
+    #[serde(default)]
+    order: Order,
     template: String,
     rule: Rule,
     #[serde(default)]
@@ -166,13 +172,14 @@ impl Compare {
     /// Reads a configuration as a run's key spells it out.
     pub(super) fn of_config(config: &Value) -> Result<Self, StageError> {
         let spelt: Spelt = serde_json::from_value(config.clone())?;
-        let Spelt { baseline, judge, template, rule, engine, sampling, .. } = spelt;
+        let Spelt { baseline, judge, order, template, rule, engine, sampling, .. } = spelt;
         let template = Template::for_comparison(&template)?;
         let (choices, thinking) = (spelt.choices, spelt.thinking);
         let template_arguments = spelt.template_arguments;
         Ok(Self {
             baseline,
             judge,
+            order,
             template,
             rule,
             choices,

@@ -1,14 +1,16 @@
 //! `evaluate`: a model's answers to held-out prompts against a baseline's, one verdict per game.
 //!
-//! [`Compare`] asks a judge model, in both orders; [`Oracle`] asks a query that scores answers.
+//! [`Compare`] asks a judge model, in both orders or in one by a coin; [`Oracle`] asks a query that scores answers.
 
 mod compare;
 mod game;
 mod oracle;
+mod order;
 
 pub use compare::Compare;
 pub use oracle::Oracle;
 pub(super) use oracle::scored_by;
+pub use order::Order;
 
 use serde_json::Value;
 

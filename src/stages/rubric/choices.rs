@@ -118,7 +118,7 @@ fn whole_numbers([min, max]: [f64; 2]) -> Option<std::ops::RangeInclusive<i32>> 
 mod tests {
     use super::super::rule::RuleOptions;
     use super::*;
-    use crate::records::FinishReason;
+    use crate::records::{FinishReason, Status};
 
     #[test]
     fn a_rule_reads_each_of_its_choices_as_what_it_is() {
@@ -147,6 +147,16 @@ mod tests {
         };
         let rule = Rule::new(Form::Pattern(r"It is (?<how>\w+)".to_owned()), words).unwrap();
         assert_eq!(rule.choices().unwrap().texts(), ["It is bad", "It is good"]);
+        let cased = RuleOptions {
+            values: [("m".to_owned(), 1.0), ("M".to_owned(), -1.0)].into(),
+            ..RuleOptions::default()
+        };
+        let rule = Rule::new(Form::Pattern("(?<better>[mM]+)".to_owned()), cased).unwrap();
+        assert_eq!(rule.choices().unwrap().texts(), ["M", "m"]);
+        let read = |text: &str| rule.read(text, FinishReason::Stop);
+        assert_eq!((read("m").value, read("M").value), (Some(1.0), Some(-1.0)));
+        assert_eq!(read("Mm").status, Status::Ambiguous, "neither of both");
+        assert!(rule.name().starts_with("pattern-3-"), "they were one word before");
         let ratings = scaled(Form::Rule(BuiltIn::Score), 1.0, 10.0).choices().unwrap();
         assert_eq!(ratings.one_within_another(), Some(("1", "10")));
     }

@@ -1,7 +1,7 @@
 //! How a verdict is read out of a text: a built-in way or a pattern of the user's own, and its scale.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use regex::Regex;
@@ -17,6 +17,9 @@ use crate::store::Digest;
 /// What the rules are at, and stands beside every reading. 1: the first. 2: reasoning is set apart; the last
 /// rating counts; `_Score:_` is a marker.
 const VERSION: u32 = 2;
+
+/// What those are at whose words differ in case alone. 3: `m` and `M` are two words.
+const CASED_VERSION: u32 = 3;
 
 /// How a verdict is read. All of it stands in the key, and its name beside every reading.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +74,7 @@ pub struct RuleOptions {
     /// See `min`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// Words and labels that stand for numbers; case does not matter.
+    /// Words and labels that stand for numbers; case matters only between two that differ in it alone.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, f64>,
     /// Which counts of several.
@@ -187,10 +190,11 @@ impl Rule {
             Form::Rule(rule) => rule.name(),
             Form::Pattern(_) => "pattern",
         };
+        let version = self.version();
         if self.is_bare() {
-            return format!("{base}-{VERSION}");
+            return format!("{base}-{version}");
         }
-        format!("{base}-{VERSION}-{}", &Digest::of_json(&self.spelt()).to_hex()[..8])
+        format!("{base}-{version}-{}", &Digest::of_json(&self.spelt()).to_hex()[..8])
     }
 
     fn is_bare(&self) -> bool {
@@ -198,7 +202,13 @@ impl Rule {
     }
 
     fn spelt(&self) -> Value {
-        json!({ "form": self.form, "options": self.options, "version": VERSION })
+        json!({ "form": self.form, "options": self.options, "version": self.version() })
+    }
+
+    fn version(&self) -> u32 {
+        let lower = |word: &String| word.to_lowercase();
+        let distinct: BTreeSet<String> = self.options.values.keys().map(lower).collect();
+        if distinct.len() < self.options.values.len() { CASED_VERSION } else { VERSION }
     }
 
     /// What is on its scale: from where and to where, where it begins and ends.
@@ -313,8 +323,11 @@ impl Rule {
     /// What a word or a number in words stands for.
     fn label(&self, label: &str) -> ReadVerdict {
         let label = label.trim();
+        let values = &self.options.values;
         let named = |(known, _): &(&String, &f64)| known.to_lowercase() == label.to_lowercase();
-        let value = self.options.values.iter().find(named).map(|(_, value)| *value);
+        let mut cased = values.iter().filter(named).map(|(_, value)| *value);
+        let alike = cased.next().filter(|one| cased.all(|other| other.to_bits() == one.to_bits()));
+        let value = values.get(label).copied().or(alike);
         let value = value.or_else(|| label.parse().ok().filter(|number: &f64| number.is_finite()));
         value.map_or(ReadVerdict::without(Status::Ambiguous), ReadVerdict::ok)
     }

@@ -12,7 +12,7 @@ use crate::server::{Options, Server};
 #[expect(clippy::print_stdout, reason = "it is run for its figures")]
 fn two_hundred_thousand_requests() {
     let lab = Lab::with_loop();
-    let (prompts, samples) = (25_000, 8);
+    let (prompts, samples) = (25_000_u32, 8_u32);
     let sql = format!("SELECT 'Question ' || i AS prompt FROM range({prompts}) t(i)");
     lab.write("loop/prompts.sql", &sql);
     lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));

@@ -105,7 +105,7 @@ fn an_engine_does_not_outlive_a_killed_mrx_nor_does_what_it_started() {
         .unwrap();
     let began = Instant::now();
     let grandchild = loop {
-        assert!(began.elapsed() < Duration::from_secs(60), "the engine never spoke");
+        assert!(began.elapsed() < Duration::from_mins(1), "the engine never spoke");
         if let Some(found) = child_of_engine(&lab.path) {
             break found;
         }

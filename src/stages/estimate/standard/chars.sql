@@ -1,3 +1,3 @@
 SELECT prompt_id AS prompt, unnest(['{first}', '{second}']) AS "group",
     unnest([baseline_chars, response_chars]) AS value
-FROM verdicts WHERE first_shown != 'baseline'
+FROM verdicts

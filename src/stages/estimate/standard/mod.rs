@@ -29,7 +29,7 @@ pub struct Evaluated {
     pub oracle: Option<String>,
     /// Whether there are verdicts: not where the baseline would play itself.
     pub has_verdicts: bool,
-    /// Whether a judge saw both orders.
+    /// Whether a judge saw the answers in an order: both, or one by a coin.
     pub has_orders: bool,
     /// This model, and the one before it where that has verdicts, too.
     pub models: Option<[String; 2]>,
