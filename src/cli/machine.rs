@@ -88,7 +88,7 @@ impl Here {
     /// Keeps what engines said of themselves.
     pub(super) fn save(&self, store: &Store) -> Result<(), Failure> {
         if self.remembered.changed.replace(false) {
-            store.keep_engine_reports(&*self.remembered.known.borrow())?;
+            store.keep_engine_reports(self.remembered.known.borrow().clone())?;
         }
         Ok(())
     }

@@ -7,11 +7,12 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::file;
+use super::format::FORMAT;
 use super::layout::Store;
 use super::sealed;
 
@@ -60,6 +61,13 @@ fn link(target: &Path, link: &Path) -> Result<(), Error> {
     }
 }
 
+/// What engines said of themselves.
+#[derive(Serialize, Deserialize)]
+struct Reports<T> {
+    format: u32,
+    engines: BTreeMap<String, T>,
+}
+
 impl Store {
     fn reports_path(&self) -> PathBuf {
         self.root().join("engines.json")
@@ -70,7 +78,8 @@ impl Store {
     /// # Errors
     /// [`Error::Unreadable`] for a damaged file.
     pub fn engine_reports<T: DeserializeOwned>(&self) -> Result<BTreeMap<String, T>, Error> {
-        Ok(sealed::read(&self.reports_path())?.unwrap_or_default())
+        let kept: Option<Reports<T>> = sealed::read(&self.reports_path())?;
+        Ok(kept.map(|kept| kept.engines).unwrap_or_default())
     }
 
     /// Keeps what engines said of themselves.
@@ -79,8 +88,8 @@ impl Store {
     /// [`Error::Write`] where the store cannot be written.
     pub fn keep_engine_reports<T: Serialize>(
         &self,
-        reports: &BTreeMap<String, T>,
+        engines: BTreeMap<String, T>,
     ) -> Result<(), Error> {
-        self.write_sealed(&self.reports_path(), reports)
+        self.write_sealed(&self.reports_path(), &Reports { format: FORMAT, engines })
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::batches::Batch;
 use super::digest::Digest;
 use super::error::Error;
 use super::file::{self, digest_file, name_of};
@@ -207,7 +208,18 @@ impl Store {
                 verified.find(Damage::Damaged, effort, chain(&error));
             }
         }
-        let savings = [("sources.json", Sources::check(self)), ("checked.json", self.check_list())];
+        for batch in file::list(&self.batches_folder())? {
+            let is_record = batch.extension().is_some_and(|extension| extension == "json");
+            if let Some(Err(error)) = is_record.then(|| sealed::read::<Batch>(&batch)) {
+                verified.find(Damage::Damaged, batch, chain(&error));
+            }
+        }
+        let reports = self.engine_reports::<serde_json::Value>().map(|_| ());
+        let savings = [
+            ("sources.json", Sources::check(self)),
+            ("checked.json", self.check_list()),
+            ("engines.json", reports),
+        ];
         for (name, checked) in savings {
             if let Err(error) = checked {
                 verified.find(Damage::Damaged, list(name), chain(&error));

@@ -18,7 +18,9 @@ const FIRST_LIMIT: f64 = 16.0;
 /// The limit is halved once in this time: requests that were under way fail together.
 const COOL: Duration = Duration::from_millis(250);
 /// How long a busy server is left alone, where it does not say.
-const BUSY: Duration = Duration::from_millis(500);
+const BUSY: Duration = Duration::from_millis(200);
+/// How much more is tried in a round near what was too much.
+const CAUTION: f64 = 1.0 / 64.0;
 
 /// What is known of a server.
 #[derive(Debug)]
@@ -28,8 +30,12 @@ pub(super) struct Load {
     slow_start: bool,
     under_way: usize,
     failures: u32,
-    /// Nothing is asked before.
-    closed_until: Option<Instant>,
+    /// It fails: nothing is asked before.
+    aside_until: Option<Instant>,
+    /// It is busy: nothing is asked before.
+    busy_until: Option<Instant>,
+    /// How much was too much, the last time.
+    too_much: f64,
     /// Nothing is asked at all: it is being started.
     pub(super) starting: bool,
     halved: Option<Instant>,
@@ -44,7 +50,9 @@ impl Load {
             slow_start: true,
             under_way: 0,
             failures: 0,
-            closed_until: None,
+            aside_until: None,
+            busy_until: None,
+            too_much: f64::INFINITY,
             starting,
             halved: None,
         }
@@ -52,7 +60,8 @@ impl Load {
 
     /// How many more requests it takes.
     pub(super) fn room(&self, now: Instant) -> usize {
-        if self.starting || self.closed_until.is_some_and(|until| now < until) {
+        let later = |until: Option<Instant>| until.is_some_and(|until| now < until);
+        if self.starting || later(self.aside_until) || later(self.busy_until) {
             return 0;
         }
         // One that failed is tried with one.
@@ -74,9 +83,14 @@ impl Load {
     pub(super) fn replied(&mut self) {
         self.came_back();
         self.failures = 0;
-        self.closed_until = None;
-        // In slow start every reply makes room for one more; then a whole round of replies does.
-        let more = if self.slow_start { 1.0 } else { 1.0 / self.limit };
+        self.aside_until = None;
+        // In slow start every reply makes room for one more; then a whole round of replies does, and
+        // near what was too much the last time many rounds.
+        let more = match (self.slow_start, self.limit + 1.0 < self.too_much) {
+            (true, _) => 1.0,
+            (false, true) => 1.0 / self.limit,
+            (false, false) => CAUTION / self.limit,
+        };
         self.limit = (self.limit + more).min(self.most);
     }
 
@@ -90,7 +104,7 @@ impl Load {
         self.came_back();
         self.halve(now);
         let until = now + wait.unwrap_or(BUSY);
-        self.closed_until = Some(self.closed_until.map_or(until, |earlier| earlier.max(until)));
+        self.busy_until = Some(self.busy_until.map_or(until, |earlier| earlier.max(until)));
     }
 
     /// It failed; tells whether it is set aside by this.
@@ -102,7 +116,7 @@ impl Load {
         self.failures += 1;
         let Some(times) = self.failures.checked_sub(SET_ASIDE_AFTER) else { return false };
         let wait = ASIDE.0.saturating_mul(1 << times.min(10)).min(ASIDE.1);
-        self.closed_until = Some(now + wait);
+        self.aside_until = Some(now + wait);
         times == 0
     }
 
@@ -121,6 +135,7 @@ impl Load {
         }
         self.halved = Some(now);
         self.slow_start = false;
+        self.too_much = self.limit;
         self.limit = (self.limit / 2.0).max(1.0);
     }
 }

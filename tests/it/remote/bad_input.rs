@@ -37,7 +37,8 @@ fn a_reply_of_another_model_stops_everything() {
 #[test]
 fn a_prompt_that_the_server_finds_too_long_is_a_row_with_its_words() {
     let lab = Lab::with_loop();
-    let server = scripted(&lab, Options { max_model_len: Some(4), ..Options::default() });
+    let quirks = vec![Quirk::RefusesLongAnswers];
+    let server = scripted(&lab, Options { max_model_len: Some(100), quirks, ..Options::default() });
     with_engine(&lab, &endpoints(&[&server], ""));
     run(&lab).fails_with(3).says("the model refused").says("maximum context length");
     let lab_more = ["run", "loop", "respond.m0", "--set", "max_refused=1"];

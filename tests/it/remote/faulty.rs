@@ -128,14 +128,15 @@ fn a_server_that_goes_away_and_comes_back_is_asked_again() {
     let lab = many(2100);
     let steady =
         scripted(&lab, Options { latency: Duration::from_millis(20), ..Options::default() });
-    let gone = scripted(&lab, Options::default());
+    let latency = Duration::from_millis(20);
+    let gone = scripted(&lab, Options { latency, ..Options::default() });
     let port = gone.port();
     with_engine(&lab, &endpoints(&[&steady, &gone], "max_concurrency = 8"));
     let child = lab.command(&["run", "loop", "respond.m0"]).stderr(Stdio::piped()).spawn().unwrap();
     sleep(Duration::from_millis(300));
     drop(gone);
     sleep(Duration::from_millis(700));
-    let back = scripted(&lab, Options { port, ..Options::default() });
+    let back = scripted(&lab, Options { latency, port, ..Options::default() });
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(back.counts().answered > 0, "it is asked again");

@@ -27,7 +27,7 @@ fn run(lab: &Lab) -> Outcome {
 #[test]
 fn an_engine_serves_the_nodes_of_its_model_and_ends_after_the_last() {
     let lab = started(&[], "replicas = 2");
-    lab.mrx(&["run", "loop"]).success();
+    lab.mrx(&["run", "loop", "meta_judge.m0"]).success();
     let logs: Vec<String> = std::fs::read_dir(lab.path.join(".mrx/engines"))
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path().join("engine-0.log")).unwrap())
