@@ -1,5 +1,6 @@
 //! `mrx plan`: say what a run would do, and why.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
@@ -10,9 +11,10 @@ use super::machine::Here;
 use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
-use crate::experiment::{Experiment, Scale};
+use crate::experiment::{Experiment, Load, Scale};
 use crate::query::Format;
 use crate::runner::{Outlook, State, Why, survey};
+use crate::store::{Manifest, Store};
 
 /// Say what a run would do, and why, without doing it
 #[derive(Debug, clap::Args)]
@@ -77,8 +79,81 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         ui.print("\nAt most, beside evaluation and fine-tuning, an iteration takes:")?;
         let lines: Vec<Size> = experiment.scales().iter().enumerate().map(size).collect();
         print_rows(ui, args.format, &lines)?;
+        costs(&experiment, &store, ui)?;
     }
     Ok(())
+}
+
+/// Tokens of a prompt where its texts are not known yet.
+const PROMPT_TOKENS: u64 = 256;
+
+/// What is asked of an engine in all iterations, for a person.
+#[derive(Serialize, Deserialize)]
+struct Bill {
+    engine: String,
+    calls: String,
+    #[serde(rename = "tokens read")]
+    read: String,
+    #[serde(rename = "tokens drawn")]
+    drawn: String,
+    time: Option<String>,
+    cost: Option<String>,
+}
+
+/// Prints what all iterations ask of each engine, how long that takes at the rate that was measured last,
+/// and what it costs.
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+fn costs(experiment: &Experiment, store: &Store, ui: &Ui) -> Result<(), Failure> {
+    let mut of_engine: BTreeMap<&str, Vec<&Load>> = BTreeMap::new();
+    for load in experiment.scales().iter().flat_map(|scale| &scale.asked) {
+        of_engine.entry(&load.engine).or_default().push(load);
+    }
+    let manifests = store.manifests()?;
+    let mut rates = Vec::new();
+    let mut bill = |(engine, loads): (&&str, &Vec<&Load>)| {
+        let sum = |count: fn(&Load) -> u64| {
+            loads.iter().map(|load| count(load)).fold(0, u64::saturating_add)
+        };
+        let drawn = sum(|load| load.completion_tokens);
+        let rate = measured(&manifests, engine);
+        if let Some((rate, from)) = &rate {
+            rates.push(format!("{engine}: {rate:.0} tokens/s, as in {from}"));
+        }
+        let prices: Option<Vec<f64>> = loads.iter().map(|load| price(load)).collect();
+        Bill {
+            engine: (*engine).to_owned(),
+            calls: thousands(sum(|load| load.calls)),
+            read: thousands(sum(|load| load.read(PROMPT_TOKENS))),
+            drawn: thousands(drawn),
+            time: rate.map(|(rate, _)| seconds(drawn as f64 / rate)),
+            cost: prices.map(|prices| format!("{:.2}", prices.iter().sum::<f64>())),
+        }
+    };
+    let bills: Vec<Bill> = of_engine.iter().map(&mut bill).collect();
+    ui.print(&format!("\nAll iterations ask, at most, with {PROMPT_TOKENS} tokens to a prompt:"))?;
+    print_rows(ui, Format::Table, &bills)?;
+    ui.say(&if rates.is_empty() {
+        "no time is told: nothing was drawn in this store yet to measure a rate by".to_owned()
+    } else {
+        format!("time by what was measured here: {}", rates.join("; "))
+    });
+    Ok(())
+}
+
+fn price(load: &Load) -> Option<f64> {
+    Some(load.prices?.of(load.read(PROMPT_TOKENS), load.completion_tokens))
+}
+
+/// Tokens that an engine drew in a second, in the last run that it drew for, and which run that was.
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+fn measured(manifests: &[Manifest], engine: &str) -> Option<(f64, String)> {
+    let of_engine = |manifest: &&Manifest| {
+        let named = manifest.key.config.pointer("/engine/name").and_then(|name| name.as_str());
+        named == Some(engine) && manifest.cost.spent.completion_tokens > 0
+    };
+    let last = manifests.iter().filter(of_engine).max_by_key(|manifest| &manifest.cost.started)?;
+    let rate = last.cost.spent.completion_tokens as f64 / last.cost.seconds.max(1e-3);
+    Some((rate, format!("{} of {}", last.node, last.experiment)))
 }
 
 /// What an iteration takes at most, for a person.

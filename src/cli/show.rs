@@ -123,10 +123,13 @@ fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
     if let Some(money) = money {
         let _ = writeln!(text, "cost      {money:.4}");
     }
-    if let Some(MadeBy { mrx, device, host }) = &manifest.made_by {
+    if let Some(MadeBy { mrx, device, host, reached }) = &manifest.made_by {
         let Host { os, arch, cpu, cores } = host;
         let cpu = if cpu.is_empty() { String::new() } else { format!(", {cpu}") };
         let _ = writeln!(text, "by        mrx {mrx} on {device}, {os} {arch}{cpu}, {cores} cores");
+        for place in reached {
+            let _ = writeln!(text, "asked     {place}");
+        }
     }
     text.push_str("\nmade\n");
     for (name, table) in &manifest.tables {

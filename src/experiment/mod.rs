@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 use engines::Engines;
 pub use locate::{Error, Position};
 pub use machine::{Machine, NoReports, Reports};
-pub use scale::Scale;
+pub use scale::{Load, Scale};
 use toml_file::File;
 pub use versus::Versus;
 

@@ -3,10 +3,12 @@
 use super::loop_::Loop;
 use super::named::Files;
 use super::settings::Iteration;
+use crate::stages::remote::Prices;
+use crate::stages::{Engine, Template};
 
 /// What an iteration takes at most. Equal answers are judged once, so there may be fewer judgements; a
 /// text may end before its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
     /// Prompts of its share.
     pub prompts: u64,
@@ -20,6 +22,48 @@ pub struct Scale {
     pub tokens: u64,
     /// Bytes of the model that is made, in f32, where the model's folder has weights to tell by.
     pub checkpoint: Option<u64>,
+    /// What is asked of models, role by role.
+    pub asked: Vec<Load>,
+}
+
+/// What a role asks its model, at most.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// The engine that is asked.
+    pub engine: String,
+    /// Texts that are drawn.
+    pub calls: u64,
+    /// Tokens read beside the prompts themselves: templates, answers and judgements, at their limits.
+    pub prompt_tokens: u64,
+    /// Tokens drawn, at their limits.
+    pub completion_tokens: u64,
+    /// What tokens cost, where they have prices.
+    pub prices: Option<Prices>,
+}
+
+impl Load {
+    /// Tokens read, where a prompt has so many.
+    #[must_use]
+    pub const fn read(&self, per_prompt: u64) -> u64 {
+        self.prompt_tokens.saturating_add(self.calls.saturating_mul(per_prompt))
+    }
+
+    fn of(engine: &Engine, calls: u64, (read, drawn): (u64, u32)) -> Self {
+        Self {
+            engine: engine.name.clone(),
+            calls,
+            prompt_tokens: calls.saturating_mul(read),
+            completion_tokens: calls.saturating_mul(u64::from(drawn)),
+            prices: engine.how.calls().and_then(|calls| calls.prices),
+        }
+    }
+}
+
+/// A token is about so many bytes of text.
+const BYTES_PER_TOKEN: u64 = 4;
+
+fn tokens_of(template: &Template) -> u64 {
+    template.text().len() as u64 / BYTES_PER_TOKEN
 }
 
 impl Scale {
@@ -32,14 +76,20 @@ impl Scale {
         let judgements = responses.saturating_mul(samples);
         let orders = samples.saturating_mul(samples.saturating_sub(1));
         let meta_judgements = meta_judge.as_ref().map_or(0, |_| prompts.saturating_mul(orders));
-        let meta_tokens =
-            meta_judge.as_ref().map_or(0, |stage| u64::from(stage.sampling.max_tokens));
-        let tokens = responses
-            .saturating_mul(u64::from(respond.sampling.max_tokens))
-            .saturating_add(judgements.saturating_mul(u64::from(judge.sampling.max_tokens)))
-            .saturating_add(meta_judgements.saturating_mul(meta_tokens));
+        let (answer, verdict) = (respond.sampling.max_tokens, judge.sampling.max_tokens);
+        let judged = tokens_of(&judge.template) + u64::from(answer);
+        let mut asked = vec![
+            Load::of(&respond.engine, responses, (0, answer)),
+            Load::of(&judge.engine, judgements, (judged, verdict)),
+        ];
+        asked.extend(meta_judge.as_ref().map(|stage| {
+            let read = tokens_of(&stage.template) + u64::from(answer) + 2 * u64::from(verdict);
+            Load::of(&stage.engine, meta_judgements, (read, stage.sampling.max_tokens))
+        }));
+        let drawn = asked.iter().map(|load| load.completion_tokens);
+        let tokens = drawn.fold(0, u64::saturating_add);
         let checkpoint = weight_bytes(&all.model_files);
-        Some(Self { prompts, responses, judgements, meta_judgements, tokens, checkpoint })
+        Some(Self { prompts, responses, judgements, meta_judgements, tokens, checkpoint, asked })
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) struct Attempt<'a> {
     started: SystemTime,
     rows: Cell<u64>,
     spent: Cell<Spent>,
+    /// Where other programs were that were asked.
+    reached: RefCell<Vec<String>>,
     noted: Cell<f64>,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Attempt<'a> {
             started: (runner.clock)(),
             rows: Cell::new(earlier.rows),
             spent: Cell::new(earlier.spent),
+            reached: RefCell::default(),
             noted: Cell::new(earlier.seconds),
         })
     }
@@ -111,6 +114,15 @@ impl<'a> Attempt<'a> {
     /// Takes note of how many rows have landed.
     pub(super) fn landed(&self, rows: u64) {
         self.rows.set(rows);
+    }
+
+    /// Takes note of where another program is that is asked.
+    pub(super) fn reach(&self, places: Vec<String>) {
+        *self.reached.borrow_mut() = places;
+    }
+
+    pub(super) fn reached(&self) -> Vec<String> {
+        self.reached.borrow().clone()
     }
 
     /// Takes note of what a draw cost.

@@ -249,6 +249,11 @@ impl<'a> Io<'a> {
         self.attempt.device
     }
 
+    /// Says where other programs are that are asked in this run, for its manifest. It decides nothing.
+    pub fn reach(&self, places: Vec<String>) {
+        self.attempt.reach(places);
+    }
+
     /// Tells a person something that stops nothing.
     pub fn warn(&self, text: impl Into<String>) {
         self.attempt.warn(text.into());

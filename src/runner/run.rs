@@ -223,6 +223,7 @@ impl Runner<'_> {
         let made_by = MadeBy {
             mrx: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.device.to_owned(),
+            reached: attempt.reached(),
             host: self.host.clone(),
         };
         Ok(claim.commit(self.store, made_for, made, cost, made_by)?)

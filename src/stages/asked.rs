@@ -112,6 +112,7 @@ pub fn asked(
         "respond" => "responses",
         "judge" => "judgements",
         "meta_judge" => "meta_judgements",
+        "evaluate" if origin.is_declared("model") => "verdicts",
         "evaluate" if origin.table("model").is_some() || outside.is_some() => "verdicts",
         _ => return Err(NotAsked::NoModel(run.node.clone()).into()),
     };
@@ -143,6 +144,10 @@ impl Origin<'_> {
             KeyInput::Table(object) => Some(StoredTable { object: *object, rows: 0, bytes: 0 }),
             KeyInput::Files(_) | KeyInput::Declared(_) => None,
         }
+    }
+
+    fn is_declared(&self, input: &str) -> bool {
+        matches!(self.key.inputs.get(input), Some(KeyInput::Declared(_)))
     }
 
     fn find<Q: DeserializeOwned>(

@@ -30,16 +30,15 @@ pub(super) fn open_by(
             Some(named) => Err(needs_folder(named.get(SERVED), engine)),
         };
     }
+    io.reach(engine.how.places());
     let digest = io.digest("model")?;
     let name =
         format!("{digest} by {} with {}", json!([engine, place(engine)]), arguments.to_json());
     io.open(&name, || {
         let files = if declared.is_none() { Some(model_files(io)?) } else { None };
         let ours = format!("mrx-{}", digest.short());
-        let folder = match &files {
-            Some(files) => io.lay_out(&ours, files)?,
-            None => io.lay_out(&ours, &std::collections::BTreeMap::new())?,
-        };
+        let laid_out = files.as_ref().map(|files| io.lay_out(&ours, files)).transpose()?;
+        let folder = laid_out.unwrap_or_default();
         let served = declared.as_ref().and_then(|named| named.get(SERVED)).cloned();
         if let (How::Program(_), Some(served)) = (&engine.how, &served) {
             return Err(needs_folder(Some(served), engine));

@@ -49,6 +49,9 @@ pub struct MadeBy {
     pub mrx: String,
     /// Where models computed: `cpu`, `cuda:0`, `metal`.
     pub device: String,
+    /// Where other programs were that models were asked in: addresses, or a command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<String>,
     /// The machine.
     pub host: Host,
 }

@@ -141,6 +141,17 @@ impl fmt::Debug for ApiKey {
 }
 
 impl How {
+    /// Where the model is, for people: addresses, or the command that is run.
+    #[must_use]
+    pub fn places(&self) -> Vec<String> {
+        match self {
+            Self::Local => Vec::new(),
+            Self::Servers(servers) => servers.endpoints.iter().map(|at| at.url.clone()).collect(),
+            Self::Program(program) => vec![program.command.join(" "); program.replicas],
+            Self::Files(_) => vec!["batch files".to_owned()],
+        }
+    }
+
     /// How servers are called, where there are any.
     #[must_use]
     pub fn calls(&self) -> Option<&Calls> {

@@ -62,6 +62,12 @@ pub enum TemplateError {
 impl Template {
     const NAME: &'static str = "template";
 
+    /// The text, as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Reads a judge's template: it has to show `prompt` and `response`.
     ///
     /// # Errors

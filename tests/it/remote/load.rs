@@ -17,6 +17,7 @@ fn two_hundred_thousand_requests() {
     lab.write("loop/prompts.sql", &sql);
     lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));
     lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
+    lab.edit("loop/experiment.toml", "iterations = 4", "iterations = 1");
     lab.edit("loop/experiment.toml", "samples = 7", &format!("samples = {samples}"));
     let server =
         Server::start(Options { name: "m0".to_owned(), ..Options::instant("one two three") });
