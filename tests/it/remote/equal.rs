@@ -31,3 +31,49 @@ fn a_loop_drawn_by_engines_is_the_loop_that_is_drawn_here() {
     let engines = "SELECT count(DISTINCT run) FROM responses WHERE node = 'respond.m1'";
     assert_eq!(lab.ask(engines), "2", "they are two runs with the same rows");
 }
+
+#[test]
+fn texts_of_one_request_are_rows_of_their_own() {
+    let lab = Lab::with_loop();
+    let options = crate::server::Options { keeps_requests: true, ..Default::default() };
+    let server = super::scripted(&lab, options);
+    super::with_engine(&lab, &super::endpoints(&[&server], "n = true"));
+    lab.mrx(&["run", "loop", "respond.m0"]).success();
+    assert_eq!(lab.ask("SELECT count(*), count(DISTINCT seed) FROM responses"), "70,70");
+    let asked = server.received();
+    assert_eq!(asked.len(), 10, "one request for a prompt");
+    assert!(asked.iter().all(|request| request.body["n"] == 7));
+    lab.mrx(&["show", "respond.m0"]).success().prints("engine.n");
+}
+
+#[test]
+fn every_field_of_sampling_is_sent() {
+    let lab = Lab::with_loop();
+    let options = crate::server::Options { keeps_requests: true, ..Default::default() };
+    let server = super::scripted(&lab, options);
+    let more =
+        "preset = \"vllm\"\ntoken_ids = false\nlogprobs = false\nfields = { cache_salt = \"a\" }";
+    super::with_engine(&lab, &super::endpoints(&[&server], more).replace("\"1\"", "\"0.0.1\""));
+    lab.mrx(&["run", "loop", "respond.m0"]).success();
+    let request = &server.received()[0];
+    let fields: Vec<&str> = request.body.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut sorted = fields.clone();
+    sorted.sort_unstable();
+    let all = [
+        "cache_salt",
+        "frequency_penalty",
+        "max_tokens",
+        "messages",
+        "min_p",
+        "model",
+        "presence_penalty",
+        "repetition_penalty",
+        "seed",
+        "skip_special_tokens",
+        "temperature",
+        "top_k",
+        "top_p",
+    ];
+    assert_eq!(sorted, all);
+    assert!(request.headers["x-request-id"].starts_with("mrx-"));
+}

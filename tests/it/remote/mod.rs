@@ -3,6 +3,7 @@
 mod bad_input;
 mod batch;
 mod budget;
+mod choosing;
 mod equal;
 mod faulty;
 mod keys;
