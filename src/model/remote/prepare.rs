@@ -24,12 +24,21 @@ pub(super) struct Job {
     pub(super) temperature: f64,
     /// The texts that end a draw.
     pub(super) stop: Arc<[String]>,
-    /// How the candidates are named, where the next token is weighed.
-    pub(super) candidates: Arc<[Vec<String>]>,
+    /// What the next token tells, where it is weighed.
+    pub(super) next: Arc<Next>,
     /// What it costs at most.
     pub(super) ceiling: f64,
     /// How often it failed so far.
     pub(super) tries: u32,
+}
+
+/// What the next token tells.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// What the token of each text may be called in a reply.
+    pub(super) names: Vec<Vec<String>>,
+    /// Ids that all texts begin with, which are part of the request.
+    pub(super) begun: usize,
 }
 
 impl Job {
@@ -59,7 +68,7 @@ impl Speaker {
     pub(super) fn prepare(
         &self,
         place: usize,
-        ask: Ask,
+        mut ask: Ask,
         weighing: Option<&Weighing<'_>>,
     ) -> Result<Result<Vec<Job>, Refusal>, super::super::Error> {
         let (asked, read) = match self.asked(place, &ask.prompt)? {
@@ -67,50 +76,59 @@ impl Speaker {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let context = self.context();
-        if read >= context && matches!(asked, Asked::Tokens(_)) {
+        let is_counted = matches!(asked, Asked::Tokens(_));
+        if is_counted && read >= context {
             return Ok(Err(Refusal::TooLong { tokens: read, context }));
         }
-        let wanted = weighing.map_or(Wanted::Text, |weighing| Wanted::Next(weighing.candidates));
-        let left = if matches!(asked, Asked::Tokens(_)) { context - read } else { usize::MAX };
-        let most = match wanted {
-            Wanted::Text => u32::try_from(left).unwrap_or(u32::MAX).min(ask.decoding.max_tokens),
-            Wanted::Next(_) => 1,
+        let (asked, next) = match weighing {
+            None => (asked, Next::default()),
+            Some(weighing) => self.next(&ask.prompt, asked, weighing.among)?,
         };
-        let candidates = match (weighing, &asked) {
-            (None, _) => Vec::new(),
-            (Some(weighing), _) => self.candidates(&ask.prompt, &asked, weighing.among)?,
+        let left = if is_counted { context - read } else { usize::MAX };
+        let (wanted, most) = match weighing {
+            None => {
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                (Wanted::Text, left.min(ask.decoding.max_tokens))
+            }
+            Some(weighing) => (Wanted::Next(weighing.candidates), 1),
         };
-        let request = Arc::new(self.form().request(asked, &ask, most.max(1), wanted)?);
-        let whole = self.protocol.n || wanted != Wanted::Text;
-        let draws: Vec<Vec<usize>> = match ask.seeds.len() {
-            0 => Vec::new(),
-            all if whole => vec![(0..all).collect()],
-            all => (0..all).map(|draw| vec![draw]).collect(),
+        let request = self.form().request(asked, &ask, most.max(1), wanted)?;
+        let template = Job {
+            ask: place,
+            draws: Vec::new(),
+            seeds: Vec::new(),
+            name: String::new(),
+            request: Arc::new(request),
+            temperature: ask.decoding.temperature,
+            stop: std::mem::take(&mut ask.stop).into(),
+            next: Arc::new(next),
+            ceiling: 0.0,
+            tries: 0,
         };
-        let (stop, candidates): (Arc<[String]>, Arc<[Vec<String>]>) =
-            (ask.stop.into(), candidates.into());
-        let job = |draws: Vec<usize>| {
-            let texts = if wanted == Wanted::Text { draws.len() } else { 1 };
-            let price =
-                |prices: &Prices| prices.of(read as u64, u64::from(request.most) * texts as u64);
-            Job {
-                ask: place,
+        Ok(Ok(self.jobs(&ask, read, &template)))
+    }
+
+    /// Divides the draws of an ask among requests.
+    fn jobs(&self, ask: &Ask, read: usize, template: &Job) -> Vec<Job> {
+        let whole = self.protocol.n || template.request.wanted != Wanted::Text;
+        let each = if whole { ask.seeds.len().max(1) } else { 1 };
+        let all: Vec<usize> = (0..ask.seeds.len()).collect();
+        let job = |draws: &[usize]| {
+            let job = Job {
+                draws: draws.to_vec(),
                 seeds: draws.iter().map(|draw| ask.seeds[*draw]).collect(),
                 name: draws
                     .first()
                     .and_then(|draw| ask.names.get(*draw))
                     .cloned()
                     .unwrap_or_default(),
-                draws,
-                request: Arc::clone(&request),
-                temperature: ask.decoding.temperature,
-                stop: Arc::clone(&stop),
-                candidates: Arc::clone(&candidates),
-                ceiling: self.calls.prices.as_ref().map_or(0.0, price),
-                tries: 0,
-            }
+                ..template.clone()
+            };
+            let drawn = u64::from(job.request.most) * job.texts() as u64;
+            let price = |prices: &Prices| prices.of(read as u64, drawn);
+            Job { ceiling: self.calls.prices.as_ref().map_or(0.0, price), ..job }
         };
-        Ok(Ok(draws.into_iter().map(job).collect()))
+        all.chunks(each).map(job).collect()
     }
 
     /// What is asked, and how many tokens it has, at most where the server counts them.
@@ -142,24 +160,38 @@ impl Speaker {
         }
     }
 
-    /// What the first token of each text may be called in a reply.
-    fn candidates(
+    /// What is asked so that the next token tells texts apart: as ids, with what all texts begin with.
+    fn next(
         &self,
         prompt: &Prompt,
-        asked: &Asked,
+        asked: Asked,
         among: &[String],
-    ) -> Result<Vec<Vec<String>>, super::super::Error> {
-        let (Some(language), Asked::Tokens(ids)) = (&self.language, asked) else {
-            return Ok(among.iter().map(|text| vec![text.clone()]).collect());
+    ) -> Result<(Asked, Next), super::super::Error> {
+        let (Some(language), Asked::Tokens(ids)) = (&self.language, &asked) else {
+            let names = among.iter().map(|text| vec![text.clone()]).collect();
+            return Ok((asked, Next { names, begun: 0 }));
         };
         let given: Vec<_> = among.iter().cloned().map(Continuation::Text).collect();
-        let tokens = language.continuations(prompt, ids, &given)?;
-        let one = |(tokens, text): (Vec<u32>, &String)| match tokens.as_slice() {
-            [id] => {
-                Ok(vec![format!("token_id:{id}"), language.tokenizer.decode(&[*id])?, text.clone()])
+        let texts = language.continuations(prompt, ids, &given)?;
+        let begun = common_start(&texts);
+        let name = |text: &Vec<u32>| match &text[begun..] {
+            [id] => Ok(vec![format!("token_id:{id}"), language.tokenizer.decode(&[*id])?]),
+            _ => {
+                let what =
+                    "weigh verdicts that more than one token tells apart: `decide = \"text\"`";
+                Err(super::super::Error::from(Error::Cannot(what)))
             }
-            _ => Err(Error::Cannot("weigh verdicts of more than one token each").into()),
         };
-        tokens.into_iter().zip(among).map(one).collect()
+        let names = texts.iter().map(name).collect::<Result<_, _>>()?;
+        let start = texts.first().map(|text| &text[..begun]).unwrap_or_default();
+        Ok((Asked::Tokens([ids, start].concat()), Next { names, begun }))
     }
+}
+
+/// How many ids all of some texts begin with; one is always left.
+fn common_start(texts: &[Vec<u32>]) -> usize {
+    let Some((first, others)) = texts.split_first() else { return 0 };
+    let shortest = texts.iter().map(Vec::len).min().unwrap_or(0).saturating_sub(1);
+    let alike = |at: &usize| others.iter().all(|other| other[*at] == first[*at]);
+    (0..shortest).take_while(alike).count()
 }

@@ -155,7 +155,7 @@ fn weighed(job: &Job, answer: Answer, among: &[String]) -> Vec<Reply> {
         let named = |(token, _): &&(String, f64)| names.iter().any(|name| name == token.trim());
         told.iter().filter(named).map(|(_, logprob)| *logprob).reduce(f64::max)
     };
-    let found: Vec<Option<f64>> = job.candidates.iter().map(find).collect();
+    let found: Vec<Option<f64>> = job.next.names.iter().map(find).collect();
     if found.iter().all(Option::is_none) {
         let why =
             format!("none of {} is among the {} likeliest tokens", among.join(", "), told.len());
@@ -164,15 +164,17 @@ fn weighed(job: &Job, answer: Answer, among: &[String]) -> Vec<Reply> {
     // What is not among those that are told is at most as likely as the least likely of them.
     let scores: Vec<f64> = found.into_iter().map(|logprob| logprob.unwrap_or(least)).collect();
     let among_them = normalised(&scores);
+    let begun = u32::try_from(job.next.begun).unwrap_or(u32::MAX);
     let reply = |seed: &u64| {
         let chosen = pick(&among_them, job.temperature, *seed);
         Reply {
             text: among[chosen].clone(),
             tokens: Vec::new(),
-            prompt_tokens: usage.prompt_tokens,
+            prompt_tokens: usage.prompt_tokens.saturating_sub(begun),
             completion_tokens: 0,
             finish: Finish::Stop,
-            logprob: Some(scores[chosen]),
+            // How likely the beginning that all share is, nobody said.
+            logprob: Some(scores[chosen]).filter(|_| begun == 0),
             among: Some(among_them.clone()),
             money: None,
         }
