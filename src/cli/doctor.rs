@@ -16,7 +16,7 @@ use crate::query::Format;
 /// Look at a server, or at the engines of an experiment, before a run does
 ///
 /// Asks who it is, draws a few short texts, and sends twice as many requests at once as a run would. What
-/// fails is told with what it costs a run. Nothing is kept. Exits with 1 where a check fails.
+/// fails is told with what it costs a run. No row is kept. Exits with 1 where a check fails.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// An address, as `http://localhost:8000`; or a folder with experiment.toml, or a TOML file
@@ -154,6 +154,11 @@ fn print(told: &[Told<'_>], ui: &Ui) -> Result<(), Failure> {
         ui.print(&format!("{space}{engine} at {}{roles}", finding.at))?;
         let lines: Vec<Line> = server.iter().map(|told| line(&told.finding)).collect();
         print_rows(ui, Format::Table, &lines)?;
+        // A table may cut them.
+        let failed = server.iter().filter(|told| told.finding.verdict == Verdict::Fail);
+        for Finding { check, found, costs, .. } in failed.map(|told| &told.finding) {
+            ui.print(&format!("\n{check}: {found}\n  {costs}"))?;
+        }
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use toml::Spanned;
+
 use super::engines::Engines;
 use super::find;
 use super::locate;
@@ -113,42 +115,19 @@ impl Patient {
         let file = File::read(&find(path), overrides)?;
         let engines = Engines::of(&file, machine)?;
         let first = file.root.model.as_ref().map(|model| file.first_model(model)).transpose()?;
-        let mut patients: Vec<Self> = Vec::new();
-        let mut add = |role, engine: &Engine, name: Option<String>, files| {
+        let mut patients = Vec::new();
+        for (role, engine, name, files) in roles(&file, &engines, first.as_ref())? {
             if matches!(engine.how, How::Local | How::Files(_)) {
-                return;
+                continue;
             }
             let same = |known: &&mut Self| {
                 known.engine == *engine && known.name == name && known.files == files
             };
-            match patients.iter_mut().find(same) {
-                Some(known) => known.roles.push(role),
-                None => {
-                    patients.push(Self { roles: vec![role], engine: engine.clone(), name, files })
-                }
-            }
-        };
-        if first.is_some() {
-            let own = |engine: &Engine| served_name(engine);
-            add("respond", &engines.respond, own(&engines.respond), first.clone());
-            add("judge", &engines.judge, own(&engines.judge), first.clone());
-            if file.root.meta_judge.is_some() {
-                add("meta_judge", &engines.meta_judge, own(&engines.meta_judge), first.clone());
-            }
-        }
-        if let Some(evaluate) = file.root.evaluate.as_ref().map(toml::Spanned::as_ref) {
-            let name = served_name(&engines.evaluate);
-            add("evaluate", &engines.evaluate, name, first.clone());
-            if let Some(judge) = &evaluate.judge {
-                let (name, files) = match judge.model.as_ref() {
-                    JudgeModel::Served { served, .. } => (Some(served.clone()), None),
-                    named if named.is("m0") => (served_name(&engines.games), first.clone()),
-                    JudgeModel::Folder(folder) => {
-                        let named = toml::Spanned::new(judge.model.span(), folder.clone());
-                        (served_name(&engines.games), Some(file.model_folder(&named)?))
-                    }
-                };
-                add("evaluate.judge", &engines.games, name, files);
+            if let Some(known) = patients.iter_mut().find(same) {
+                known.roles.push(role);
+            } else {
+                let engine = engine.clone();
+                patients.push(Self { roles: vec![role], engine, name, files });
             }
         }
         Ok(patients)
@@ -207,6 +186,40 @@ impl Patient {
             }
         }
     }
+}
+
+/// A role, its engine, and what is known of its model.
+type Role<'e> = (&'static str, &'e Engine, Option<String>, Option<Files>);
+
+/// The roles that an experiment has.
+fn roles<'e>(
+    file: &File,
+    engines: &'e Engines,
+    first: Option<&Files>,
+) -> Result<Vec<Role<'e>>, locate::Error> {
+    let of_first = |role, engine: &'e Engine| (role, engine, served_name(engine), first.cloned());
+    let mut roles = Vec::new();
+    if first.is_some() {
+        roles.push(of_first("respond", &engines.respond));
+        roles.push(of_first("judge", &engines.judge));
+    }
+    if first.is_some() && file.root.meta_judge.is_some() {
+        roles.push(of_first("meta_judge", &engines.meta_judge));
+    }
+    let Some(evaluate) = file.root.evaluate.as_ref().map(Spanned::as_ref) else { return Ok(roles) };
+    roles.push(of_first("evaluate", &engines.evaluate));
+    let Some(judge) = &evaluate.judge else { return Ok(roles) };
+    let games = &engines.games;
+    let (name, files) = match judge.model.as_ref() {
+        named if named.is("m0") => (served_name(games), first.cloned()),
+        JudgeModel::Served { served, .. } => (Some(served.clone()), None),
+        JudgeModel::Folder(folder) => {
+            let named = Spanned::new(judge.model.span(), folder.clone());
+            (served_name(games), Some(file.model_folder(&named)?))
+        }
+    };
+    roles.push(("evaluate.judge", games, name, files));
+    Ok(roles)
 }
 
 fn served_name(engine: &Engine) -> Option<String> {

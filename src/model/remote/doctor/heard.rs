@@ -64,15 +64,14 @@ impl Heard {
     /// The log-probability of the first token, and those of the likeliest that are told beside it.
     pub(super) fn first(&self) -> Option<First> {
         let told = self.choices().first()?.get("logprobs")?;
-        let top: Vec<f64> = match told.pointer("/top_logprobs/0").and_then(Value::as_object) {
-            Some(top) => top.values().filter_map(Value::as_f64).collect(),
-            None => {
-                let top = told.pointer("/content/0/top_logprobs")?.as_array()?;
-                top.iter().filter_map(|one| one.get("logprob")?.as_f64()).collect()
-            }
+        let by_name = told.pointer("/top_logprobs/0").and_then(Value::as_object);
+        let mut top: Vec<f64> = if let Some(top) = by_name {
+            top.values().filter_map(Value::as_f64).collect()
+        } else {
+            let top = told.pointer("/content/0/top_logprobs")?.as_array()?;
+            top.iter().filter_map(|one| one.get("logprob")?.as_f64()).collect()
         };
         let drawn = *logprobs(self.choices().first()?)?.first()?;
-        let mut top = top;
         top.sort_by(|a, b| b.total_cmp(a));
         let best = *top.first()?;
         Some(First { drawn, best, second: top.get(1).copied().unwrap_or(f64::NEG_INFINITY) })

@@ -50,7 +50,7 @@ impl Landed {
             let slowest = self.slowest.as_secs_f64();
             words = format!(
                 "{words}, {requests:.1} requests and {tokens:.0} tokens a second, the slowest after \
-                 {slowest:.1} s"
+                 {slowest:.2} s"
             );
         }
         if self.busy > 0 {
@@ -76,7 +76,9 @@ pub(super) async fn load(patient: &Patient<'_>, at_once: usize) -> Finding {
     };
     let took = began.elapsed();
     let mut all = Landed::default();
-    landed.into_iter().for_each(|heard| all.add(heard));
+    for heard in landed {
+        all.add(heard);
+    }
     let found = all.words(at_once, took);
     match () {
         () if all.away.0 + all.broken.0 > 0 => {

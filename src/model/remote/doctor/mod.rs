@@ -81,7 +81,7 @@ pub fn examine(
                     let endpoint = started.endpoint.clone();
                     let looked = look(&started.met, (&speaker, &endpoint), None, options);
                     let mut found = runtime.block_on(looked);
-                    found.push(started.stays());
+                    found.push(runtime.block_on(started.stays(&speaker)));
                     findings.extend(of(&endpoint, found));
                 }
                 Err(error) => findings.extend(not_there(&error, program)),

@@ -12,6 +12,11 @@ use super::super::speaker::Speaker;
 use super::finding::Finding;
 use super::who::Met;
 
+/// How long it is waited until an engine is asked again.
+const BETWEEN: Duration = Duration::from_millis(200);
+/// How often one that answered before is asked whether it still does.
+const TRIES: usize = 25;
+
 /// An engine that answers.
 pub(super) struct Started {
     managed: Managed,
@@ -29,7 +34,6 @@ impl Started {
         whose: &Whose<'_>,
         speaker: &Speaker,
     ) -> Result<Self, Error> {
-        const BETWEEN: Duration = Duration::from_millis(200);
         let once = Arc::new(Program { replicas: 1, restarts: 0, ..Program::clone(program) });
         let mut managed = Managed::start(&once, &whose.name, &whose.folder)?;
         let endpoint = managed.endpoints().into_iter().next();
@@ -46,19 +50,27 @@ impl Started {
         }
     }
 
-    /// Looks whether the engine is still there.
-    pub(super) fn stays(&mut self) -> Finding {
+    /// Looks whether the engine is still there: it may take a moment to end.
+    pub(super) async fn stays(&mut self, speaker: &Speaker) -> Finding {
         const CHECK: &str = "stays up";
-        match self.managed.look(0, 0) {
-            Ok(_) => Finding::pass(CHECK, "it was there to the end"),
-            Err(Error::Engine { tail, .. }) => {
-                let last = tail.lines().last().unwrap_or_default();
-                let costs = "it is started again as often as `restarts` says, and what it was asked is \
-                             asked again";
-                Finding::fail(CHECK, format!("it died, and its last line is `{last}`"), costs)
+        const COSTS: &str = "it is started again as often as `restarts` says, and what it was asked is asked \
+                             again";
+        for _ in 0..TRIES {
+            match self.managed.look(0, 0) {
+                Ok(_) => {}
+                Err(Error::Engine { tail, .. }) => {
+                    let last = tail.lines().last().unwrap_or_default();
+                    let found = format!("it died, and its last line is `{last}`");
+                    return Finding::fail(CHECK, found, COSTS);
+                }
+                Err(error) => return Finding::unknown(CHECK, words(&error)),
             }
-            Err(error) => Finding::unknown(CHECK, words(&error)),
+            if Met::asked(Arc::clone(&self.met.host), speaker, None).await.is_there() {
+                return Finding::pass(CHECK, "it was there to the end");
+            }
+            tokio::time::sleep(BETWEEN).await;
         }
+        Finding::fail(CHECK, "it runs on, and answers no more", "nothing more is drawn by it")
     }
 }
 

@@ -87,9 +87,8 @@ impl Met {
     pub(super) fn serves(&self, speaker: &Speaker) -> Finding {
         const CHECK: &str = "serves";
         let name = &speaker.name;
-        let report = match &self.report {
-            Ok(report) => report,
-            Err(_) => return Finding::unknown(CHECK, "it does not say"),
+        let Ok(report) = &self.report else {
+            return Finding::unknown(CHECK, "it does not say");
         };
         let others: Vec<&str> =
             report.serves.iter().map(String::as_str).filter(|other| other != name).collect();
