@@ -133,7 +133,7 @@ impl Met {
             }
             (Some(told), Some(own)) if told < own => {
                 let costs =
-                    "prompts that the model takes are refused: each is a row without a text";
+                    "longer prompts are refused, though the model takes them: rows without a text";
                 Finding::fail(CHECK, format!("{told} tokens; the model takes {own}"), costs)
             }
             (Some(told), Some(own)) => {
