@@ -4,6 +4,7 @@ mod batch;
 mod completions;
 mod diff;
 mod display;
+mod doctor;
 mod failure;
 mod guard;
 mod host;
@@ -73,6 +74,7 @@ enum Command {
     Show(show::Args),
     Trace(trace::Args),
     Read(read::Args),
+    Doctor(doctor::Args),
     #[command(subcommand)]
     Batch(batch::Command),
     #[command(subcommand)]
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
             Command::Show(args) => show::run(&args, &place, &ui),
             Command::Trace(args) => trace::run(&args, &place, &ui),
             Command::Read(args) => read::run(&args, &ui),
+            Command::Doctor(args) => doctor::run(&args, &place, &ui),
             Command::Batch(command) => batch::run(&command, &place, &ui),
             Command::Store(command) => store::run(&command, &place, &ui),
             Command::Completions(args) => completions::run(&args, self::command(), &ui),

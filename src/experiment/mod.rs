@@ -1,6 +1,7 @@
 //! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
 
 mod chat_template;
+pub mod doctor;
 mod engine_table;
 mod engines;
 mod estimates;

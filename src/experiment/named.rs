@@ -12,6 +12,19 @@ use crate::stages::{Template, TemplateError, files_read};
 /// The files of a folder, or those that a query may read, by the names under which they are known.
 pub(super) type Files = BTreeMap<String, PathBuf>;
 
+/// Lists the files of a folder, but for hidden ones.
+pub(super) fn listed(folder: &Path) -> std::io::Result<Files> {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            files.insert(name, entry.path());
+        }
+    }
+    Ok(files)
+}
+
 impl File {
     /// Reads a query.
     pub(super) fn sql(&self, named: &Spanned<PathBuf>) -> Result<String, Error> {
@@ -53,18 +66,9 @@ impl File {
     pub(super) fn model_folder(&self, named: &Spanned<PathBuf>) -> Result<Files, Error> {
         let folder = self.find(named.as_ref());
         let failed = |why: String| self.text.error(&named.span(), why);
-        let entries = std::fs::read_dir(&folder).map_err(|e| {
+        let files = listed(&folder).map_err(|e| {
             failed(format!("cannot read the model folder {}: {e}", folder.display()))
         })?;
-        let mut files = Files::new();
-        for entry in entries {
-            let entry =
-                entry.map_err(|e| failed(format!("cannot read {}: {e}", folder.display())))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if entry.path().is_file() && !name.starts_with('.') {
-                files.insert(name, entry.path());
-            }
-        }
         if files.contains_key("config.json") {
             Ok(files_read(&files))
         } else {

@@ -11,6 +11,7 @@ mod circles;
 mod coverage;
 mod damage;
 mod data;
+mod doctor;
 mod earlier_store;
 mod eft;
 mod estimates;

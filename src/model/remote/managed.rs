@@ -111,7 +111,11 @@ impl Managed {
     ///
     /// # Errors
     /// Where it never answered, takes too long, or keeps dying.
-    fn look(&mut self, nth: usize, replied: u64) -> Result<Option<(Endpoint, String)>, Error> {
+    pub(super) fn look(
+        &mut self,
+        nth: usize,
+        replied: u64,
+    ) -> Result<Option<(Endpoint, String)>, Error> {
         let program = self.word();
         let (ready_timeout, restarts) = (self.program.ready_timeout, self.program.restarts);
         let Some(replica) = self.replicas.get_mut(nth) else { return Ok(None) };
@@ -143,7 +147,7 @@ impl Managed {
         Ok(Some((endpoint, format!("{program} died ({status}: {last}); it is started again"))))
     }
 
-    fn is_ready(&mut self, nth: usize) {
+    pub(super) fn is_ready(&mut self, nth: usize) {
         if let Some(replica) = self.replicas.get_mut(nth) {
             replica.ready = true;
         }

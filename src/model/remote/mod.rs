@@ -8,6 +8,7 @@
 mod batch;
 mod by_files;
 mod dialect;
+mod doctor;
 mod drive;
 mod error;
 mod flight;
@@ -33,6 +34,7 @@ use tokio::runtime::{Builder, Runtime};
 pub use batch::{Export, Replies, Stopped, Work};
 pub use by_files::ByFiles;
 pub use dialect::Dialect;
+pub use doctor::{Finding, Options, Verdict, examine, preset_of};
 pub use error::Error;
 pub use how::{ApiKey, Calls, Endpoint, Files, How, Prices, Program, Servers};
 pub use meet::{Report, report};
