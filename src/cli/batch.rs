@@ -11,8 +11,8 @@ use super::machine::Here;
 use super::place::StorePlace;
 use super::run::named_nodes;
 use super::ui::{Ui, thousands};
-use crate::experiment::Experiment;
 use crate::experiment::remote::{self, Export, Replies, Stopped, Work};
+use crate::experiment::{Experiment, ModelError};
 use crate::runner::{
     Event, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, survey,
 };
@@ -242,7 +242,7 @@ fn attempt(store: &Store, plan: &Plan, node: &NodeName) -> Result<Result<(), Sta
 }
 
 fn stopped(error: &StageError) -> Option<&Stopped> {
-    match remote::Error::of(error.as_ref()) {
+    match ModelError::remote(error.as_ref()) {
         Some(remote::Error::Batch(stopped)) => Some(stopped),
         _ => None,
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use crate::experiment::remote;
+use crate::experiment::{ModelError, remote};
 use crate::runner::{Interrupted, StageError};
 use crate::{experiment, query, runner, store, study};
 
@@ -116,7 +116,7 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     for; what was drawn is kept";
         return (None, Some(hint.to_owned()));
     }
-    if let Some(error) = remote::Error::of(error) {
+    if let Some(error) = ModelError::remote(error) {
         return (None, remote_error(error).map(str::to_owned));
     }
     if error.is::<Interrupted>()

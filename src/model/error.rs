@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::refusal::Refusal;
+use super::remote;
 
 /// What can go wrong with a model.
 #[derive(Debug, thiserror::Error)]
@@ -180,13 +181,22 @@ pub enum Error {
     Scripted(&'static str),
     /// The model is in another program, and cannot be asked there.
     #[error(transparent)]
-    Remote(#[from] super::remote::Error),
+    Remote(#[from] remote::Error),
     /// The network failed.
     #[error("the network failed")]
     Network(#[from] candle_core::Error),
 }
 
 impl Error {
+    /// Finds what is wrong with a model in another program in what a stage failed with.
+    #[must_use]
+    pub fn remote<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e remote::Error> {
+        match error.downcast_ref() {
+            Some(Self::Remote(remote)) => Some(remote),
+            _ => error.downcast_ref(),
+        }
+    }
+
     /// The place in the list of the request that is at fault, where it is one.
     #[must_use]
     pub const fn request(&self) -> Option<usize> {

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::draw::{checkpoint_files, conversation};
+use super::draw::conversation;
+use super::models::checkpoint_files;
 use super::{BuiltIn, Rule, Template};
 use crate::model::{self, Arguments, Message, Rendered};
 use crate::records::{

@@ -1,9 +1,7 @@
 //! Drawing texts from a model, for the stages that do: `respond`, `judge`, `meta_judge` and `evaluate`.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -15,9 +13,9 @@ use super::{Choices, Thinking};
 use crate::model::{
     self, Arguments, Ask, Asker, Decoding, Engine, Finish, LanguageModel, Message, Prompt, Reply,
 };
-use crate::records::{self, CheckpointPart, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
+use crate::records::{self, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
 use crate::runner::{Handed, Io, StageError, Window};
-use crate::store::{self, Digest, Record, Spent, Store, StoredTable, TableReader};
+use crate::store::{Digest, Record, Spent};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -101,21 +99,6 @@ pub(super) struct Drawer {
     arguments: Option<Value>,
     sampling: Sampling,
     thinking: Thinking,
-}
-
-/// Opens the input `model`, a folder or a checkpoint that an earlier node made, or returns it where it
-/// is open still with the same arguments of its chat template.
-pub(super) fn open_model(
-    io: &Io<'_>,
-    arguments: &Arguments,
-) -> Result<Rc<Box<dyn LanguageModel>>, StageError> {
-    let name = format!("{} on {} with {}", io.digest("model")?, io.device(), arguments.to_json());
-    io.open(&name, || {
-        let device = model::open_device(io.device())?;
-        let model = model::open_with(&model_files(io)?, &device, arguments)?;
-        io.check_unchanged("model")?;
-        Ok(model)
-    })
 }
 
 impl Drawer {
@@ -431,38 +414,6 @@ fn drawn(
         refusal,
         weighed,
     })
-}
-
-/// Returns where the files of the input `model` are, whichever kind of input it is.
-pub(super) fn model_files(io: &Io<'_>) -> Result<BTreeMap<String, PathBuf>, StageError> {
-    if let Some(files) = io.files("model")? {
-        return Ok(files);
-    }
-    by_name(io.rows("model")?, |object| io.object(object))
-}
-
-/// Returns where the files of a checkpoint are.
-pub(super) fn checkpoint_files(
-    store: &Store,
-    checkpoint: StoredTable,
-) -> Result<BTreeMap<String, PathBuf>, StageError> {
-    let parts = TableReader::open(store, checkpoint.object)?;
-    by_name(parts, |object| Ok(store.object_path(object)))
-}
-
-/// Finds each file of a checkpoint once, however many tensors it has.
-fn by_name(
-    parts: impl Iterator<Item = Result<CheckpointPart, store::Error>>,
-    find: impl Fn(Digest) -> Result<PathBuf, StageError>,
-) -> Result<BTreeMap<String, PathBuf>, StageError> {
-    let mut files = BTreeMap::new();
-    for part in parts {
-        let part = part?;
-        if let Entry::Vacant(entry) = files.entry(part.file) {
-            entry.insert(find(part.object.parse()?)?);
-        }
-    }
-    Ok(files)
 }
 
 /// The conversation as a model reads it.

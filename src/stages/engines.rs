@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::draw::{model_files, open_model};
+use super::models::{model_files, open_model};
 use crate::model::remote::{ByFiles, How, Remote, Whose};
 use crate::model::{Arguments, Engine, LanguageModel};
 use crate::runner::{Io, StageError};

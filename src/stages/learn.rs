@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::checkpoint::{Content, keep};
-use super::draw::model_files;
+use super::models::model_files;
 use super::unmoved::Watch;
 use crate::model::{self, Arguments, Config, Local, Weights, weights};
 use crate::records::{Id, Metric};

@@ -22,6 +22,7 @@ mod judge;
 mod learn;
 mod live;
 mod meta_judge;
+mod models;
 mod numbers;
 mod pair;
 mod panel;
@@ -38,6 +39,7 @@ mod train;
 mod unmoved;
 mod verb;
 
+pub use crate::model::Error as ModelError;
 pub use crate::model::remote;
 pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::draw::open_model;
+use super::models::open_model;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
 use crate::model::{Arguments, Continuation, Engine, LanguageModel, Local, Prompt, ScoreRequest};
 use crate::records::{PairId, ReferenceLogps};

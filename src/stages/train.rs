@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep};
-use super::draw::model_files;
 use super::learn::{Lesson, Start, learn};
+use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
 use crate::model::{self, Arguments, Engine};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};

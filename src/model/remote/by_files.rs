@@ -10,10 +10,10 @@ use super::batch::{Export, Replies, Said, Stopped, Work, Writer};
 use super::error::Error;
 use super::flight::expectations;
 use super::how::How;
-use super::prepare::Job;
+use super::job::{Job, Weighing};
 use super::response;
 use super::speaker::Speaker;
-use super::{Weighing, Whose};
+use super::speaker::Whose;
 
 /// A model that is asked by files.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl ByFiles {
     }
 
     fn ask(&self, asker: &mut dyn Asker, among: Option<&[String]>) -> Result<(), ModelError> {
-        let weighing = Weighing::of(&self.speaker, among)?;
+        let weighing = Weighing::of(self.speaker.calls.dialect.weighs, among)?;
         match &self.work {
             Work::Export(export) => Err(self.export(asker, weighing.as_ref(), export)?),
             Work::Import(replies) => self.import(asker, weighing.as_ref(), replies),

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::{Api, Decoding};
+use super::super::Decoding;
+use super::protocol::Api;
 
 /// What a server calls things, and how it is started.
 #[expect(

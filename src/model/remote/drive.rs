@@ -14,10 +14,10 @@ use super::super::{Asker, Error as ModelError, Refusal, Reply};
 use super::error::Error;
 use super::flight::{Landed, OURS, expectations, fly};
 use super::http::Fault;
+use super::job::{Job, Weighing};
 use super::pool::{Affinity, Load};
-use super::prepare::Job;
+use super::reach::Reach;
 use super::response::Answer;
-use super::{Remote, Weighing};
 
 /// How long it is waited at most before those who ask are asked whether to go on.
 const TICK: Duration = Duration::from_millis(100);
@@ -66,7 +66,7 @@ impl Ord for Delayed {
 
 /// All requests of one call.
 pub(super) struct Drive<'d> {
-    pub(super) remote: &'d Remote,
+    pub(super) remote: &'d Reach,
     pub(super) asker: &'d mut dyn Asker,
     pub(super) weighing: Option<Weighing<'d>>,
     pub(super) loads: Vec<Load>,
@@ -90,7 +90,7 @@ pub(super) struct Drive<'d> {
 
 impl<'d> Drive<'d> {
     pub(super) fn new(
-        remote: &'d Remote,
+        remote: &'d Reach,
         asker: &'d mut dyn Asker,
         weighing: Option<Weighing<'d>>,
     ) -> Self {

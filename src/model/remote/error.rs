@@ -169,17 +169,6 @@ pub enum Error {
     Batch(#[from] super::batch::Stopped),
 }
 
-impl Error {
-    /// Finds the error of a model in another program in what a stage failed with.
-    #[must_use]
-    pub fn of<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Self> {
-        match error.downcast_ref::<super::super::Error>() {
-            Some(super::super::Error::Remote(remote)) => Some(remote),
-            _ => error.downcast_ref(),
-        }
-    }
-}
-
 fn served(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; it serves {}", names.join(", ")) }
 }

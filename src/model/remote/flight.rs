@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::Protocol;
 use super::http::{Fault, Shared};
-use super::prepare::Job;
+use super::job::Job;
+use super::protocol::{Api, Protocol};
 use super::response::{self, Answer};
 
 /// A request that came back.
@@ -21,7 +21,7 @@ pub(super) async fn fly(
     (host, server): (Shared, usize),
     (job, id): (Job, String),
     (path, body): (&'static str, String),
-    protocol: (super::super::Api, bool),
+    protocol: (Api, bool),
     timeout: Duration,
 ) -> Landed {
     let sent = host.post(path, (&id, body.into_bytes()), timeout).await;
@@ -47,6 +47,6 @@ fn checked(answer: Answer, id: &str) -> Result<Answer, Fault> {
 }
 
 /// What a reply says of ids and of who wrote the prompt.
-pub(super) const fn expectations(protocol: &Protocol) -> (super::super::Api, bool) {
+pub(super) const fn expectations(protocol: &Protocol) -> (Api, bool) {
     (protocol.api, protocol.token_ids)
 }

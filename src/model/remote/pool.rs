@@ -17,10 +17,8 @@ const ASIDE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 const FIRST_LIMIT: f64 = 16.0;
 /// The limit is halved once in this time: requests that were under way fail together.
 const COOL: Duration = Duration::from_millis(250);
-/// How long a busy server is left alone, where it does not say.
-const BUSY: Duration = Duration::from_millis(200);
-/// How much more is tried in a round near what was too much.
-const CAUTION: f64 = 1.0 / 64.0;
+/// How long a busy server is left alone, where it does not say: at first, and at most.
+const BUSY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
 /// What is known of a server.
 #[derive(Debug)]
@@ -30,12 +28,14 @@ pub(super) struct Load {
     slow_start: bool,
     under_way: usize,
     failures: u32,
+    /// How often it was set aside, one after the other.
+    times_aside: u32,
     /// It fails: nothing is asked before.
     aside_until: Option<Instant>,
     /// It is busy: nothing is asked before.
     busy_until: Option<Instant>,
-    /// How much was too much, the last time.
-    too_much: f64,
+    /// How often it was busy, one after the other.
+    refusals: u32,
     /// Nothing is asked at all: it is being started.
     pub(super) starting: bool,
     halved: Option<Instant>,
@@ -50,9 +50,10 @@ impl Load {
             slow_start: true,
             under_way: 0,
             failures: 0,
+            times_aside: 0,
             aside_until: None,
             busy_until: None,
-            too_much: f64::INFINITY,
+            refusals: 0,
             starting,
             halved: None,
         }
@@ -83,14 +84,10 @@ impl Load {
     pub(super) fn replied(&mut self) {
         self.came_back();
         self.failures = 0;
-        self.aside_until = None;
-        // In slow start every reply makes room for one more; then a whole round of replies does, and
-        // near what was too much the last time many rounds.
-        let more = match (self.slow_start, self.limit + 1.0 < self.too_much) {
-            (true, _) => 1.0,
-            (false, true) => 1.0 / self.limit,
-            (false, false) => CAUTION / self.limit,
-        };
+        (self.aside_until, self.times_aside) = (None, 0);
+        self.refusals = 0;
+        // In slow start every reply makes room for one more; then a whole round of replies does.
+        let more = if self.slow_start { 1.0 } else { 1.0 / self.limit };
         self.limit = (self.limit + more).min(self.most);
     }
 
@@ -102,8 +99,10 @@ impl Load {
     /// It has too much to do, for as long as it says.
     pub(super) fn busy(&mut self, now: Instant, wait: Option<Duration>) {
         self.came_back();
-        self.halve(now);
-        let until = now + wait.unwrap_or(BUSY);
+        let first = self.halve(now);
+        let own = BUSY.0.saturating_mul(1 << self.refusals.min(10)).min(BUSY.1);
+        self.refusals += u32::from(first);
+        let until = now + wait.unwrap_or(own);
         self.busy_until = Some(self.busy_until.map_or(until, |earlier| earlier.max(until)));
     }
 
@@ -114,10 +113,14 @@ impl Load {
             self.halve(now);
         }
         self.failures += 1;
-        let Some(times) = self.failures.checked_sub(SET_ASIDE_AFTER) else { return false };
-        let wait = ASIDE.0.saturating_mul(1 << times.min(10)).min(ASIDE.1);
+        let is_aside = self.aside_until.is_some_and(|until| now < until);
+        if self.failures < SET_ASIDE_AFTER || is_aside {
+            return false;
+        }
+        let wait = ASIDE.0.saturating_mul(1 << self.times_aside.min(10)).min(ASIDE.1);
         self.aside_until = Some(now + wait);
-        times == 0
+        self.times_aside += 1;
+        self.times_aside == 1
     }
 
     /// It is another process from now on.
@@ -129,14 +132,15 @@ impl Load {
         Self { most, limit: FIRST_LIMIT.min(most), ..self }
     }
 
-    fn halve(&mut self, now: Instant) {
+    /// Halves the limit, and tells whether it did: requests that were under way together count once.
+    fn halve(&mut self, now: Instant) -> bool {
         if self.halved.is_some_and(|halved| now < halved + COOL) {
-            return;
+            return false;
         }
         self.halved = Some(now);
         self.slow_start = false;
-        self.too_much = self.limit;
         self.limit = (self.limit / 2.0).max(1.0);
+        true
     }
 }
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Api, Ask, Message, Protocol};
+use super::super::{Ask, Message};
 use super::dialect::Dialect;
 use super::error::Error;
+use super::protocol::{Api, Protocol};
 
 /// What a request asks about.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::Api;
+use super::protocol::Api;
 use super::request::{Asked, Request, Wanted};
 
 /// What a request came to.

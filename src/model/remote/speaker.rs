@@ -1,18 +1,35 @@
 //! What is said to a model in another program, and what its replies mean: the same over HTTP and in files.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::choose::{normalised, pick};
 use super::super::language::Language;
 use super::super::{
-    Config, Engine, Error as ModelError, Finish, Protocol, Refusal, Reply, is_scripted,
+    Arguments, Config, Engine, Error as ModelError, Finish, Refusal, Reply, is_scripted,
 };
 use super::error::Error;
 use super::how::Calls;
-use super::prepare::Job;
+use super::job::{Job, Weighing};
+use super::protocol::Protocol;
 use super::request::Form;
 use super::response::{Answer, Ended, Text, Usage};
-use super::{Weighing, Whose};
+
+/// What a model in another program is called, and what is known of it here.
+#[derive(Debug)]
+pub struct Whose<'w> {
+    /// What it is served as.
+    pub name: String,
+    /// Its files by name, where it is no stranger: then template and tokens are ours.
+    pub files: Option<&'w BTreeMap<String, PathBuf>>,
+    /// What its chat template is given.
+    pub arguments: &'w Arguments,
+    /// Where it is laid out as a folder, and where its engine's words are kept.
+    pub folder: PathBuf,
+    /// What was spent on the experiment before.
+    pub spent: f64,
+}
 
 /// What is said to a model, and what its replies mean.
 #[derive(Debug)]

@@ -52,7 +52,7 @@ fn twenty_thousand_rows_survive_every_fault_of_two_servers() {
     let lab = many(20_006);
     let expected = undisturbed(&lab, NODE);
     let servers = [1, 2].map(|seed| scripted(&lab, faults(seed)));
-    with_engine(&lab, &endpoints(&[&servers[0], &servers[1]], "timeout = \"1s\""));
+    with_engine(&lab, &endpoints(&[&servers[0], &servers[1]], "timeout = \"300ms\""));
     lab.mrx(&["run", "loop", "respond.m0"]).success();
     assert_eq!(lab.digests("scripted")[NODE], expected);
     assert_eq!(
@@ -71,7 +71,7 @@ fn killed_twenty_times_among_faults_it_makes_the_same_rows() {
     let lab = many(7000);
     let expected = undisturbed(&lab, NODE);
     let server = scripted(&lab, Options { latency: Duration::from_millis(5), ..faults(3) });
-    with_engine(&lab, &endpoints(&[&server], "timeout = \"1s\"\nmax_concurrency = 16"));
+    with_engine(&lab, &endpoints(&[&server], "timeout = \"300ms\"\nmax_concurrency = 16"));
     let mut kills = 0;
     for moment in (1..=20).map(|nth| Duration::from_millis(120 + 13 * nth)) {
         let mut child = lab

@@ -18,12 +18,11 @@ pub use finding::{Finding, Verdict};
 pub use guess::preset_of;
 
 use super::super::{Engine, Error as ModelError, Version};
-use super::Whose;
 use super::error::Error;
 use super::how::{Endpoint, How, Program};
 use super::http::Fault;
 use super::meet::words;
-use super::speaker::Speaker;
+use super::speaker::{Speaker, Whose};
 use patient::{Draw, Patient, seed};
 use started::Started;
 use who::{Met, is_refused};

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::super::super::{Api, Ask, Decoding, Message, Prompt, Protocol};
+use super::super::super::{Ask, Decoding, Message, Prompt};
 use super::super::error::Error;
 use super::super::flight::OURS;
 use super::super::http::{Fault, Shared};
 use super::super::meet::words;
+use super::super::protocol::{Api, Protocol};
 use super::super::request::{Asked, Form, Wanted};
 use super::super::speaker::Speaker;
 use super::heard::Heard;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::Whose;
 use super::super::error::Error;
 use super::super::how::{Endpoint, Program};
 use super::super::http::Host;
 use super::super::managed::Managed;
-use super::super::speaker::Speaker;
+use super::super::speaker::{Speaker, Whose};
 use super::finding::Finding;
 use super::who::Met;
 

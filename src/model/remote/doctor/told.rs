@@ -1,9 +1,9 @@
 //! What is told beside the texts: log-probabilities, ids, usage, the model's name, and how many tokens a
 //! conversation has.
 
-use super::super::super::Api;
 use super::super::super::language::Language;
 use super::super::meet::words;
+use super::super::protocol::Api;
 use super::finding::Finding;
 use super::heard::{Heard, ended, ids, logprobs, text};
 use super::patient::{Draw, Patient, seed};
