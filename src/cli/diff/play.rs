@@ -63,7 +63,11 @@ fn reached(
 fn judge(decider: &Manifest, side: &RecordedModel, sides: &[RecordedModel; 2]) -> String {
     let config = &decider.key.config;
     let nameless = if config.get("sql").is_some() { "the oracle" } else { "the judge" };
-    let judge = config.get("judge").and_then(Value::as_str).unwrap_or(nameless);
+    let served = match decider.key.inputs.get("model") {
+        Some(KeyInput::Declared(named)) => named.get("served").map(String::as_str),
+        _ => None,
+    };
+    let judge = config.get("judge").and_then(Value::as_str).or(served).unwrap_or(nameless);
     if sides.iter().all(|other| other.experiment == side.experiment) {
         judge.to_owned()
     } else {

@@ -260,7 +260,7 @@ impl<'d> Drive<'d> {
 
     fn launch(&mut self, job: Job, server: usize) {
         let Some(host) = self.remote.hosts().get(server).cloned() else { return };
-        self.loads[server].sent();
+        let number = self.loads[server].send();
         self.reserved += job.ceiling;
         self.sent += 1;
         let id = format!("{OURS}{:016x}", self.nonce.hash_one(self.sent));
@@ -269,13 +269,13 @@ impl<'d> Drive<'d> {
         let body = form.with_seed(&job.request, seed, job.texts());
         let expected = expectations(&self.remote.speaker.protocol);
         let timeout = self.remote.speaker.calls.timeout;
-        let flight = fly((host, server), (job, id), (form.path(), body), expected, timeout);
+        let flight = fly((host, server, number), (job, id), (form.path(), body), expected, timeout);
         self.flights.spawn_on(flight, self.remote.runtime.handle());
     }
 
     /// Settles what a request came to.
     fn settle(&mut self, landed: Landed) -> Result<(), Halt> {
-        let Landed { job, server, outcome, .. } = landed;
+        let Landed { job, server, number, outcome } = landed;
         self.reserved -= job.ceiling;
         let now = Instant::now();
         match outcome {
@@ -285,7 +285,7 @@ impl<'d> Drive<'d> {
                     self.loads[server].replied();
                     self.deliver(&job, answer)
                 }
-                Some(what) => self.failed(job, (server, false), what, now),
+                Some(what) => self.failed(job, ((server, number), false), what, now),
             },
             Err(Fault::Refused(why)) => {
                 self.last_reply = now;
@@ -294,12 +294,12 @@ impl<'d> Drive<'d> {
             }
             Err(Fault::Busy(what, wait)) => {
                 self.last_fault = what;
-                self.loads[server].busy(now, wait);
+                self.loads[server].busy(number, now, wait);
                 self.ready.push_front(job);
                 Ok(())
             }
-            Err(Fault::Away(what)) => self.failed(job, (server, true), what, now),
-            Err(Fault::Broken(what)) => self.failed(job, (server, false), what, now),
+            Err(Fault::Away(what)) => self.failed(job, ((server, number), true), what, now),
+            Err(Fault::Broken(what)) => self.failed(job, ((server, number), false), what, now),
             Err(Fault::Stop(error)) => Err(error.into()),
         }
     }
@@ -330,11 +330,11 @@ impl<'d> Drive<'d> {
     fn failed(
         &mut self,
         mut job: Job,
-        (server, is_away): (usize, bool),
+        ((server, number), is_away): ((usize, u64), bool),
         what: String,
         now: Instant,
     ) -> Result<(), Halt> {
-        if self.loads[server].failed(now, is_away) {
+        if self.loads[server].failed(number, now, is_away) {
             let url =
                 self.remote.hosts().get(server).map(|host| host.url.clone()).unwrap_or_default();
             let wait = "it is set aside and tried again";

@@ -13,12 +13,14 @@ pub(super) struct Landed {
     pub(super) job: Job,
     /// Which server it was sent to.
     pub(super) server: usize,
+    /// Its number among those that the server was sent.
+    pub(super) number: u64,
     pub(super) outcome: Result<Answer, Fault>,
 }
 
 /// Sends a request and reads what comes back.
 pub(super) async fn fly(
-    (host, server): (Shared, usize),
+    (host, server, number): (Shared, usize, u64),
     (job, id): (Job, String),
     (path, body): (&'static str, String),
     protocol: (Api, bool),
@@ -30,7 +32,7 @@ pub(super) async fn fly(
         answer.map_err(|what| Fault::Broken(format!("{what}, from {}", host.url)))
     };
     let outcome = sent.and_then(read).and_then(|answer| checked(answer, &id));
-    Landed { job, server, outcome }
+    Landed { job, server, number, outcome }
 }
 
 /// What every id that mrx gives a request begins with.

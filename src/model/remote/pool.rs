@@ -15,8 +15,6 @@ const SET_ASIDE_AFTER: u32 = 5;
 const ASIDE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// Requests at once to begin with.
 const FIRST_LIMIT: f64 = 16.0;
-/// The limit is halved once in this time: requests that were under way fail together.
-const COOL: Duration = Duration::from_millis(250);
 /// How long a busy server is left alone, where it does not say: at first, and at most.
 const BUSY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(10));
 
@@ -38,7 +36,9 @@ pub(super) struct Load {
     refusals: u32,
     /// Nothing is asked at all: it is being started.
     pub(super) starting: bool,
-    halved: Option<Instant>,
+    /// Requests that it was sent so far, and how many that were when the limit was last halved.
+    sent: u64,
+    halved_at: u64,
 }
 
 impl Load {
@@ -55,7 +55,8 @@ impl Load {
             busy_until: None,
             refusals: 0,
             starting,
-            halved: None,
+            sent: 0,
+            halved_at: 0,
         }
     }
 
@@ -76,8 +77,11 @@ impl Load {
         limit.max(1).saturating_sub(self.under_way)
     }
 
-    pub(super) const fn sent(&mut self) {
+    /// It is sent one more; returns the request's number.
+    pub(super) const fn send(&mut self) -> u64 {
         self.under_way += 1;
+        self.sent += 1;
+        self.sent
     }
 
     /// It replied.
@@ -97,9 +101,9 @@ impl Load {
     }
 
     /// It has too much to do, for as long as it says.
-    pub(super) fn busy(&mut self, now: Instant, wait: Option<Duration>) {
+    pub(super) fn busy(&mut self, request: u64, now: Instant, wait: Option<Duration>) {
         self.came_back();
-        let first = self.halve(now);
+        let first = self.halve(request);
         let own = BUSY.0.saturating_mul(1 << self.refusals.min(10)).min(BUSY.1);
         self.refusals += u32::from(first);
         let until = now + wait.unwrap_or(own);
@@ -107,10 +111,10 @@ impl Load {
     }
 
     /// It failed; tells whether it is set aside by this.
-    pub(super) fn failed(&mut self, now: Instant, is_away: bool) -> bool {
+    pub(super) fn failed(&mut self, request: u64, now: Instant, is_away: bool) -> bool {
         self.came_back();
         if is_away {
-            self.halve(now);
+            self.halve(request);
         }
         self.failures += 1;
         let is_aside = self.aside_until.is_some_and(|until| now < until);
@@ -125,7 +129,8 @@ impl Load {
 
     /// It is another process from now on.
     pub(super) fn begin_again(&mut self, starting: bool) {
-        *self = Self { under_way: self.under_way, ..Self::new(0, starting) }.with_most(self.most);
+        let fresh = Self::new(0, starting).with_most(self.most);
+        *self = Self { under_way: self.under_way, sent: self.sent, halved_at: self.sent, ..fresh };
     }
 
     fn with_most(self, most: f64) -> Self {
@@ -133,11 +138,11 @@ impl Load {
     }
 
     /// Halves the limit, and tells whether it did: requests that were under way together count once.
-    fn halve(&mut self, now: Instant) -> bool {
-        if self.halved.is_some_and(|halved| now < halved + COOL) {
+    fn halve(&mut self, request: u64) -> bool {
+        if request <= self.halved_at {
             return false;
         }
-        self.halved = Some(now);
+        self.halved_at = self.sent;
         self.slow_start = false;
         self.limit = (self.limit / 2.0).max(1.0);
         true
@@ -188,7 +193,9 @@ mod tests {
 
     fn fill(load: &mut Load, now: Instant) -> usize {
         let room = load.room(now);
-        (0..room).for_each(|_| load.sent());
+        (0..room).for_each(|_| {
+            load.send();
+        });
         room
     }
 
@@ -200,7 +207,8 @@ mod tests {
         assert_eq!(fill(&mut load, now), 32, "every reply makes room for one more");
         (0..32).for_each(|_| load.replied());
         assert_eq!(fill(&mut load, now), 64, "the most that it may take");
-        (0..64).for_each(|_| load.busy(now, Some(Duration::from_secs(2))));
+        let last = load.sent;
+        (0..64).for_each(|nth| load.busy(last - nth, now, Some(Duration::from_secs(2))));
         assert_eq!(load.room(now), 0, "it is left alone as long as it says");
         let later = now + Duration::from_secs(3);
         assert_eq!(fill(&mut load, later), 32, "halved, once");
@@ -215,13 +223,13 @@ mod tests {
     fn a_server_that_fails_is_set_aside_and_tried_with_one_request() {
         let (mut load, now) = (Load::new(8, false), started());
         fill(&mut load, now);
-        let aside: Vec<bool> = (0..6).map(|_| load.failed(now, true)).collect();
+        let aside: Vec<bool> = (1..=6).map(|request| load.failed(request, now, true)).collect();
         assert_eq!(aside, [false, false, false, false, true, false]);
         assert_eq!(load.room(now), 0);
         let later = now + Duration::from_secs(1);
         (0..2).for_each(|_| load.came_back());
         assert_eq!(load.room(later), 1, "one request finds out");
-        load.sent();
+        load.send();
         load.replied();
         assert!(load.room(later) > 1, "it is well again");
     }
@@ -234,7 +242,7 @@ mod tests {
         let mut place = |start: &[u32], loads: &mut [Load; 2]| {
             let at = affinity.server(start, &loads[..], now);
             if let Some(at) = at {
-                loads[at].sent();
+                loads[at].send();
             }
             at
         };

@@ -124,13 +124,13 @@ impl Speaker {
         let given: Vec<_> = among.iter().cloned().map(Continuation::Text).collect();
         let texts = language.continuations(prompt, ids, &given)?;
         let begun = common_start(&texts);
-        let name = |text: &Vec<u32>| match &text[begun..] {
-            [id] => Ok(vec![format!("token_id:{id}"), language.tokenizer.decode(&[*id])?]),
-            _ => {
+        let name = |text: &Vec<u32>| {
+            let [id] = &text[begun..] else {
                 let what =
                     "weigh verdicts that more than one token tells apart: `decide = \"text\"`";
-                Err(super::super::Error::from(Error::Cannot(what)))
-            }
+                return Err(super::super::Error::from(Error::Cannot(what)));
+            };
+            Ok(vec![format!("token_id:{id}"), language.tokenizer.decode(&[*id])?])
         };
         let names = texts.iter().map(name).collect::<Result<_, _>>()?;
         let start = texts.first().map(|text| &text[..begun]).unwrap_or_default();
