@@ -18,7 +18,7 @@ fn after(from: &str, to: &str) -> String {
 #[test]
 fn a_misspelt_field_is_pointed_at() {
     assert_snapshot!(after("samples = 7", "sampels = 7"), @"
-    error: loop/experiment.toml:15:1: unknown field `sampels`, expected one of `samples`, `temperature`, `top_p`, `max_tokens`
+    error: loop/experiment.toml:15:1: unknown field `sampels`, expected one of `engine`, `samples`, `temperature`, `top_p`, `max_tokens`
        |
     15 | sampels = 7
        | ^^^^^^^
@@ -150,7 +150,7 @@ fn an_override_is_blamed_by_name() {
     exit 1
     ");
     assert_snapshot!(report("respond.tempreature=1"), @"
-    error: --set respond.tempreature=1: unknown field `tempreature`, expected one of `samples`, `temperature`, `top_p`, `max_tokens`
+    error: --set respond.tempreature=1: unknown field `tempreature`, expected one of `engine`, `samples`, `temperature`, `top_p`, `max_tokens`
 
     hint: did you mean `temperature`?
     ---
