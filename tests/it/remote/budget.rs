@@ -48,3 +48,43 @@ fn a_budget_is_not_passed_and_a_higher_one_goes_on() {
         .unwrap();
     assert_eq!(server.counts().answered, rows, "nothing was paid for twice");
 }
+
+/// The paper's experiment, beside folders that stand for what it names.
+fn paper(lab: &Lab) {
+    let experiments = std::path::Path::new(crate::lab::PROJECT).join("experiments");
+    crate::lab::copy_folder(&experiments, &lab.path.join("e"));
+    for model in ["Meta-Llama-3-8B-Instruct", "judge"] {
+        let folder = lab.path.join("e/models").join(model);
+        crate::lab::copy_folder(&experiments.join("scripted/model"), &folder);
+    }
+    for data in ["examples", "prompts", "alpaca_eval"] {
+        lab.write(&format!("e/llama3_8b/{data}.jsonl"), "{}");
+    }
+}
+
+#[test]
+fn the_plan_says_what_the_paper_costs_at_most_and_how_long_it_takes_at_the_rate_that_was_measured()
+{
+    let lab = Lab::with_loop();
+    paper(&lab);
+    let plan = || {
+        let engine = [
+            "engine.preset=vllm",
+            "engine.version=1",
+            "engine.replicas=4",
+            "engine.prices={ prompt = 0.1, completion = 0.4 }",
+        ];
+        let set = engine.iter().flat_map(|set| ["--set", set]);
+        let all: Vec<&str> =
+            ["plan", "e/meta_rewarding_llama3_8b.toml"].into_iter().chain(set).collect();
+        lab.mrx(&all).success()
+    };
+    // Four iterations of 35,000 answers, 385,000 judgements, and 550,000 comparisons in two of them.
+    let told = plan().says("no time is told").prints("2,780,000").prints("2,990,080,000");
+    let (read, drawn) = (9_050_560_000.0_f64, 2_990_080_000.0);
+    told.prints(&format!("{:.2}", (read * 0.1 + drawn * 0.4) / 1e6));
+    let server = scripted(&lab, Options { version: Some("1".to_owned()), ..Options::default() });
+    with_engine(&lab, &endpoints(&[&server], "preset = \"vllm\"\ntoken_ids = false"));
+    lab.mrx(&["run", "loop", "respond.m0"]).success();
+    plan().says("tokens/s, as in respond.m0 of scripted");
+}

@@ -9,6 +9,7 @@ mod faulty;
 mod keys;
 mod load;
 mod managed;
+mod real;
 
 use crate::lab::Lab;
 use crate::server::{Options, Server};
