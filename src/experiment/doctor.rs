@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 
@@ -231,8 +230,6 @@ fn served_name(engine: &Engine) -> Option<String> {
 
 /// The engine that an experiment would have with this address, and no more said of it.
 fn engine_at(endpoint: Endpoint, dialect: Dialect, name: String, has_folder: bool) -> Engine {
-    const TIMEOUT: Duration = Duration::from_mins(10);
-    const AT_ONCE: usize = 256;
     let api = if has_folder { dialect.api } else { Api::Chat };
     let protocol = Protocol {
         api,
@@ -243,15 +240,7 @@ fn engine_at(endpoint: Endpoint, dialect: Dialect, name: String, has_folder: boo
         context: None,
         fields: serde_json::Map::new(),
     };
-    let calls = Calls {
-        dialect,
-        timeout: TIMEOUT,
-        patience: TIMEOUT,
-        open_keys: false,
-        max_concurrency: AT_ONCE,
-        prices: None,
-        max_cost: None,
-    };
+    let calls = Calls::of(dialect);
     let servers = Servers { endpoints: vec![endpoint], served_name: None, calls };
     Engine {
         name,

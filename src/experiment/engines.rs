@@ -185,9 +185,7 @@ impl Built<'_> {
     }
 
     fn calls(&self, dialect: &Dialect) -> Result<Calls, Error> {
-        const TIMEOUT: Duration = Duration::from_mins(10);
-        const PATIENCE: Duration = Duration::from_mins(15);
-        const AT_ONCE: usize = 256;
+        let plain = Calls::of(dialect.clone());
         let table = self.table;
         if table.max_cost.is_some() && table.prices.is_none() {
             return Err((self.mistake)(
@@ -199,13 +197,13 @@ impl Built<'_> {
             completion: prices.completion.0,
         };
         Ok(Calls {
-            dialect: dialect.clone(),
-            timeout: duration(table.timeout.as_ref(), TIMEOUT),
-            patience: duration(table.patience.as_ref(), PATIENCE),
+            timeout: duration(table.timeout.as_ref(), plain.timeout),
+            patience: duration(table.patience.as_ref(), plain.patience),
             open_keys: table.allow_http.is_some_and(|on| on.0),
-            max_concurrency: table.max_concurrency.map_or(AT_ONCE, Count::size),
+            max_concurrency: table.max_concurrency.map_or(plain.max_concurrency, Count::size),
             prices: table.prices.map(prices),
             max_cost: table.max_cost.map(|cost| cost.0),
+            ..plain
         })
     }
 

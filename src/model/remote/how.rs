@@ -95,6 +95,22 @@ pub struct Calls {
     pub max_cost: Option<f64>,
 }
 
+impl Calls {
+    /// Calls as they are where nothing else is said.
+    #[must_use]
+    pub const fn of(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            timeout: Duration::from_mins(10),
+            patience: Duration::from_mins(15),
+            open_keys: false,
+            max_concurrency: 256,
+            prices: None,
+            max_cost: None,
+        }
+    }
+}
+
 /// What a million tokens cost, in any currency.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prices {

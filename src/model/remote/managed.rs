@@ -16,7 +16,7 @@ use super::how::{Endpoint, Program};
 /// Replies after which a death is forgotten.
 const FORGOTTEN_AFTER: u64 = 100;
 /// Bytes of an engine's last words that are looked at, and lines of them that are shown.
-const TAIL: (u64, usize) = (16 << 10, 12);
+const TAIL: (u64, usize) = (128 << 10, 10);
 
 /// The programs that serve a model.
 #[derive(Debug)]
@@ -164,7 +164,12 @@ impl Drop for Managed {
     }
 }
 
-/// The last words of an engine.
+/// Whether a line names an error, as Python and most others do.
+fn says_why(line: &str) -> bool {
+    line.contains("Error: ") || line.contains("error: ")
+}
+
+/// The last words of an engine, and before them the last error that it named.
 fn tail(log: &Path) -> String {
     let read = || {
         let mut file = fs::File::open(log)?;
@@ -176,5 +181,8 @@ fn tail(log: &Path) -> String {
     };
     let text = read().unwrap_or_else(|error| format!("(its words cannot be read: {error})"));
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(TAIL.1)..].join("\n")
+    let (before, last) = lines.split_at(lines.len().saturating_sub(TAIL.1));
+    // What a program says last is often how it tidies up: why, it said before.
+    let why = before.iter().rev().find(|line| says_why(line));
+    why.into_iter().chain(last).copied().collect::<Vec<_>>().join("\n")
 }
