@@ -45,6 +45,11 @@ schedule = "linear"
 
 /// A folder with a random model whose every sixth token is a score.
 pub(crate) fn lab() -> Lab {
+    lab_of_seed(11)
+}
+
+/// The same, of other random weights.
+pub(crate) fn lab_of_seed(seed: u64) -> Lab {
     let lab = Lab::new();
     lab.write("small/experiment.toml", EXPERIMENT);
     lab.write(
@@ -77,7 +82,7 @@ pub(crate) fn lab() -> Lab {
         "initializer_range": 0.3, "eos_token_id": 2,
     });
     let config = Config::of(config.as_object().unwrap().clone()).unwrap();
-    let weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
+    let weights = weights::initialise(&config, seed, &Device::Cpu).unwrap();
     let folder = lab.path.join("small/model");
     model::save(&folder, &config, &weights, &BTreeMap::new()).unwrap();
     lab
@@ -216,7 +221,7 @@ fn a_device_that_is_not_there_is_told() {
 fn weights_that_are_not_finite_stop_the_first_answer() {
     let lab = lab();
     let config = Config::read(&lab.path.join("small/model/config.json")).unwrap();
-    let mut weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
+    let mut weights = weights::initialise(&config, seed, &Device::Cpu).unwrap();
     let norm = weights.get_mut("model.norm.weight").unwrap();
     *norm = (&*norm * f64::NAN).unwrap();
     let path = lab.path.join("small/model/model.safetensors");

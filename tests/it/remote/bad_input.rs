@@ -107,3 +107,22 @@ fn mistakes_in_the_tables_are_told_with_their_place() {
     lab.edit("loop/experiment.toml", "[respond]", "[respond]\nengine = \"fast\"");
     run(&lab).fails_with(1).says("no engine is called `fast`").says("experiment.toml:");
 }
+
+#[test]
+fn servers_that_do_not_compute_the_same_are_not_asked() {
+    let lab = crate::local::lab();
+    let model = lab.path.join("small/model");
+    let other = crate::local::lab_of_seed(7);
+    let servers = [&model, &other.path.join("small/model")]
+        .map(|folder| Server::start(Options { name: "m0".to_owned(), ..Options::model(folder) }));
+    let urls = servers.each_ref().map(|server| format!("{:?}", server.url())).join(", ");
+    let toml = std::fs::read_to_string(lab.path.join("small/experiment.toml")).unwrap();
+    let engine = format!(
+        "[engine]\npreset = \"vllm\"\nversion = \"0.0.1\"\nserved_name = \"m0\"\nendpoints = [{urls}]"
+    );
+    lab.write("small/experiment.toml", &format!("{toml}\n{engine}\n"));
+    lab.mrx(&["run", "small", "respond.m0"])
+        .fails_with(3)
+        .says("serve the same model, and do not give its first token the same log-probability")
+        .says("from the same files");
+}

@@ -70,7 +70,7 @@ fn the_plan_says_what_the_paper_costs_at_most_and_how_long_it_takes_at_the_rate_
     let plan = || {
         let engine = [
             "engine.preset=vllm",
-            "engine.version=1",
+            "engine.version=v1",
             "engine.replicas=4",
             "engine.prices={ prompt = 0.1, completion = 0.4 }",
         ];

@@ -31,12 +31,17 @@ fn weights_that_a_server_tells_are_those_that_are_computed_here() {
         "model = \"m0\"\nengine = \"there\"",
     );
     run(&["--set", "name=there"]);
-    let far = "SELECT max(abs(here.preference - there.preference)), count(*)
-        FROM verdicts here JOIN verdicts there USING (verdict_id)
-        WHERE here.experiment = 'alpaca-eval' AND there.experiment = 'there'";
-    let told = lab.ask(far);
-    let (far, games) = told.split_once(',').unwrap();
-    assert!(far.parse::<f64>().unwrap() < 1e-6 && games != "0", "{told}");
+    // In a chat, tokens go by their texts.
+    run(&["--set", "name=chat", "--set", "engines.there.api=chat"]);
+    for name in ["there", "chat"] {
+        let told = lab.ask(&format!(
+            "SELECT max(abs(here.preference - there.preference)), count(*)
+            FROM verdicts here JOIN verdicts there USING (verdict_id)
+            WHERE here.experiment = 'alpaca-eval' AND there.experiment = '{name}'"
+        ));
+        let (far, games) = told.split_once(',').unwrap();
+        assert!(far.parse::<f64>().unwrap() < 1e-6 && games != "0", "{name}: {told}");
+    }
 }
 
 #[test]

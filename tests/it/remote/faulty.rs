@@ -68,10 +68,12 @@ fn twenty_thousand_rows_survive_every_fault_of_two_servers() {
 
 #[test]
 fn killed_twenty_times_among_faults_it_makes_the_same_rows() {
-    let lab = many(7000);
+    let lab = many(20_006);
     let expected = undisturbed(&lab, NODE);
-    let server = scripted(&lab, Options { latency: Duration::from_millis(5), ..faults(3) });
-    with_engine(&lab, &endpoints(&[&server], "timeout = \"300ms\"\nmax_concurrency = 16"));
+    let slower = |seed| Options { latency: Duration::from_millis(5), ..faults(seed) };
+    let servers = [3, 4, 5, 6].map(|seed| scripted(&lab, slower(seed)));
+    let servers: Vec<_> = servers.iter().collect();
+    with_engine(&lab, &endpoints(&servers, "timeout = \"300ms\""));
     let mut kills = 0;
     for moment in (1..=20).map(|nth| Duration::from_millis(120 + 13 * nth)) {
         let mut child = lab
