@@ -221,7 +221,7 @@ fn a_device_that_is_not_there_is_told() {
 fn weights_that_are_not_finite_stop_the_first_answer() {
     let lab = lab();
     let config = Config::read(&lab.path.join("small/model/config.json")).unwrap();
-    let mut weights = weights::initialise(&config, seed, &Device::Cpu).unwrap();
+    let mut weights = weights::initialise(&config, 11, &Device::Cpu).unwrap();
     let norm = weights.get_mut("model.norm.weight").unwrap();
     *norm = (&*norm * f64::NAN).unwrap();
     let path = lab.path.join("small/model/model.safetensors");
