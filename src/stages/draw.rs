@@ -355,11 +355,10 @@ pub(super) const NO_ANSWER: &str = "an answer was refused: there is nothing to c
 
 /// Adds what has been spent, where it is money.
 fn with_cost(note: String, spent: Spent) -> String {
-    match spent.money {
-        Some(money) if note.is_empty() => format!("cost {money:.2}"),
-        Some(money) => format!("{note}  cost {money:.2}"),
-        None => note,
-    }
+    let Some(money) = spent.money else { return note };
+    let thousands = spent.prompt_tokens.saturating_add(spent.completion_tokens) / 1000;
+    let cost = format!("{thousands}k tokens, cost {money:.2}");
+    if note.is_empty() { cost } else { format!("{note}  {cost}") }
 }
 
 /// A model replied to what it was not asked.

@@ -97,7 +97,10 @@ impl Form<'_> {
                 body.insert("top_logprobs".to_owned(), how_many.into());
             }
         }
-        if let (Some(field), Wanted::Next(_)) = (&self.dialect.names_tokens_by_id, wanted) {
+        // In a chat the tokens are the server's own, and go by their texts.
+        if let (Some(field), Wanted::Next(_), Api::Completions) =
+            (&self.dialect.names_tokens_by_id, wanted, self.protocol.api)
+        {
             body.insert(field.clone(), true.into());
         }
     }
