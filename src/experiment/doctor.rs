@@ -12,6 +12,7 @@ use super::find;
 use super::locate;
 use super::machine::Machine;
 use super::named::{Files, listed};
+use super::settings::M0;
 use super::toml_file::{File, JudgeModel};
 use crate::runner::StageError;
 use crate::stages::remote::{
@@ -196,7 +197,8 @@ fn roles<'e>(
     engines: &'e Engines,
     first: Option<&Files>,
 ) -> Result<Vec<Role<'e>>, locate::Error> {
-    let of_first = |role, engine: &'e Engine| (role, engine, served_name(engine), first.cloned());
+    let served = |engine: &Engine| engine.how.served_name().map(str::to_owned);
+    let of_first = |role, engine: &'e Engine| (role, engine, served(engine), first.cloned());
     let mut roles = Vec::new();
     if first.is_some() {
         roles.push(of_first("respond", &engines.respond));
@@ -210,22 +212,15 @@ fn roles<'e>(
     let Some(judge) = &evaluate.judge else { return Ok(roles) };
     let games = &engines.games;
     let (name, files) = match judge.model.as_ref() {
-        named if named.is("m0") => (served_name(games), first.cloned()),
+        named if named.is(M0) => (served(games), first.cloned()),
         JudgeModel::Served { served, .. } => (Some(served.clone()), None),
         JudgeModel::Folder(folder) => {
             let named = Spanned::new(judge.model.span(), folder.clone());
-            (served_name(games), Some(file.model_folder(&named)?))
+            (served(games), Some(file.model_folder(&named)?))
         }
     };
     roles.push(("evaluate.judge", games, name, files));
     Ok(roles)
-}
-
-fn served_name(engine: &Engine) -> Option<String> {
-    match &engine.how {
-        How::Servers(servers) => servers.served_name.clone(),
-        How::Local | How::Program(_) | How::Files(_) => None,
-    }
 }
 
 /// The engine that an experiment would have with this address, and no more said of it.
@@ -244,7 +239,7 @@ fn engine_at(endpoint: Endpoint, dialect: Dialect, name: String, has_folder: boo
     let servers = Servers { endpoints: vec![endpoint], served_name: None, calls };
     Engine {
         name,
-        version: EngineVersion::Text("unreported".to_owned()),
+        version: EngineVersion::reported(None),
         compute: String::new(),
         protocol: Some(protocol),
         how: How::Servers(Arc::new(servers)),

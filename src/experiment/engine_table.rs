@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{Count, Positive, Rate, Steps, Switch};
+use crate::stages::Api;
 
 /// What runs a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -57,14 +58,6 @@ pub(super) struct EngineTable {
     pub(super) prices: Option<PricesTable>,
     pub(super) max_cost: Option<Positive>,
     pub(super) allow_http: Option<Switch>,
-}
-
-/// Who writes the prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Api {
-    Completions,
-    Chat,
 }
 
 /// An address, or one with its own key.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::Error;
-use super::engine_table::{Api, EndpointTable, EngineTable, Kind, PricesTable, duration};
+use super::engine_table::{EndpointTable, EngineTable, Kind, PricesTable, duration};
 use super::machine::{Machine, MachineFile};
 use super::per_iteration::{Count, Steps, Switch};
 use super::toml_file::File;
@@ -15,7 +15,7 @@ use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Files, How, Prices, Program, Report, Servers, report,
     version_of,
 };
-use crate::stages::{self, Engine, EngineVersion, Protocol};
+use crate::stages::{Engine, EngineVersion, Protocol};
 
 /// The engine of this program goes by this name where a role asks for it.
 const LOCAL: &str = "local";
@@ -131,22 +131,16 @@ impl Built<'_> {
                 (How::Program(Arc::new(program)), words)
             }
             Kind::Batch => {
-                let work = self.machine.work.as_ref().map(|(_, work)| work.clone());
-                let served_name = self.table.served_name.as_ref().map(|n| n.as_ref().clone());
-                (How::Files(Arc::new(Files { served_name, work, calls })), Vec::new())
+                let served_name = self.served_name();
+                (How::Files(Arc::new(Files { served_name, work: None, calls })), Vec::new())
             }
         };
         let report = self.report(&how, &dialect)?;
         let compute: Vec<String> =
             self.table.compute.iter().map(|c| c.as_ref().clone()).chain(words).collect();
         let on = |switch: Option<Switch>, preset| switch.map_or(preset, |on| on.0);
-        let api = match self.table.api {
-            Some(Api::Completions) => stages::Api::Completions,
-            Some(Api::Chat) => stages::Api::Chat,
-            None => dialect.api,
-        };
         let protocol = Protocol {
-            api,
+            api: self.table.api.unwrap_or(dialect.api),
             seeds: on(self.table.seeds, dialect.seeds),
             token_ids: on(self.table.token_ids, dialect.token_ids),
             logprobs: on(self.table.logprobs, dialect.logprobs),
@@ -158,7 +152,7 @@ impl Built<'_> {
         let how = self.by_files(how);
         Ok(Engine {
             name: preset.unwrap_or_else(|| self.name.to_owned()),
-            version: EngineVersion::Text(report.version.unwrap_or_else(|| "unreported".to_owned())),
+            version: EngineVersion::reported(report.version),
             compute: compute.join(" "),
             protocol: Some(protocol),
             how,
@@ -225,8 +219,7 @@ impl Built<'_> {
             let message = format!("the engine `{}` has no `endpoints`", self.name);
             return Err((self.mistake)(message));
         }
-        let served_name = table.served_name.as_ref().map(|name| name.as_ref().clone());
-        Ok(Servers { endpoints, served_name, calls })
+        Ok(Servers { endpoints, served_name: self.served_name(), calls })
     }
 
     fn program(&self, dialect: &Dialect, calls: Calls) -> Result<Program, Error> {
@@ -266,15 +259,21 @@ impl Built<'_> {
             How::Program(program) if declared.is_none() => self.version_of(program, dialect)?,
             _ => Ok(Report::default()),
         };
+        let known = || self.machine.reports.known(&remembered);
         let mut found = match asked {
             Ok(found) => {
-                if asks {
-                    self.machine.reports.learn(&remembered, &found);
-                }
+                self.machine.reports.learn(&remembered, &found);
                 found
             }
-            // It is asked again before it draws.
-            Err(_) => self.machine.reports.known(&remembered).unwrap_or_default(),
+            // A program's version is never asked again. Servers are, before they draw.
+            Err(why) if asks && matches!(how, How::Program(_)) => known().ok_or_else(|| {
+                let name = self.name;
+                (self.mistake)(format!(
+                    "the version of the engine `{name}` is part of what decides results, and cannot be \
+                     told: {why}; say `version`"
+                ))
+            })?,
+            Err(_) => known().unwrap_or_default(),
         };
         found.version = declared.or(found.version);
         Ok(found)
@@ -317,20 +316,21 @@ impl Built<'_> {
         Ok(version_of(&words).map(|version| Report { version: Some(version), ..Report::default() }))
     }
 
-    /// Where a node is to be asked by files, the others are not.
+    /// Where there is work with the files of a node, it is asked by files, whatever asks the others.
     fn by_files(&self, how: How) -> How {
-        match (&self.machine.work, &how) {
-            (Some((node, work)), other) if node.split('.').next() == Some(self.stage) => {
-                let Some(calls) = other.calls().cloned() else { return how };
-                let served_name = match other {
-                    How::Servers(servers) => servers.served_name.clone(),
-                    How::Files(files) => files.served_name.clone(),
-                    _ => self.table.served_name.as_ref().map(|name| name.as_ref().clone()),
-                };
-                How::Files(Arc::new(Files { served_name, work: Some(work.clone()), calls }))
-            }
+        let is_mine = |node: &str| node.split('.').next() == Some(self.stage);
+        match (&self.machine.work, how.calls()) {
+            (Some((node, work)), Some(calls)) if is_mine(node) => How::Files(Arc::new(Files {
+                served_name: self.served_name(),
+                work: Some(work.clone()),
+                calls: calls.clone(),
+            })),
             _ => how,
         }
+    }
+
+    fn served_name(&self) -> Option<String> {
+        self.table.served_name.as_ref().map(|name| name.as_ref().clone())
     }
 }
 

@@ -35,6 +35,23 @@ pub enum Version {
     Text(String),
 }
 
+impl Version {
+    /// What stands for the version of a program that does not report it.
+    const UNREPORTED: &str = "unreported";
+
+    /// As a program reports it, where it does.
+    #[must_use]
+    pub fn reported(version: Option<String>) -> Self {
+        Self::Text(version.unwrap_or_else(|| Self::UNREPORTED.to_owned()))
+    }
+
+    /// Whether nobody reported it.
+    #[must_use]
+    pub fn is_unreported(&self) -> bool {
+        matches!(self, Self::Text(text) if text == Self::UNREPORTED)
+    }
+}
+
 impl Engine {
     /// 1: the first.
     const VERSION: u32 = 1;

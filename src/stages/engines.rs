@@ -43,7 +43,11 @@ pub(super) fn open_by(
         if let (How::Program(_), Some(served)) = (&engine.how, &served) {
             return Err(needs_folder(Some(served), engine));
         }
-        let name = served.or_else(|| served_name(io, engine)).unwrap_or(ours);
+        // What the servers call the folder that the experiment begins with, it says itself; what the loop
+        // makes goes by its digest.
+        let is_given = io.files("model")?.is_some();
+        let given = engine.how.served_name().filter(|_| is_given).map(str::to_owned);
+        let name = served.or(given).unwrap_or(ours);
         let spent = if engine.how.calls().is_some_and(|calls| calls.max_cost.is_some()) {
             io.money_spent()?
         } else {
@@ -61,18 +65,6 @@ pub(super) fn open_by(
 
 /// How a declared model says what it is served as.
 pub const SERVED: &str = "served";
-
-/// What the servers call a model that is here as files: the experiment's name for the one that it begins
-/// with; those that the loop makes go by their digests.
-fn served_name(io: &Io<'_>, engine: &Engine) -> Option<String> {
-    let given = io.files("model").ok().flatten().is_some();
-    let name = match &engine.how {
-        How::Servers(servers) => servers.served_name.clone(),
-        How::Files(files) => files.served_name.clone(),
-        How::Local | How::Program(_) => None,
-    };
-    name.filter(|_| given)
-}
 
 /// Where the engine is: two roles with one engine and other servers do not share what is open.
 fn place(engine: &Engine) -> String {

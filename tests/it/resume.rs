@@ -11,9 +11,15 @@ use crate::lab::Lab;
 
 /// One iteration over many prompts: thousands of draws.
 fn long_loop() -> Lab {
+    one_iteration(1500)
+}
+
+/// The scripted loop's first iteration alone, over so many prompts.
+pub(crate) fn one_iteration(prompts: u32) -> Lab {
     let lab = Lab::with_loop();
-    lab.write("loop/prompts.sql", "SELECT 'Question ' || i AS prompt FROM range(1500) t(i)");
-    lab.edit("loop/experiment.toml", "per_iteration = 10", "per_iteration = 1500");
+    let sql = format!("SELECT 'Question ' || i AS prompt FROM range({prompts}) t(i)");
+    lab.write("loop/prompts.sql", &sql);
+    lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));
     lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
     for list in
         ["[0.0, 0.32, 0.32, 0.4]", "[2500, false, false, false]", "[1100, 1000, false, false]"]

@@ -1,13 +1,12 @@
 //! Asking: requests go out as the servers have room for them, and what comes back is settled one by one.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::super::{Asker, Error as ModelError, Refusal, Reply};
@@ -41,29 +40,6 @@ impl<E: Into<ModelError>> From<E> for Halt {
     }
 }
 
-/// A request that waits for its next try.
-struct Delayed(Instant, u64, Job);
-
-impl PartialEq for Delayed {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-
-impl Eq for Delayed {}
-
-impl PartialOrd for Delayed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Delayed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
-
 /// All requests of one call.
 pub(super) struct Drive<'d> {
     pub(super) remote: &'d Reach,
@@ -72,7 +48,8 @@ pub(super) struct Drive<'d> {
     pub(super) loads: Vec<Load>,
     affinity: Affinity,
     pub(super) ready: VecDeque<Job>,
-    delayed: BinaryHeap<Reverse<Delayed>>,
+    /// Requests that wait for their next try, by when that is.
+    delayed: BTreeMap<(Instant, u64), Job>,
     flights: JoinSet<Landed>,
     asked: usize,
     exhausted: bool,
@@ -104,7 +81,7 @@ impl<'d> Drive<'d> {
             loads: std::iter::repeat_with(load).take(hosts).collect(),
             affinity: Affinity::default(),
             ready: VecDeque::new(),
-            delayed: BinaryHeap::new(),
+            delayed: BTreeMap::new(),
             flights: JoinSet::new(),
             asked: 0,
             exhausted: false,
@@ -127,7 +104,8 @@ impl<'d> Drive<'d> {
     }
 
     async fn go(&mut self) -> Result<(), Halt> {
-        if !self.look_for_work()? {
+        self.fetch()?;
+        if self.ready.is_empty() {
             return Ok(());
         }
         self.meet().await?;
@@ -137,8 +115,8 @@ impl<'d> Drive<'d> {
             if self.flights.is_empty() && self.is_done() {
                 return Ok(());
             }
-            if let Ok(Some(landed)) = timeout(TICK, self.next_landed()).await {
-                self.settle(landed)?;
+            if let Ok(landed) = timeout(TICK, self.next_landed()).await {
+                self.settle(landed.map_err(lost)?)?;
                 while let Some(landed) = self.flights.try_join_next() {
                     self.settle(landed.map_err(lost)?)?;
                 }
@@ -151,17 +129,11 @@ impl<'d> Drive<'d> {
     }
 
     /// Waits for a request to come back; for ever where none is under way.
-    async fn next_landed(&mut self) -> Option<Landed> {
+    async fn next_landed(&mut self) -> Result<Landed, JoinError> {
         match self.flights.join_next().await {
-            Some(landed) => landed.ok(),
+            Some(landed) => landed,
             None => std::future::pending().await,
         }
-    }
-
-    /// Gets the first requests, and tells whether there are any.
-    fn look_for_work(&mut self) -> Result<bool, Halt> {
-        self.fetch()?;
-        Ok(!self.ready.is_empty())
     }
 
     fn is_done(&self) -> bool {
@@ -188,9 +160,8 @@ impl<'d> Drive<'d> {
     fn send(&mut self) -> Result<(), Halt> {
         loop {
             let now = Instant::now();
-            while self.delayed.peek().is_some_and(|Reverse(delayed)| delayed.0 <= now) {
-                let Some(Reverse(Delayed(_, _, job))) = self.delayed.pop() else { break };
-                self.ready.push_front(job);
+            while let Some(due) = self.delayed.first_entry().filter(|first| first.key().0 <= now) {
+                self.ready.push_front(due.remove());
             }
             if self.loads.iter().all(|load| load.room(now) == 0) {
                 return Ok(());
@@ -279,13 +250,13 @@ impl<'d> Drive<'d> {
         self.reserved -= job.ceiling;
         let now = Instant::now();
         match outcome {
-            Ok(answer) => match self.doubt(&answer)? {
+            Ok(answer) => match self.doubt(server, &answer)? {
                 None => {
                     self.last_reply = now;
                     self.loads[server].replied();
                     self.deliver(&job, answer)
                 }
-                Some(what) => self.failed(job, ((server, number), false), what, now),
+                Some(what) => self.failed(job, (server, number), Fault::Broken(what)),
             },
             Err(Fault::Refused(why)) => {
                 self.last_reply = now;
@@ -298,19 +269,22 @@ impl<'d> Drive<'d> {
                 self.ready.push_front(job);
                 Ok(())
             }
-            Err(Fault::Away(what)) => self.failed(job, ((server, number), true), what, now),
-            Err(Fault::Broken(what)) => self.failed(job, ((server, number), false), what, now),
             Err(Fault::Stop(error)) => Err(error.into()),
+            Err(fault) => self.failed(job, (server, number), fault),
         }
     }
 
+    fn url(&self, server: usize) -> String {
+        self.remote.hosts().get(server).map(|host| host.url.clone()).unwrap_or_default()
+    }
+
     /// Why an answer is not to be trusted, if it is not.
-    fn doubt(&mut self, answer: &Answer) -> Result<Option<String>, Halt> {
+    fn doubt(&mut self, server: usize, answer: &Answer) -> Result<Option<String>, Halt> {
         if let Some(model) = &answer.model
             && !self.remote.speaker.is_me(model)
         {
             let (asked, replied) = (self.remote.speaker.name.clone(), model.clone());
-            let url = self.remote.hosts().first().map(|host| host.url.clone()).unwrap_or_default();
+            let url = self.url(server);
             return Err(Error::OtherModel { url, asked, replied }.into());
         }
         let Some(id) = answer.id.as_ref().filter(|id| !id.is_empty()) else { return Ok(None) };
@@ -330,18 +304,19 @@ impl<'d> Drive<'d> {
     fn failed(
         &mut self,
         mut job: Job,
-        ((server, number), is_away): ((usize, u64), bool),
-        what: String,
-        now: Instant,
+        (server, number): (usize, u64),
+        fault: Fault,
     ) -> Result<(), Halt> {
-        if self.loads[server].failed(number, now, is_away) {
-            let url =
-                self.remote.hosts().get(server).map(|host| host.url.clone()).unwrap_or_default();
+        let now = Instant::now();
+        let too_much = matches!(fault, Fault::Away(_) | Fault::Slow(_));
+        if self.loads[server].failed(number, now, too_much) {
+            let url = self.url(server);
             let wait = "it is set aside and tried again";
-            self.asker.hear(format!("{url} keeps failing ({what}): {wait}"));
+            self.asker.hear(format!("{url} keeps failing ({fault}): {wait}"));
         }
-        // One that nobody answers is not at fault itself.
-        job.tries += u32::from(!is_away || what.starts_with("no reply in time"));
+        // Where nobody is there, the request is not at fault.
+        job.tries += u32::from(!matches!(fault, Fault::Away(_)));
+        let what = fault.to_string();
         if job.tries >= TRIES {
             let Job { name: row, tries: times, .. } = job;
             return Err(Error::Again { row, times, last: what }.into());
@@ -352,7 +327,7 @@ impl<'d> Drive<'d> {
         self.sent += 1;
         let toss = f64::from(u32::try_from(self.nonce.hash_one(self.sent) >> 32).unwrap_or(0));
         let wait = wait.mul_f64(0.5 + 0.5 * toss / f64::from(u32::MAX));
-        self.delayed.push(Reverse(Delayed(now + wait, self.sent, job)));
+        self.delayed.insert((now + wait, self.sent), job);
         Ok(())
     }
 
@@ -369,6 +344,6 @@ impl<'d> Drive<'d> {
 }
 
 /// A task that did not come to an end: a mistake in mrx.
-fn lost(error: tokio::task::JoinError) -> ModelError {
+fn lost(error: JoinError) -> ModelError {
     Error::Client(error.to_string()).into()
 }

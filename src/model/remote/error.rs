@@ -63,12 +63,10 @@ pub enum Error {
         replied: String,
     },
     /// The server is of another version than the experiment says.
-    #[error("{url} is {engine} {found}, the experiment says {expected}")]
+    #[error("{url} is of version {found}, the experiment says {expected}")]
     OtherVersion {
         /// The server.
         url: String,
-        /// Which engine.
-        engine: String,
         /// What it reports.
         found: String,
         /// What is expected.

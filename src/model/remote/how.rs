@@ -157,6 +157,16 @@ impl fmt::Debug for ApiKey {
 }
 
 impl How {
+    /// What servers or files call the model that the experiment begins with, where they were told.
+    #[must_use]
+    pub fn served_name(&self) -> Option<&str> {
+        match self {
+            Self::Servers(servers) => servers.served_name.as_deref(),
+            Self::Files(files) => files.served_name.as_deref(),
+            Self::Local | Self::Program(_) => None,
+        }
+    }
+
     /// Where the model is, for people: addresses, or the command that is run.
     #[must_use]
     pub fn places(&self) -> Vec<String> {

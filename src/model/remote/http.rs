@@ -1,5 +1,6 @@
 //! HTTP: one request, and what its reply is good for.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +27,29 @@ pub(super) struct Host {
 pub(super) enum Fault {
     /// The server has too much to do. It may say for how long.
     Busy(String, Option<Duration>),
-    /// The server cannot be reached, or does not answer.
+    /// The server cannot be reached.
     Away(String),
+    /// The server has not answered in time.
+    Slow(String),
     /// The server failed, or its reply is none.
     Broken(String),
     /// The server does not take this request, and would not take it again.
     Refused(String),
     /// No request will do.
     Stop(Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy(text, _)
+            | Self::Away(text)
+            | Self::Slow(text)
+            | Self::Broken(text)
+            | Self::Refused(text) => f.write_str(text),
+            Self::Stop(error) => error.fmt(f),
+        }
+    }
 }
 
 /// Seconds in which a connection is there, or is not.
@@ -157,7 +173,7 @@ fn told(error: &reqwest::Error) -> Fault {
         cause = source.source();
     }
     if error.is_timeout() {
-        return Fault::Away(format!("no reply in time ({words})"));
+        return Fault::Slow(format!("no reply in time ({words})"));
     }
     if error.is_connect() {
         Fault::Away(words)

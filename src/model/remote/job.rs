@@ -1,5 +1,6 @@
 //! One request on its way: what it asks for, and whose draws it answers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::error::Error;
@@ -44,10 +45,10 @@ impl Job {
     }
 
     /// How its prompt begins, for what is asked of one server.
-    pub(super) fn start(&self) -> Vec<u32> {
+    pub(super) fn start(&self) -> Cow<'_, [u32]> {
         const LOOKED_AT: usize = 2048;
         match &self.request.asked {
-            Asked::Tokens(ids) => ids.iter().copied().take(LOOKED_AT).collect(),
+            Asked::Tokens(ids) => Cow::from(&ids[..ids.len().min(LOOKED_AT)]),
             Asked::Messages(messages) => {
                 let text = messages.iter().flat_map(|message| message.content.chars());
                 text.map(u32::from).take(LOOKED_AT).collect()

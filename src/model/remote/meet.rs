@@ -42,19 +42,10 @@ pub fn report(endpoints: &[Endpoint], calls: &Calls, name: Option<&str>) -> Resu
         match runtime.block_on(ask(&host, &calls.dialect, name)) {
             Ok(report) => return Ok(report),
             Err(Fault::Stop(error)) => return Err(error),
-            Err(fault) => last = format!("{} of {}", words(fault), host.url),
+            Err(fault) => last = format!("{fault} of {}", host.url),
         }
     }
     Err(Error::Silence { seconds: 0, last })
-}
-
-pub(super) fn words(fault: Fault) -> String {
-    match fault {
-        Fault::Busy(text, _) | Fault::Away(text) | Fault::Broken(text) | Fault::Refused(text) => {
-            text
-        }
-        Fault::Stop(error) => error.to_string(),
-    }
 }
 
 /// Asks a server who it is.
@@ -87,13 +78,21 @@ pub(super) async fn ask(
         other => return Err(Fault::Broken(format!("status {}", other.as_u16()))),
     }
     if let Some((path, place)) = &dialect.version_at {
-        let (status, bytes) = host.get(path, SHORT).await?;
-        let told: Option<Value> =
-            serde_json::from_slice(&bytes).ok().filter(|_| status.is_success());
-        let told = told.as_ref().and_then(|told| told.pointer(place)).and_then(Value::as_str);
-        report.version = told.map(str::to_owned);
+        report.version = version_at(host, path, place).await?;
     }
     Ok(report)
+}
+
+/// The version that a server tells at a path, in a place of the JSON that stands there.
+pub(super) async fn version_at(
+    host: &Host,
+    path: &str,
+    place: &str,
+) -> Result<Option<String>, Fault> {
+    let (status, bytes) = host.get(path, SHORT).await?;
+    let told: Option<Value> = serde_json::from_slice(&bytes).ok().filter(|_| status.is_success());
+    let told = told.as_ref().and_then(|told| told.pointer(place)).and_then(Value::as_str);
+    Ok(told.map(str::to_owned))
 }
 
 /// vLLM says `max_model_len`, llama.cpp `meta.n_ctx`.
@@ -132,7 +131,7 @@ impl Drive<'_> {
         let report = match ask(host, &speaker.calls.dialect, Some(name)).await {
             Ok(report) => report,
             Err(Fault::Stop(error)) => return Err(error.into()),
-            Err(fault) => return Ok(Err(words(fault))),
+            Err(fault) => return Ok(Err(fault.to_string())),
         };
         let known = report.serves.is_empty() || report.serves.iter().any(|served| served == name);
         if !known && !speaker.calls.dialect.serves_path {
@@ -142,9 +141,8 @@ impl Drive<'_> {
         if let (Some(expected), Some(found)) = (&self.remote.version, &report.version)
             && expected != found
         {
-            let (url, engine) = (host.url.clone(), "an engine of version".to_owned());
-            let (found, expected) = (found.clone(), expected.clone());
-            return Err(Error::OtherVersion { url, engine, found, expected }.into());
+            let (url, found, expected) = (host.url.clone(), found.clone(), expected.clone());
+            return Err(Error::OtherVersion { url, found, expected }.into());
         }
         if let Some(context) = report.context {
             speaker.takes(context);
@@ -204,7 +202,7 @@ impl Drive<'_> {
                 Ok(bytes) => serde_json::from_slice(&bytes).ok(),
                 Err(Fault::Stop(error)) => return Err(error.into()),
                 Err(fault) => {
-                    last = words(fault);
+                    last = fault.to_string();
                     None
                 }
             };

@@ -1,7 +1,7 @@
 //! Which server is asked next, and how much of it is asked at once.
 //!
-//! Each server has a limit of its own on requests under way: it grows while all goes well, twice as fast
-//! until the first trouble, and is halved when the server has too much to do. One that fails again and
+//! Each server has a limit of its own on requests under way: it grows while all goes well, doubling from
+//! round to round until the first trouble, and is halved when the server has too much to do. One that fails again and
 //! again is set aside, and tried with one request after a while. Nothing here waits, and nothing here
 //! knows what is asked.
 
@@ -22,7 +22,7 @@ const BUSY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_se
 #[derive(Debug)]
 pub(super) struct Load {
     limit: f64,
-    most: f64,
+    most: usize,
     slow_start: bool,
     under_way: usize,
     failures: u32,
@@ -43,9 +43,9 @@ pub(super) struct Load {
 
 impl Load {
     pub(super) fn new(most: usize, starting: bool) -> Self {
-        let most = most.max(1) as f64;
+        let most = most.max(1);
         Self {
-            limit: FIRST_LIMIT.min(most),
+            limit: FIRST_LIMIT.min(most as f64),
             most,
             slow_start: true,
             under_way: 0,
@@ -92,11 +92,11 @@ impl Load {
         self.refusals = 0;
         // In slow start every reply makes room for one more; then a whole round of replies does.
         let more = if self.slow_start { 1.0 } else { 1.0 / self.limit };
-        self.limit = (self.limit + more).min(self.most);
+        self.limit = (self.limit + more).min(self.most as f64);
     }
 
-    /// It refused this request alone: it is well.
-    pub(super) const fn came_back(&mut self) {
+    /// A request is no longer under way.
+    const fn came_back(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
     }
 
@@ -127,14 +127,10 @@ impl Load {
         self.times_aside == 1
     }
 
-    /// It is another process from now on.
-    pub(super) fn begin_again(&mut self, starting: bool) {
-        let fresh = Self::new(0, starting).with_most(self.most);
-        *self = Self { under_way: self.under_way, sent: self.sent, halved_at: self.sent, ..fresh };
-    }
-
-    fn with_most(self, most: f64) -> Self {
-        Self { most, limit: FIRST_LIMIT.min(most), ..self }
+    /// It is another process from now on, which has to start first.
+    pub(super) fn begin_again(&mut self) {
+        let Self { under_way, sent, most, .. } = *self;
+        *self = Self { under_way, sent, halved_at: sent, ..Self::new(most, true) };
     }
 
     /// Halves the limit, and tells whether it did: requests that were under way together count once.

@@ -16,7 +16,7 @@ impl Drive<'_> {
             if let Some((endpoint, what)) = looked {
                 let host = Host::new(&endpoint, self.remote.speaker.calls.open_keys)?;
                 self.remote.hosts()[nth] = Arc::new(host);
-                self.loads[nth].begin_again(true);
+                self.loads[nth].begin_again();
                 self.asker.hear(what);
             }
         }

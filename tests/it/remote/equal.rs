@@ -1,15 +1,8 @@
 //! The local model behind a server gives what it gives in this program: token for token, table for table.
 
-use std::collections::BTreeMap;
-
 use crate::lab::Lab;
 use crate::quickstart::{SMALL, small_quickstart};
 use crate::server::process;
-
-/// The tables of a run, but for those whose rows follow from the engine's name alone.
-fn tables(lab: &Lab, experiment: &str) -> BTreeMap<String, mrx::store::Digest> {
-    lab.digests(experiment)
-}
 
 #[test]
 fn a_loop_drawn_by_engines_is_the_loop_that_is_drawn_here() {
@@ -25,7 +18,7 @@ fn a_loop_drawn_by_engines_is_the_loop_that_is_drawn_here() {
     lab.edit("there/experiment.toml", "name = \"quickstart\"", "name = \"there\"");
     lab.mrx(&[&["run", "here"], &SMALL[..]].concat()).success();
     lab.mrx(&[&["run", "there"], &SMALL[..]].concat()).success();
-    let (here, there) = (tables(&lab, "quickstart"), tables(&lab, "there"));
+    let (here, there) = (lab.digests("quickstart"), lab.digests("there"));
     assert!(here.keys().any(|table| table.starts_with("train.m2")), "{here:?}");
     assert_eq!(here, there, "but for the engine's name in keys");
     let engines = "SELECT count(DISTINCT run) FROM responses WHERE node = 'respond.m1'";

@@ -6,24 +6,12 @@ use std::time::Duration;
 
 use super::{endpoints, scripted, with_engine};
 use crate::lab::Lab;
+use crate::resume::one_iteration;
 use crate::server::{Fault, Faults, Options};
 
-/// One node of many draws, behind servers.
-fn many(rows: usize) -> Lab {
-    let lab = Lab::with_loop();
-    let prompts = rows / 7;
-    let sql = format!("SELECT 'Question ' || i AS prompt FROM range({prompts}) t(i)");
-    lab.write("loop/prompts.sql", &sql);
-    lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));
-    lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
-    lab.edit("loop/experiment.toml", "iterations = 4", "iterations = 1");
-    for list in
-        ["[0.0, 0.32, 0.32, 0.4]", "[2500, false, false, false]", "[1100, 1000, false, false]"]
-    {
-        lab.edit("loop/experiment.toml", list, if list.starts_with("[0") { "0.1" } else { "2500" });
-    }
-    lab.edit("loop/experiment.toml", "[true, true, false, false]", "true");
-    lab
+/// A node of so many draws, seven for each prompt.
+fn many(rows: u32) -> Lab {
+    one_iteration(rows / 7)
 }
 
 const NODE: &str = "respond.m0/responses";

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::with_engine;
-use crate::lab::Lab;
+use crate::resume::one_iteration;
 use crate::server::{Options, Server};
 
 /// 200,000 rows from a server that answers at once. It prints rows a second and the memory that mrx took.
@@ -11,13 +11,8 @@ use crate::server::{Options, Server};
 #[ignore = "a measurement, of a minute or two"]
 #[expect(clippy::print_stdout, reason = "it is run for its figures")]
 fn two_hundred_thousand_requests() {
-    let lab = Lab::with_loop();
     let (prompts, samples) = (25_000_u32, 8_u32);
-    let sql = format!("SELECT 'Question ' || i AS prompt FROM range({prompts}) t(i)");
-    lab.write("loop/prompts.sql", &sql);
-    lab.edit("loop/experiment.toml", "per_iteration = 10", &format!("per_iteration = {prompts}"));
-    lab.edit("loop/experiment.toml", "files = [\"prompts.jsonl\"]", "");
-    lab.edit("loop/experiment.toml", "iterations = 4", "iterations = 1");
+    let lab = one_iteration(prompts);
     lab.edit("loop/experiment.toml", "samples = 7", &format!("samples = {samples}"));
     let server =
         Server::start(Options { name: "m0".to_owned(), ..Options::instant("one two three") });

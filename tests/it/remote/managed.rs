@@ -89,6 +89,17 @@ fn a_command_without_a_version_asks_for_one() {
     run(&lab).fails_with(1).says("say `version`, or `version_command`");
 }
 
+#[test]
+fn a_version_that_cannot_be_told_is_not_passed_over() {
+    let lab = Lab::with_loop();
+    let engine = "[engine]\ncommand = \"serve --port {port}\"\nversion_command = \"no-such-program --version\"";
+    with_engine(&lab, engine);
+    run(&lab)
+        .fails_with(1)
+        .says("cannot be told: cannot start `no-such-program`")
+        .says("say `version`");
+}
+
 fn is_alive(process: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::super::meet::words;
 use super::finding::Finding;
 use super::heard::{Heard, text};
 use super::patient::{Draw, Patient, seed};
@@ -33,7 +32,7 @@ pub(super) async fn seeds(patient: &Patient<'_>, first: &Heard, heard: &mut Vec<
                 heard.push(reply);
             }
             Err(fault) => {
-                let found = format!("one of {} at once: {}", draws.len(), words(fault));
+                let found = format!("one of {} at once: {}", draws.len(), fault);
                 return Finding::unknown(CHECK, found);
             }
         }
@@ -92,7 +91,7 @@ pub(super) async fn samples(patient: &Patient<'_>, heard: &mut Vec<Heard>) -> Fi
                 heard.push(reply);
             }
             Err(fault) => {
-                let found = format!("one of {SAMPLES} at once: {}", words(fault));
+                let found = format!("one of {SAMPLES} at once: {fault}");
                 return Finding::unknown(CHECK, found);
             }
         }

@@ -1,6 +1,5 @@
 //! Whether the tokens that are drawn greedily are those that the server itself finds likeliest.
 
-use super::super::meet::words;
 use super::super::request::{Asked, Wanted};
 use super::finding::Finding;
 use super::heard::First;
@@ -55,7 +54,7 @@ async fn walk(patient: &Patient<'_>, candidates: u32) -> Result<Walk, String> {
         let wanted = Wanted::Next(candidates);
         let draw = Draw { most: 1, temperature: 0.0, wanted, ..Draw::text(seed(0)) };
         let written = patient.write(asked, &draw).map_err(|error| error.to_string())?;
-        let heard = patient.send(&written).await.map_err(words)?;
+        let heard = patient.send(&written).await.map_err(|fault| fault.to_string())?;
         let Some(first) = heard.first() else {
             return Err("it tells no log-probabilities of candidates".to_owned());
         };

@@ -33,7 +33,7 @@ impl Landed {
                 self.slowest = self.slowest.max(heard.took);
             }
             Err(Fault::Busy(..)) => self.busy += 1,
-            Err(Fault::Away(what)) => self.away = (self.away.0 + 1, what),
+            Err(Fault::Away(what) | Fault::Slow(what)) => self.away = (self.away.0 + 1, what),
             Err(Fault::Broken(what) | Fault::Refused(what)) => {
                 self.broken = (self.broken.0 + 1, what);
             }

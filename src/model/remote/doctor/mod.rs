@@ -21,7 +21,6 @@ use super::super::{Engine, Error as ModelError, Version};
 use super::error::Error;
 use super::how::{Endpoint, How, Program};
 use super::http::Fault;
-use super::meet::words;
 use super::speaker::{Speaker, Whose};
 use patient::{Draw, Patient, seed};
 use started::Started;
@@ -68,7 +67,7 @@ pub fn examine(
             for endpoint in &servers.endpoints {
                 let speaker = Speaker::new(engine, whose)?;
                 let met = runtime.block_on(Met::with(endpoint, &speaker))?;
-                let expected = Some(&engine.version).filter(|version| !is_unreported(version));
+                let expected = Some(&engine.version).filter(|version| !version.is_unreported());
                 let looked = look(&met, (&speaker, endpoint), expected, options);
                 findings.extend(of(endpoint, runtime.block_on(looked)));
             }
@@ -106,10 +105,6 @@ fn not_there(error: &Error, program: &Program) -> Vec<Finding> {
     found.into_iter().map(|finding| Finding { at: at.clone(), ..finding }).collect()
 }
 
-fn is_unreported(version: &Version) -> bool {
-    matches!(version, Version::Text(text) if text == "unreported")
-}
-
 /// Looks at one server that was met.
 async fn look(
     met: &Met,
@@ -137,7 +132,7 @@ async fn look(
             return findings;
         }
         Err((Some(fault), _)) if !is_refused(&fault) => {
-            findings.push(Finding::fail("replies", words(fault), "no row can be drawn"));
+            findings.push(Finding::fail("replies", fault.to_string(), "no row can be drawn"));
             "the first request failed".to_owned()
         }
         Err((_, why)) => {

@@ -11,7 +11,6 @@ use super::super::super::{Ask, Decoding, Message, Prompt};
 use super::super::error::Error;
 use super::super::flight::OURS;
 use super::super::http::{Fault, Shared};
-use super::super::meet::words;
 use super::super::protocol::{Api, Protocol};
 use super::super::request::{Asked, Form, Wanted};
 use super::super::speaker::Speaker;
@@ -128,11 +127,9 @@ impl Patient<'_> {
     /// Sends a request; once more where it failed, and may not fail again.
     pub(super) async fn send(&self, written: &Written) -> Result<Heard, Fault> {
         let timeout = self.speaker.calls.timeout;
-        let began = Instant::now();
         let wait = match post(&self.host, written.clone(), 0, timeout).await {
             Err(Fault::Busy(_, wait)) => wait.unwrap_or(AGAIN),
-            Err(Fault::Broken(_)) => Duration::ZERO,
-            Err(Fault::Away(_)) if began.elapsed() < timeout => Duration::ZERO,
+            Err(Fault::Broken(_) | Fault::Away(_)) => Duration::ZERO,
             other => return other,
         };
         tokio::time::sleep(wait.min(AGAIN)).await;
@@ -145,7 +142,7 @@ impl Patient<'_> {
     /// Why there is none, in words.
     pub(super) async fn ask(&self, draw: &Draw) -> Result<Heard, String> {
         let written = self.write(self.prompt()?, draw).map_err(|error| error.to_string())?;
-        self.send(&written).await.map_err(words)
+        self.send(&written).await.map_err(|fault| fault.to_string())
     }
 
     /// Asks for many texts at once, none of them twice. They come in the order of the draws.

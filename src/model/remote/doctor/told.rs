@@ -2,7 +2,6 @@
 //! conversation has.
 
 use super::super::super::language::Language;
-use super::super::meet::words;
 use super::super::protocol::Api;
 use super::finding::Finding;
 use super::heard::{Heard, ended, ids, logprobs, text};
@@ -21,7 +20,7 @@ pub(super) async fn template(patient: &Patient<'_>) -> Finding {
         Ok(written) => written,
         Err(error) => return Finding::unknown(CHECK, error.to_string()),
     };
-    let read = match patient.send(&written).await.map_err(words) {
+    let read = match patient.send(&written).await.map_err(|fault| fault.to_string()) {
         Ok(heard) => heard.usage("prompt_tokens"),
         Err(why) => return Finding::unknown(CHECK, format!("no chat: {why}")),
     };

@@ -80,7 +80,7 @@ impl Met {
         match &self.report {
             Ok(_) => Finding::pass(CHECK, format!("answers in {} ms", self.took.as_millis())),
             Err(fault) if is_refused(fault) => Finding::pass(CHECK, "answers, and asks for a key"),
-            Err(fault) => Finding::fail(CHECK, said(fault), NO_ROWS),
+            Err(fault) => Finding::fail(CHECK, fault.to_string(), NO_ROWS),
         }
     }
 
@@ -150,7 +150,7 @@ impl Met {
         match (&self.no_key, refused, variable) {
             (Some(why), ..) => Finding::fail(CHECK, why, NO_ROWS),
             (None, Some(fault), Some(variable)) => {
-                let found = format!("{}; it was that of `{variable}`", said(fault));
+                let found = format!("{fault}; it was that of `{variable}`");
                 Finding::fail(CHECK, found, NO_ROWS)
             }
             (None, Some(_), None) => {
@@ -173,13 +173,4 @@ fn serves(report: &Report, speaker: &Speaker) -> bool {
 /// Whether the server asks for a key, or for another one.
 pub(super) const fn is_refused(fault: &Fault) -> bool {
     matches!(fault, Fault::Stop(Error::Forbidden { .. }))
-}
-
-fn said(fault: &Fault) -> String {
-    match fault {
-        Fault::Stop(error) => error.to_string(),
-        Fault::Busy(text, _) | Fault::Away(text) | Fault::Broken(text) | Fault::Refused(text) => {
-            text.clone()
-        }
-    }
 }
