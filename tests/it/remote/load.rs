@@ -1,21 +1,30 @@
 //! How much one machine asks for: figures, printed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::with_engine;
 use crate::resume::one_iteration;
 use crate::server::{Options, Server};
 
-/// 200,000 rows from a server that answers at once. It prints rows a second and the memory that mrx took.
+/// 200,000 rows from a server that answers at once, then 40,000 from one that takes a while, so that as
+/// many are under way as may be. It prints rows a second and the memory that mrx took.
 #[test]
 #[ignore = "a measurement, of a minute or two"]
+fn many_requests() {
+    measure(25_000, Duration::ZERO);
+    measure(5000, Duration::from_millis(100));
+}
+
 #[expect(clippy::print_stdout, reason = "it is run for its figures")]
-fn two_hundred_thousand_requests() {
-    let (prompts, samples) = (25_000_u32, 8_u32);
+fn measure(prompts: u32, latency: Duration) {
+    let samples = 8_u32;
     let lab = one_iteration(prompts);
     lab.edit("loop/experiment.toml", "samples = 7", &format!("samples = {samples}"));
-    let server =
-        Server::start(Options { name: "m0".to_owned(), ..Options::instant("one two three") });
+    let server = Server::start(Options {
+        name: "m0".to_owned(),
+        latency,
+        ..Options::instant("one two three")
+    });
     let engine = format!(
         "[engine]\nendpoints = [{:?}]\nserved_name = \"m0\"\napi = \"chat\"\nversion = \"1\"\nmax_concurrency = 512",
         server.url()
@@ -34,7 +43,7 @@ fn two_hundred_thousand_requests() {
         let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok());
         most = most.max(peak.unwrap_or(0));
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     };
     assert!(status.success());
     let spent = began.elapsed().as_secs_f64();
