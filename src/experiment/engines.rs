@@ -1,6 +1,8 @@
 //! Which engine does what: from the tables to engines, with what decides results and how they are
 //! reached.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +43,7 @@ impl Engines {
         let root = &file.root;
         root.engine.iter().try_for_each(|table| table.as_ref().check(&file.text))?;
         root.engines.values().try_for_each(|table| table.check(&file.text))?;
-        let reader = Reader { file, machine, of_machine };
+        let reader = Reader { file, machine, of_machine, asked: Asked::default() };
         let evaluate = root.evaluate.as_ref().map(Spanned::as_ref);
         let meta_judge = root.meta_judge.as_ref();
         let games = evaluate.and_then(|table| table.judge.as_ref());
@@ -60,7 +62,15 @@ struct Reader<'r> {
     file: &'r File,
     machine: &'r Machine<'r>,
     of_machine: MachineFile,
+    /// What engines said: each is asked once, however many roles it has.
+    asked: Asked,
 }
+
+/// What an engine says of itself, or why it does not.
+type Told = Result<Report, String>;
+
+/// What engines said, by what they were asked.
+type Asked = RefCell<BTreeMap<String, Told>>;
 
 impl Reader<'_> {
     /// The engine of a role: the one that it names, or that of all.
@@ -92,7 +102,8 @@ impl Reader<'_> {
             }
         };
         let mistake = |message: String| text.error(&span, message);
-        Built { table: &table, name, stage, machine: self.machine, mistake: &mistake }.engine()
+        let (machine, asked) = (self.machine, &self.asked);
+        Built { table: &table, name, stage, machine, asked, mistake: &mistake }.engine()
     }
 
     fn unknown(&self, named: &Spanned<String>) -> Error {
@@ -114,6 +125,7 @@ struct Built<'b> {
     name: &'b str,
     stage: &'b str,
     machine: &'b Machine<'b>,
+    asked: &'b Asked,
     mistake: &'b dyn Fn(String) -> Error,
 }
 
@@ -250,19 +262,21 @@ impl Built<'_> {
         let declared = self.table.version.as_ref().map(|version| version.as_ref().clone());
         let remembered = self.remembered_as(how);
         let asks = self.machine.reports.asks();
-        let asked = match how {
-            _ if !asks => Err("nobody asks".to_owned()),
-            How::Servers(servers) if dialect.version_at.is_some() || declared.is_none() => {
-                let name = servers.served_name.as_deref();
-                report(&servers.endpoints, &servers.calls, name).map_err(|error| error.to_string())
-            }
-            How::Program(program) if declared.is_none() => self.version_of(program, dialect)?,
-            _ => Ok(Report::default()),
+        let preset = self.table.preset.as_ref().map(Spanned::as_ref);
+        let question = format!("{remembered} {preset:?} {}", declared.is_some());
+        let before = self.asked.borrow().get(&question).cloned();
+        let asked = match before {
+            Some(asked) => asked,
+            None if asks => self.ask(how, dialect, declared.is_some())?,
+            None => Err("nobody asks".to_owned()),
         };
+        self.asked.borrow_mut().insert(question, asked.clone());
         let known = || self.machine.reports.known(&remembered);
         let mut found = match asked {
             Ok(found) => {
-                self.machine.reports.learn(&remembered, &found);
+                if found != Report::default() {
+                    self.machine.reports.learn(&remembered, &found);
+                }
                 found
             }
             // A program's version is never asked again. Servers are, before they draw.
@@ -279,23 +293,32 @@ impl Built<'_> {
         Ok(found)
     }
 
+    /// Asks the engine who it is; a version that is declared need not be asked for.
+    fn ask(&self, how: &How, dialect: &Dialect, declared: bool) -> Result<Told, Error> {
+        match how {
+            How::Servers(servers) if dialect.version_at.is_some() || !declared => {
+                let name = servers.served_name.as_deref();
+                let told = report(&servers.endpoints, &servers.calls, name);
+                Ok(told.map_err(|error| error.to_string()))
+            }
+            How::Program(program) if !declared => self.version_of(program, dialect),
+            _ => Ok(Ok(Report::default())),
+        }
+    }
+
     /// What stands for the engine among those that are remembered.
     fn remembered_as(&self, how: &How) -> String {
         match how {
             How::Servers(servers) => {
                 let urls = servers.endpoints.iter().map(|endpoint| endpoint.url.as_str());
-                urls.collect::<Vec<_>>().join(" ")
+                urls.chain(servers.served_name.as_deref()).collect::<Vec<_>>().join(" ")
             }
             How::Program(program) => program.command.join(" "),
             How::Local | How::Files(_) => self.name.to_owned(),
         }
     }
 
-    fn version_of(
-        &self,
-        program: &Program,
-        dialect: &Dialect,
-    ) -> Result<Result<Report, String>, Error> {
+    fn version_of(&self, program: &Program, dialect: &Dialect) -> Result<Told, Error> {
         let given = self.table.version_command.as_ref().map(|command| command.as_ref().clone());
         // What tells the version stands beside the program that is started.
         let beside = || {

@@ -100,6 +100,16 @@ fn a_version_that_cannot_be_told_is_not_passed_over() {
         .says("say `version`");
 }
 
+#[test]
+fn a_program_is_asked_for_its_version_once_however_many_roles_it_has() {
+    let lab = Lab::with_loop();
+    lab.write("version.sh", "echo asked >> asked.txt\necho 1.2.3\n");
+    let engine = "[engine]\ncommand = \"serve --port {port}\"\nversion_command = \"sh version.sh\"";
+    with_engine(&lab, engine);
+    lab.mrx(&["plan", "loop"]).success();
+    assert_eq!(std::fs::read_to_string(lab.path.join("asked.txt")).unwrap(), "asked\n");
+}
+
 fn is_alive(process: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
