@@ -6,9 +6,9 @@ use toml::Spanned;
 
 use super::Error;
 use super::per_iteration::{Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
-use super::toml_file::{ReferenceModel, Sft, StartModel, Train};
+use super::toml_file::{ReferenceModel, Sft, StartModel, Train, TrainerKind};
 use super::values::Values;
-use crate::stages::{AdamW, Dpo, DpoLoss, Schedule, Settings};
+use crate::stages::{AdamW, Dpo, DpoLoss, Engine, Import, Schedule, Settings, Trainer};
 
 /// What the file says of a training; what it leaves out is as in [`Settings::default`].
 struct Training {
@@ -96,6 +96,22 @@ impl Training {
             ..silent
         })
     }
+}
+
+/// Who makes the model of a node; with the checkpoint that is brought for it, where one is.
+pub(super) fn trainer(values: &Values<'_>, kind: TrainerKind, node: &str) -> Trainer {
+    match kind {
+        TrainerKind::Local => Trainer::Local,
+        TrainerKind::Import => {
+            let brought = values.engines.brought.as_ref().filter(|(of, _)| of == node);
+            Trainer::Import(Import { brought: brought.map(|(_, brought)| brought.clone()) })
+        }
+    }
+}
+
+/// What trains, where that is this program.
+pub(super) fn engine(values: &Values<'_>, trainer: &Trainer) -> Option<Engine> {
+    trainer.is_local().then(|| values.engines.local.clone())
 }
 
 /// How M0 is fine-tuned.
