@@ -110,9 +110,18 @@ impl Nodes<'_> {
         let top_score = verdicts::top_score(&all.rule);
         let stage = Standard::of_judging(trains_judge, top_score, all.values.seed);
         self.add(all.name(Verb::Estimate, t, ".judging")?, stage, about);
-        let inputs = vec![pairs.clone(), all.reference_model(t)?];
-        self.add(self.name(Verb::Reference)?, with.reference.clone(), inputs);
-        let inputs = vec![pairs, self.table(Verb::Reference)?, all.start_model(t)?];
+        let mut inputs = vec![pairs.clone()];
+        if with.train.trainer.asks_reference() {
+            // The start is at hand where the trainer is; another model is not.
+            if !with.train.dpo.reference_is_start {
+                inputs.push(Input { name: "reference_model", ..all.reference_model(t)? });
+            }
+        } else {
+            let asked = vec![pairs, all.reference_model(t)?];
+            self.add(self.name(Verb::Reference)?, with.reference.clone(), asked);
+            inputs.push(self.table(Verb::Reference)?);
+        }
+        inputs.push(all.start_model(t)?);
         self.add(all.name(Verb::Train, t + 1, "")?, with.train.clone(), inputs);
         Ok(())
     }

@@ -8,6 +8,7 @@ mod drawn;
 mod estimate;
 mod example;
 mod id;
+mod lesson;
 mod metric;
 mod pair;
 mod prompt;
@@ -28,6 +29,7 @@ pub use id::{
     ExampleId, Id, JudgementId, MetaJudgementId, PairId, PromptId, ResponseId, RowId, VerdictId,
     seed_of,
 };
+pub use lesson::LessonRow;
 pub use metric::Metric;
 pub use pair::{Pair, Reason, Role};
 pub use prompt::{Message, Prompt};
@@ -37,7 +39,7 @@ pub use reference_logps::ReferenceLogps;
 pub use verdict::{Shown, Verdict};
 
 /// Every table, and the version in which it is written and read.
-pub const VERSIONS: [(&str, Version); 13] = [
+pub const VERSIONS: [(&str, Version); 14] = [
     (Prompt::TABLE, Prompt::VERSION),
     (Example::TABLE, Example::VERSION),
     (Response::TABLE, Response::VERSION),
@@ -47,6 +49,7 @@ pub const VERSIONS: [(&str, Version); 13] = [
     (Rating::TABLE, Rating::VERSION),
     (Pair::TABLE, Pair::VERSION),
     (ReferenceLogps::TABLE, ReferenceLogps::VERSION),
+    (LessonRow::TABLE, LessonRow::VERSION),
     (CheckpointPart::TABLE, CheckpointPart::VERSION),
     (Metric::TABLE, Metric::VERSION),
     (Verdict::TABLE, Verdict::VERSION),

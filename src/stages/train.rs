@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep};
-use super::learn::{Lesson, Start, learn};
+use super::learn::{Lesson, learn};
 use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
+use super::start::Start;
 use super::trainer::Trainer;
 use crate::model::{self, Arguments, Engine};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};
@@ -103,7 +104,10 @@ impl Stage for Train {
         }
         let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
-        learn(io, start, &lesson, &self.settings)
+        match &self.trainer {
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, &self.settings),
+            _ => learn(io, &start, &lesson, &self.settings),
+        }
     }
 }
 
@@ -131,24 +135,29 @@ fn none_kept(io: &Io<'_>) -> Result<Option<BTreeMap<&'static str, u64>>, StageEr
 impl Train {
     /// The kept pairs, each with what the reference made of it.
     fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo, PairId>, StageError> {
-        let mut references = io.rows::<ReferenceLogps>("reference_logps")?;
-        let mut tokeniser = Tokeniser::new(&start.model, self.thinking);
+        const REFERENCES: &str = "reference_logps";
+        let known = io.has(REFERENCES).then(|| io.rows::<ReferenceLogps>(REFERENCES));
+        let mut known = known.transpose()?;
+        let mut tokeniser = Tokeniser::new(&start.language, self.thinking);
         let (mut ids, mut examples) = (Vec::new(), Vec::new());
         for pair in io.rows::<Candidate>("pairs")? {
             let Some(Sides { pair_id, prompt, chosen, rejected }) = tokeniser.sides(pair?)? else {
                 continue;
             };
-            let reference = references.next().transpose()?;
-            let Some(reference) = reference.filter(|reference| reference.pair_id == pair_id) else {
-                return Err(NoReference(pair_id).into());
+            let (reference_chosen, reference_rejected) = match &mut known {
+                Some(rows) => match rows.next().transpose()?.filter(|row| row.pair_id == pair_id) {
+                    Some(row) => (row.ref_chosen_logps, row.ref_rejected_logps),
+                    None => return Err(NoReference(pair_id).into()),
+                },
+                None => (f64::NAN, f64::NAN),
             };
             ids.push(pair_id);
             examples.push(Preference {
                 prompt,
                 chosen,
                 rejected,
-                reference_chosen: reference.ref_chosen_logps,
-                reference_rejected: reference.ref_rejected_logps,
+                reference_chosen,
+                reference_rejected,
             });
         }
         tokeniser.warn(io);
