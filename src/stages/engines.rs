@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::models::{model_files, open_model};
+use super::models::{lay_out_full, model_files, open_model};
 use crate::model::remote::{ByFiles, How, Remote, Whose};
 use crate::model::{Arguments, Engine, LanguageModel};
 use crate::runner::{Io, StageError};
@@ -37,7 +37,7 @@ pub(super) fn open_by(
     io.open(&name, || {
         let files = if declared.is_none() { Some(model_files(io)?) } else { None };
         let ours = format!("mrx-{}", digest.short());
-        let laid_out = files.as_ref().map(|files| io.lay_out(&ours, files)).transpose()?;
+        let laid_out = files.as_ref().map(|files| lay_out_full(io, &ours, files)).transpose()?;
         let folder = laid_out.unwrap_or_default();
         let served = declared.as_ref().and_then(|named| named.get(SERVED)).cloned();
         if let (How::Program(_), Some(served)) = (&engine.how, &served) {

@@ -144,7 +144,11 @@ class Preferences(Lesson, DPOTrainer):
         pairs, tokens = (mine * self.shares / all for mine, all in zip(self.held(inputs), self.totals.tolist()))
         per = [tokens if loss == "sft" else pairs for loss in self.loss_types]
         self.loss_weights = [weight * share for weight, share in zip(self.task["loss_weights"], per)]
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        for name, values in self._metrics["train"].items():
+            if name.startswith(("rewards/", "logps/")):
+                values[-1] *= pairs
+        return loss
 
 
 class Report(TrainerCallback):
