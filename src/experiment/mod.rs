@@ -34,7 +34,8 @@ use toml_file::File;
 pub use versus::Versus;
 
 pub use crate::stages::{
-    Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, asked,
+    Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, TrainError,
+    asked,
 };
 pub use crate::stages::{SCRIPT, remote};
 pub use reader::{Reader, Whose};

@@ -247,7 +247,7 @@ mod tests {
     fn tensors_written_one_by_one_are_those_of_the_library_to_the_byte() {
         let pending = some().into_iter().map(|(name, tensor)| {
             let (dtype, shape) = (tensor.dtype(), tensor.dims().to_vec());
-            Pending::new(name, (dtype, &shape), || Ok(tensor))
+            Pending::new(name, (dtype, &shape), || Ok::<_, Error>(tensor))
         });
         let (mut written, mut tensors) = (Vec::new(), Vec::new());
         write_tensors(pending.collect(), &mut written, &mut |stored, bytes| {

@@ -49,6 +49,7 @@ pub use crate::model::remote;
 pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
 };
+pub use crate::train::Error as TrainError;
 pub use crate::train::adamw::AdamW;
 pub use crate::train::trl::{Dtype, Installed, Program, SCRIPT, installed};
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};

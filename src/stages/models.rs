@@ -64,7 +64,7 @@ pub(super) fn lay_out_full(
     io.lay_out(name, &full)
 }
 
-/// Lays out what an adapter stands on, and the adapter, as two folders.
+/// Lays out what an adapter stands on, and the adapter, in two folders: each has its files in `model`.
 pub(super) fn lay_out_apart(
     io: &Io<'_>,
     name: &str,
@@ -75,7 +75,7 @@ pub(super) fn lay_out_apart(
     let adapter = adapter.map(|(name, path)| (name.clone(), path.clone())).collect();
     let base = io.lay_out(&format!("{name}-base"), &base_files(files))?;
     let adapter = io.lay_out(&format!("{name}-adapter"), &adapter)?;
-    Ok([base, adapter].map(|folder| folder.join("model")))
+    Ok([base, adapter])
 }
 
 /// Returns where the files of a checkpoint are.

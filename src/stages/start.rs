@@ -64,7 +64,7 @@ impl Start {
         }
         let folders = lay_out_apart(io, &name_of(io, "model")?, &self.files)?;
         io.check_unchanged("model")?;
-        Ok(Some(folders))
+        Ok(Some(folders.map(|folder| folder.join("model"))))
     }
 }
 

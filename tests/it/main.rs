@@ -46,6 +46,7 @@ mod store;
 mod texts;
 mod thinking;
 mod training;
+mod trl;
 mod unmoved;
 mod verdicts;
 mod views;
