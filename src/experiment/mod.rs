@@ -33,7 +33,8 @@ pub use versus::Versus;
 
 pub use crate::stages::remote;
 pub use crate::stages::{
-    Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, asked,
+    Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, ModelError, Rendered, Schedule,
+    Settings, TooManyRefused, asked,
 };
 pub use reader::{Reader, Whose};
 
