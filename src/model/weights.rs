@@ -179,6 +179,34 @@ pub(super) fn each(
     }
 }
 
+/// Tells whether two folders hold the same weights, whatever their types and files. The first that differs
+/// ends it. A folder without weights holds none that are the same.
+///
+/// # Errors
+/// As [`load`].
+pub fn are_equal(
+    one: &BTreeMap<String, PathBuf>,
+    other: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<bool, Error> {
+    let (one, other) = match (find(one), find(other)) {
+        (Err(Error::NoFile(_)), _) | (_, Err(Error::NoFile(_))) => return Ok(false),
+        (one, other) => (one?, other?),
+    };
+    for parameter in parameters(config) {
+        let numbers = |places: &BTreeMap<String, Located>| -> Result<Vec<f32>, Error> {
+            let missing = || Error::MissingTensor { name: parameter.name.clone() };
+            let place = places.get(&parameter.name).ok_or_else(missing)?;
+            let tensor = place.read(&parameter, DType::F32, &Device::Cpu)?;
+            Ok(tensor.flatten_all()?.to_vec1()?)
+        };
+        if numbers(&one)? != numbers(&other)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Writes weights as one safetensors file in the order and shapes of a checkpoint, tensor by tensor.
 /// Equal weights make equal bytes.
 ///

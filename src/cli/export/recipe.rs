@@ -121,8 +121,9 @@ fn others(target: Target, lesson: &Lesson) -> Vec<&'static str> {
     let mut notes = Vec::new();
     if lesson.has_logps {
         notes.push(
-            "ref_chosen_logps and ref_rejected_logps are what the reference made of the ids that were drawn; this \
-             command finds its own.",
+            "ref_chosen_logps and ref_rejected_logps are what the reference made of the ids that were drawn. This \
+             command finds its own, and wants `precompute_ref_log_probs` off beside them; a DPOTrainer takes them \
+             once its `precompute_ref_logps` is set to True.",
         );
     }
     if target == Target::OpenRlhf {

@@ -43,8 +43,8 @@ impl<'r> Rows<'r> {
         let pairs = self.table(lesson.table.object);
         let logps = lesson.logps.map(|logps| self.table(logps.object));
         let joined =
-            logps.map(|logps| format!(" JOIN {logps} USING (pair_id)")).unwrap_or_default();
-        format!("(FROM {pairs}{joined} WHERE kept)")
+            logps.map(|logps| format!(" JOIN {logps} AS r USING (pair_id)")).unwrap_or_default();
+        format!("(FROM {pairs} AS p{joined} WHERE kept)")
     }
 
     fn count(&self, query: &str) -> Result<Counted, Failure> {

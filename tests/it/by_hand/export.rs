@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::waiting;
+use super::{lab, waiting};
 use crate::lab::{Lab, PROJECT, skip};
 
 /// The rows of a file of JSON lines.
@@ -184,7 +184,6 @@ fn what_a_program_has_no_word_for_is_refused_by_name() {
         "`max_steps` of `[train]` cannot be said to OpenRLHF 0.11",
     );
     refused("openrlhf", &["train.batch=4000"], "it takes whole batches alone");
-    refused("axolotl", &["model.template.tone=\"short\""], "`tone` of `[model.template]`");
     assert!(!lab.path.join("refused").exists(), "nothing is written");
     let pairs = |model: &str, more: &[&str]| lab.mrx(&[&["export", "pairs", model], more].concat());
     pairs("small/m0", &["--to", "trl", "--per-device", "3"])
@@ -200,6 +199,50 @@ fn what_a_program_has_no_word_for_is_refused_by_name() {
         .mrx(&["export", "pairs", "loop/m0", "--to", "trl"])
         .fails_with(1)
         .says("a scripted model has no weights");
+}
+
+#[test]
+fn what_a_chat_template_is_given_goes_with_every_row_where_it_can() {
+    let lab = lab();
+    lab.edit("small/model/chat_template.jinja", "{% for m", "{{ tone }} {% for m");
+    lab.edit(
+        "small/experiment.toml",
+        "[prompts]",
+        "[model.template]\ntone = \"a 'b'\"\n\n[prompts]",
+    );
+    lab.mrx(&["run", "small", "reference.m0"]).success();
+    export(&lab, "trl", &[]);
+    assert_eq!(
+        rows(&lab, "trl/pairs.jsonl")[0]["chat_template_kwargs"],
+        json!({ "tone": "a 'b'" })
+    );
+    lab.mrx(&["export", "pairs", "small/m0", "--to", "axolotl"])
+        .fails_with(1)
+        .says("`tone` of `[model.template]` cannot be said to axolotl 0.19");
+}
+
+#[test]
+fn pairs_that_a_program_would_lose_are_refused() {
+    let lab = lab();
+    let two = "SELECT [{'role': 'user', 'content': 'a'}, {'role': 'user', 'content': 'b ' || i}] AS prompt FROM range(80) t(i)";
+    lab.write("small/prompts.sql", two);
+    lab.mrx(&["run", "small", "pair.m0"]).success();
+    lab.mrx(&["export", "pairs", "small/m0", "--to", "llama-factory"])
+        .fails_with(1)
+        .says("a prompt whose turns do not alternate between user and assistant, and LLaMA-Factory 0.9.5 would drop");
+    let without_reference = export(&lab, "trl", &[]);
+    assert!(!without_reference.contains("ref_chosen_logps"), "{without_reference}");
+    assert_eq!(rows(&lab, "trl/pairs.jsonl")[0].get("ref_chosen_logps"), None);
+
+    // A letter begins what is thought, another ends it.
+    let thinks = ["--set", "thinking.begin=a", "--set", "thinking.end=b"];
+    lab.mrx(&[&["run", "small", "pair.m0"], &thinks[..]].concat()).success();
+    let export = ["export", "pairs", "small/m0", "--to", "trl", "--out", "thinks"];
+    lab.mrx(&[&export[..], &thinks].concat())
+        .fails_with(1)
+        .says("hold thinking that is trained on, and a chat's messages cannot say it; the first is r_")
+        .says("`[thinking] train = false`");
+    lab.mrx(&[&export[..], &thinks, &["--set", "thinking.train=false"]].concat()).success();
 }
 
 #[test]

@@ -92,7 +92,23 @@ fn the_loop_waits_for_what_is_trained_elsewhere_and_goes_on_from_it() {
     // The next iteration draws from it, makes pairs of its own, and waits again.
     lab.mrx(&["run", "small"]).fails_with(3).says("train.m2: it waits");
     assert_eq!(lab.ask("SELECT count(*) > 0 FROM responses WHERE model = 'm1'"), "true");
-    lab.mrx(&["export", "pairs", "small/m1", "--to", "openrlhf", "--out", "again"]).success();
+    let m1 =
+        ["export", "pairs", "small/m1", "--set", "train.reference=m0", "--out", "again", "--to"];
+    lab.mrx(&[&m1[..], &["trl"]].concat())
+        .fails_with(1)
+        .says("`reference` of `[train]` cannot be said to TRL 1.16");
+    lab.mrx(&[&m1[..], &["llama-factory"]].concat()).success().prints("again/reference");
+    let config = fs::read_to_string(lab.path.join("again/dpo.yaml")).unwrap();
+    assert!(config.contains("\nmodel_name_or_path: model\nref_model: reference\n"), "{config}");
+    let same = |one: &str, other: &str| {
+        let read = |path: &str| fs::read(lab.path.join(path)).unwrap();
+        read(one) == read(other)
+    };
+    assert!(same("again/reference/model.safetensors", "small/model/model.safetensors"));
+    assert!(same(
+        "again/model/model-00001-of-00002.safetensors",
+        "trained/model-00001-of-00002.safetensors"
+    ));
     train(&lab, "out/model", "trained again");
     lab.mrx(&["import", "checkpoint", "trained again", "--as", "small/experiment.toml/m2"])
         .success();
@@ -132,8 +148,9 @@ fn m0_may_be_fine_tuned_elsewhere_too() {
         .fails_with(1)
         .says("no store");
     lab.mrx(&["run", "small", "respond.m0"]).fails_with(3).says("sft.m0: it waits");
-    train(&lab, "small/model", "trained");
-    lab.mrx(&["import", "checkpoint", "trained", "--as", "small/m0"]).success();
+    lab.mrx(&["import", "checkpoint", "small/model", "--as", "small/m0"])
+        .success()
+        .says("sft.m0: its weights are those that training starts from");
     lab.mrx(&["run", "small", "train.m1"]).success();
     assert_eq!(
         lab.ask("SELECT count(*) > 0 FROM metrics WHERE node = 'train.m1'"),
