@@ -148,6 +148,38 @@ pub fn save_merged(
     replace_file(path, |file| write_tensors(pending, file, &mut |_, _| {}))
 }
 
+/// Tells whether two folders hold the same weights, whatever their types and files. The first that differs
+/// ends it. A folder without weights holds none that are the same.
+///
+/// # Errors
+/// As [`load`].
+pub fn are_equal(
+    one: &BTreeMap<String, PathBuf>,
+    other: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<bool, Error> {
+    let read = |files| Ok::<_, Error>((found(files, config)?, Deltas::find(files, config)?));
+    let ((one, one_adds), (other, other_adds)) = match (read(one), read(other)) {
+        (Err(Error::NoFile(_)), _) | (_, Err(Error::NoFile(_))) => return Ok(false),
+        (one, other) => (one?, other?),
+    };
+    let numbers = |place: &Located, adds: &Option<Deltas>, name: &str| -> Result<_, Error> {
+        let tensor = place.tensor(DType::F32, &Device::Cpu)?;
+        let tensor = match adds {
+            Some(adds) => adds.added(name, tensor, &Device::Cpu)?,
+            None => tensor,
+        };
+        Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
+    };
+    for ((parameter, one), (_, other)) in one.iter().zip(&other) {
+        let name = &parameter.name;
+        if numbers(one, &one_adds, name)? != numbers(other, &other_adds, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Writes weights as one safetensors file in the order and shapes of a checkpoint, tensor by tensor.
 /// Equal weights make equal bytes.
 ///

@@ -5,6 +5,7 @@
 mod alpaca_eval;
 mod architecture;
 mod arena_hard;
+mod by_hand;
 mod cache;
 mod chat;
 mod circles;
