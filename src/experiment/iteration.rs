@@ -1,11 +1,14 @@
 //! The nodes of the loop: those that make M0, and those that work with `M_t` and make `M_(t+1)`.
 
 use super::Error;
-use super::loop_::Loop;
+use super::loop_::{EVAL, Loop, VALIDATION};
 use super::named::Files;
 use super::{settings, verdicts};
 use crate::runner::{Input, Node, NodeName, Source, Stage};
-use crate::stages::{Examples, Standard, Verb};
+use crate::stages::{Examples, Standard, Train, Verb};
+
+/// The part of a training whose epochs are kept.
+pub(super) const ALL_EPOCHS: &str = ".all";
 
 /// Adds the nodes that make M0, where the experiment fine-tunes.
 pub(super) fn fine_tuning(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), Error> {
@@ -64,8 +67,11 @@ impl Nodes<'_> {
         let responses = self.table(Verb::Respond)?;
         let judgements = self.table(Verb::Judge)?;
         let mut asked = vec![files];
-        if all.file().root.evaluate.is_some() {
-            asked.push(Input { name: "held_out", ..all.held_out()? });
+        if let Some(evaluate) = &all.file().root.evaluate {
+            asked.push(Input { name: "held_out", ..all.held_out(EVAL)? });
+            if evaluate.as_ref().validation.is_some() {
+                asked.push(Input { name: "validation", ..all.held_out(VALIDATION)? });
+            }
         }
         self.add(self.name(Verb::Prompts)?, all.prompts(t), asked);
         let inputs = vec![prompts.clone(), all.model(t)?];
@@ -110,10 +116,29 @@ impl Nodes<'_> {
         let top_score = verdicts::top_score(&all.rule);
         let stage = Standard::of_judging(trains_judge, top_score, all.values.seed);
         self.add(all.name(Verb::Estimate, t, ".judging")?, stage, about);
-        let inputs = vec![pairs.clone(), all.reference_model(t)?];
-        self.add(self.name(Verb::Reference)?, with.reference.clone(), inputs);
-        let inputs = vec![pairs, self.table(Verb::Reference)?, all.start_model(t)?];
-        self.add(all.name(Verb::Train, t + 1, "")?, with.train.clone(), inputs);
+        let mut inputs = self.window()?;
+        inputs.push(all.start_model(t)?);
+        // Where epochs are kept, the model is chosen among them.
+        let part = if with.choice.is_some() { ALL_EPOCHS } else { "" };
+        self.add(all.name(Verb::Train, t + 1, part)?, with.train.clone(), inputs);
         Ok(())
+    }
+
+    /// Adds what this iteration's reference makes of the pairs that are trained on, and lists both.
+    fn window(&mut self) -> Result<Vec<Input>, Error> {
+        let (all, t) = (self.all, self.t);
+        let with = &all.iterations[t];
+        let mut inputs = Vec::new();
+        for (back, [pairs, logps]) in Train::WINDOW.into_iter().enumerate() {
+            let Some(of) = t.checked_sub(back).filter(|_| back < with.window) else { break };
+            let of_pairs = Input::table(all.name(Verb::Pair, of, "")?, Verb::Pair.makes()[0]);
+            let part = if back == 0 { String::new() } else { format!(".back{back}") };
+            let name = all.name(Verb::Reference, t, &part)?;
+            let asked = vec![of_pairs.clone(), all.reference_model(t)?];
+            self.add(name.clone(), with.reference.clone(), asked);
+            let scored = Input::table(name, Verb::Reference.makes()[0]);
+            inputs.extend([Input { name: pairs, ..of_pairs }, Input { name: logps, ..scored }]);
+        }
+        Ok(inputs)
     }
 }

@@ -13,7 +13,7 @@ use crate::store::{Digest, Error, Manifest, PlannedNode, RecordedPlan, Store, St
 
 /// The stages that make each table, as the names of their nodes begin. A stage that is not here is looked
 /// into for every table.
-const MAKERS: [(&str, &[&str]); 13] = [
+const MAKERS: [(&str, &[&str]); 14] = [
     ("prompts", &["prompts"]),
     ("examples", &["examples"]),
     ("responses", &["respond", "answers", "panel"]),
@@ -25,6 +25,7 @@ const MAKERS: [(&str, &[&str]); 13] = [
     ("reference_logps", &["reference"]),
     ("checkpoints", &["sft", "train"]),
     ("metrics", &["sft", "train"]),
+    ("choices", &["train"]),
     ("verdicts", &["evaluate"]),
     ("estimates", &["estimate"]),
 ];

@@ -219,6 +219,16 @@ impl<'a> Io<'a> {
         Ok((digest, bytes))
     }
 
+    /// Keeps an object that the store has as one of this run, too.
+    ///
+    /// # Errors
+    /// Where it is missing or damaged.
+    pub fn keep_object(&mut self, name: &str, object: Digest) -> Result<(), StageError> {
+        let bytes = Some(self.object(object)?.metadata()?.len());
+        self.made.objects.insert(name.to_owned(), StoredObject { object, bytes });
+        Ok(())
+    }
+
     /// Keeps what `write` writes as an object of this run and returns its name and size.
     ///
     /// # Errors
