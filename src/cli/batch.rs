@@ -1,22 +1,28 @@
 //! `mrx batch`: requests into files for somebody else to run, and replies from the files that come back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::alone::{attempt, one_node, to_make};
 use super::failure::{Failure, Kind};
-use super::host::host;
 use super::machine::Here;
 use super::place::StorePlace;
-use super::run::named_nodes;
 use super::ui::{Ui, thousands};
 use crate::experiment::remote::{self, Export, Replies, Stopped, Work};
 use crate::experiment::{Experiment, ModelError};
-use crate::runner::{
-    Event, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, survey,
-};
-use crate::store::{Batch, Digest, FORMAT, Store};
+use crate::runner::{Event, Listener, StageError};
+use crate::store::{Batch, FORMAT, Store};
+
+/// Hears nothing: what files come to is told by itself.
+struct Silent;
+
+impl Listener for Silent {
+    fn hear(&self, _: &Event) {}
+}
+
+/// Where what draws from files computes.
+const DEVICE: &str = "cpu";
 
 /// Write requests into files for somebody else to run, and take the replies
 ///
@@ -86,7 +92,7 @@ fn export(args: &ExportArgs, place: &StorePlace, ui: &Ui) -> Result<(), Failure>
         ui.say(&format!("nothing to export: {node} is made"));
         return Ok(());
     };
-    let error = match attempt(&store, experiment.plan(), &name)? {
+    let error = match attempt(&store, experiment.plan(), &name, (&Silent, DEVICE))? {
         Ok(()) => {
             ui.say(&format!("nothing to export: {node} is made now, for no request was left"));
             return Ok(());
@@ -183,7 +189,7 @@ fn take(
         }
         Some(_) => {}
     }
-    let error = match attempt(store, experiment.plan(), &name)? {
+    let error = match attempt(store, experiment.plan(), &name, (&Silent, DEVICE))? {
         Ok(()) => return said("is made".to_owned()),
         Err(error) => error,
     };
@@ -195,50 +201,6 @@ fn take(
     let first = format!("{taken} rows taken, {missing} missing");
     let failed = failed.iter().map(|(row, why)| format!("    {row}: {why}"));
     said(std::iter::once(first).chain(failed).collect::<Vec<_>>().join("\n"))
-}
-
-fn one_node(plan: &Plan, node: &str) -> Result<NodeName, Failure> {
-    let named = named_nodes(plan, std::slice::from_ref(&node.to_owned()))?;
-    named.into_iter().next().ok_or_else(|| Failure::new(Kind::Usage, format!("no node `{node}`")))
-}
-
-/// The run of a node that is to be made; `None` where it is made. What it reads has to be there.
-fn to_make(store: &Store, plan: &Plan, node: &NodeName) -> Result<Option<Digest>, Failure> {
-    let outlooks = survey(store, plan)?;
-    let states: BTreeMap<&NodeName, State> =
-        outlooks.iter().map(|outlook| (&outlook.node, outlook.state)).collect();
-    let ancestors = plan.with_ancestors(std::slice::from_ref(node));
-    let before =
-        plan.nodes.iter().zip(ancestors).filter(|(other, needed)| *needed && other.name != *node);
-    for (other, _) in before {
-        if states.get(&other.name) != Some(&State::Hit) {
-            let text = format!("{node} stands on {}, which is not made yet", other.name);
-            let hint = format!("`mrx run EXPERIMENT {}` makes it", other.name);
-            return Err(Failure::new(Kind::Data, text).hint(hint));
-        }
-    }
-    let own = outlooks.iter().find(|outlook| outlook.node == *node);
-    Ok(own.filter(|own| own.state != State::Hit).and_then(|own| own.run))
-}
-
-/// Runs one node, and says what kept it from being made.
-fn attempt(store: &Store, plan: &Plan, node: &NodeName) -> Result<Result<(), StageError>, Failure> {
-    struct Silent;
-    impl Listener for Silent {
-        fn hear(&self, _: &Event) {}
-    }
-    let (interrupt, host) = (Interrupt::default(), host());
-    let runner = Runner {
-        store,
-        listener: &Silent,
-        interrupt: &interrupt,
-        clock: SystemTime::now,
-        device: "cpu",
-        host: &host,
-        open: Shelf::default(),
-    };
-    let mut summary = runner.run(plan, std::slice::from_ref(node))?;
-    Ok(summary.failed.pop().map_or(Ok(()), |failed| Err(failed.error)))
 }
 
 fn stopped(error: &StageError) -> Option<&Stopped> {

@@ -116,6 +116,11 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     for; what was drawn is kept";
         return (None, Some(hint.to_owned()));
     }
+    if error.is::<experiment::Awaited>() {
+        let hint = "`mrx export pairs EXPERIMENT/MODEL --to trl` writes what to train on, `mrx import \
+                    checkpoint FOLDER --as EXPERIMENT/NEXT_MODEL` takes what came of it";
+        return (None, Some(hint.to_owned()));
+    }
     if let Some(error) = ModelError::remote(error) {
         return (None, remote_error(error).map(str::to_owned));
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Failure;
 use super::place::StorePlace;
 use crate::experiment::remote::{Report, Work};
-use crate::experiment::{Machine, Reports};
+use crate::experiment::{Brought, Machine, Reports};
 use crate::store::Store;
 
 /// The machine's own file, where nothing names another.
@@ -77,12 +77,23 @@ impl Here {
             variable: |name| std::env::var(name).ok(),
             reports: &self.remembered,
             work: None,
+            brought: None,
         }
     }
 
     /// The machine for work with the files of a node.
     pub(super) fn with_work(&self, node: String, work: Work) -> Machine<'_> {
         Machine { work: Some((node, work)), ..self.machine("cpu") }
+    }
+
+    /// The machine with a checkpoint from elsewhere, for the node whose result it becomes.
+    pub(super) fn with_brought<'h>(
+        &'h self,
+        node: String,
+        brought: Brought,
+        device: &'h str,
+    ) -> Machine<'h> {
+        Machine { brought: Some((node, brought)), ..self.machine(device) }
     }
 
     /// Keeps what engines said of themselves.

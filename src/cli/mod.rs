@@ -1,5 +1,6 @@
 //! The face: one file per command. Talks to people, and hands everything else down.
 
+mod alone;
 mod batch;
 mod completions;
 mod diff;
@@ -8,9 +9,11 @@ mod doctor;
 mod failure;
 mod guard;
 mod host;
+mod import;
 mod machine;
 mod marked;
 mod memory;
+mod named_model;
 mod place;
 mod plan;
 mod read;
@@ -78,6 +81,8 @@ enum Command {
     #[command(subcommand)]
     Batch(batch::Command),
     #[command(subcommand)]
+    Import(import::Command),
+    #[command(subcommand)]
     Store(store::Command),
     Completions(completions::Args),
     Guard(guard::Args),
@@ -100,6 +105,7 @@ pub fn main() -> ExitCode {
             Command::Read(args) => read::run(&args, &ui),
             Command::Doctor(args) => doctor::run(&args, &place, &ui),
             Command::Batch(command) => batch::run(&command, &place, &ui),
+            Command::Import(command) => import::run(&command, &place, &ui),
             Command::Store(command) => store::run(&command, &place, &ui),
             Command::Completions(args) => completions::run(&args, self::command(), &ui),
             Command::Guard(args) => return guard::run(&args).map_err(Failure::from),

@@ -14,7 +14,9 @@ use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
-use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema};
+use crate::store::{
+    Digest, Host, Imported, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema,
+};
 
 /// Print a node, a run, an object, or the schemas
 #[derive(Debug, clap::Args)]
@@ -123,12 +125,16 @@ fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
     if let Some(money) = money {
         let _ = writeln!(text, "cost      {money:.4}");
     }
-    if let Some(MadeBy { mrx, device, host, reached }) = &manifest.made_by {
+    if let Some(MadeBy { mrx, device, host, reached, imported }) = &manifest.made_by {
         let Host { os, arch, cpu, cores } = host;
         let cpu = if cpu.is_empty() { String::new() } else { format!(", {cpu}") };
         let _ = writeln!(text, "by        mrx {mrx} on {device}, {os} {arch}{cpu}, {cores} cores");
         for place in reached {
             let _ = writeln!(text, "asked     {place}");
+        }
+        if let Some(Imported { folder, by }) = imported {
+            let by = by.as_ref().map(|by| format!(", made by {by}")).unwrap_or_default();
+            let _ = writeln!(text, "imported  {folder}{by}");
         }
     }
     text.push_str("\nmade\n");

@@ -17,7 +17,7 @@ use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Files, How, Prices, Program, Report, Servers, report,
     version_of,
 };
-use crate::stages::{Engine, EngineVersion, Protocol};
+use crate::stages::{Brought, Engine, EngineVersion, Protocol};
 
 /// The engine of this program goes by this name where a role asks for it.
 const LOCAL: &str = "local";
@@ -34,6 +34,8 @@ pub(super) struct Engines {
     pub(super) evaluate: Engine,
     /// What decides games.
     pub(super) games: Engine,
+    /// A checkpoint from elsewhere, and the node whose result it becomes.
+    pub(super) brought: Option<(String, Brought)>,
 }
 
 impl Engines {
@@ -49,6 +51,7 @@ impl Engines {
         let games = evaluate.and_then(|table| table.judge.as_ref());
         Ok(Self {
             local: Engine::local(machine.device),
+            brought: machine.brought.clone(),
             respond: reader.engine("respond", root.respond.engine.as_ref())?,
             judge: reader.engine("judge", root.judge.engine.as_ref())?,
             meta_judge: reader.engine("meta_judge", meta_judge.and_then(|t| t.engine.as_ref()))?,

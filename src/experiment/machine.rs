@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::Error;
 use super::engine_table::EngineTable;
 use super::locate::Text;
+use crate::stages::Brought;
 use crate::stages::remote::{Report, Work};
 
 /// The machine.
@@ -26,6 +27,8 @@ pub struct Machine<'m> {
     pub reports: &'m dyn Reports,
     /// What is done with the files of a node that is run by files: the node, and the work.
     pub work: Option<(String, Work)>,
+    /// A checkpoint from elsewhere, and the node whose result it becomes.
+    pub brought: Option<(String, Brought)>,
 }
 
 /// Remembers what engines say of themselves, so that a plan can be made where they are not there.
@@ -68,6 +71,7 @@ impl Machine<'_> {
             variable: |_| None,
             reports: &NoReports,
             work: None,
+            brought: None,
         }
     }
 }

@@ -34,7 +34,9 @@ use toml_file::File;
 pub use versus::Versus;
 
 pub use crate::stages::remote;
-pub use crate::stages::{Asked, Engine, Explained, ModelError, Rendered, TooManyRefused, asked};
+pub use crate::stages::{
+    Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, asked,
+};
 pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;

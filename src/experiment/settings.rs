@@ -11,7 +11,7 @@ use super::values::Values;
 use super::verdicts;
 use crate::stages::{
     self, ActorPairs, Arguments, COMPARE, Compare, HeldOut, JUDGE, Judge, JudgePairs, META_JUDGE,
-    MetaJudge, Pair, Prompts, Reference, Respond, Sampling, Sft, Template, Train,
+    MetaJudge, Pair, Prompts, Reference, Respond, Sampling, Sft, Template, Train, Verb,
 };
 
 /// K of the paper.
@@ -193,8 +193,11 @@ fn pair(values: &Values<'_>, template: Option<&Template>, t: usize) -> Result<Pa
 
 fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let table = &values.file.root.train;
+    let node = format!("{}.m{}", Verb::Train.name(), t + 1);
+    let trainer = training::trainer(values, table.trainer, &node);
     Ok(Train {
-        engine: values.engines.local.clone(),
+        engine: training::engine(values, &trainer),
+        trainer,
         template_arguments: values.arguments.clone(),
         dpo: training::dpo(values, table, t)?,
         settings: training::of_pairs(values, table, t)?,
@@ -208,8 +211,10 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
 pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> {
     let model = values.file.root.model.as_ref();
     let init = model.and_then(|model| model.as_ref().init.as_ref());
+    let trainer = training::trainer(values, table.trainer, &format!("{}.{M0}", Verb::Sft.name()));
     Ok(Sft {
-        engine: values.engines.local.clone(),
+        engine: training::engine(values, &trainer),
+        trainer,
         template_arguments: values.arguments.clone(),
         settings: training::of_examples(values, table)?,
         random_weights: init.map(|init| init.seed.map_or(values.seed, |seed| seed.0)),

@@ -102,6 +102,8 @@ pub(super) struct Sft {
     pub(super) sql: Spanned<PathBuf>,
     #[serde(default)]
     pub(super) files: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) trainer: TrainerKind,
     pub(super) learning_rate: Option<Rate>,
     pub(super) schedule: Option<Schedule>,
     pub(super) schedule_epochs: Option<Spanned<Count>>,
@@ -252,6 +254,8 @@ pub(super) struct JudgePairs {
 #[serde(deny_unknown_fields, expecting = "a table, `[train]`")]
 pub(super) struct Train {
     #[serde(default)]
+    pub(super) trainer: TrainerKind,
+    #[serde(default)]
     pub(super) start: StartModel,
     #[serde(default)]
     pub(super) reference: ReferenceModel,
@@ -279,6 +283,17 @@ pub(super) struct Train {
     pub(super) adam_epsilon: Each<Positive>,
     pub(super) max_grad_norm: Each<Norm>,
     pub(super) group_by_length: Each<Switch>,
+}
+
+/// Who trains.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TrainerKind {
+    /// This program.
+    #[default]
+    Local,
+    /// Somebody else, whose checkpoint is imported.
+    Import,
 }
 
 /// Which model training starts from.

@@ -6,9 +6,9 @@ use toml::Spanned;
 
 use super::Error;
 use super::per_iteration::{Choice, Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
-use super::toml_file::{ReferenceModel, Sft, StartModel, Train};
+use super::toml_file::{ReferenceModel, Sft, StartModel, Train, TrainerKind};
 use super::values::Values;
-use crate::stages::{AdamW, Choose, Dpo, DpoLoss, Schedule, Settings};
+use crate::stages::{AdamW, Choose, Dpo, DpoLoss, Engine, Import, Schedule, Settings, Trainer};
 
 /// What the file says of a training; what it leaves out is as in [`Settings::default`].
 struct Training {
@@ -98,6 +98,22 @@ impl Training {
     }
 }
 
+/// Who makes the model of a node; with the checkpoint that is brought for it, where one is.
+pub(super) fn trainer(values: &Values<'_>, kind: TrainerKind, node: &str) -> Trainer {
+    match kind {
+        TrainerKind::Local => Trainer::Local,
+        TrainerKind::Import => {
+            let brought = values.engines.brought.as_ref().filter(|(of, _)| of == node);
+            Trainer::Import(Import { brought: brought.map(|(_, brought)| brought.clone()) })
+        }
+    }
+}
+
+/// What trains, where that is this program.
+pub(super) fn engine(values: &Values<'_>, trainer: &Trainer) -> Option<Engine> {
+    trainer.is_local().then(|| values.engines.local.clone())
+}
+
 /// How M0 is fine-tuned.
 pub(super) fn of_examples(values: &Values<'_>, sft: &Sft) -> Result<Settings, Error> {
     Training::of_examples(sft).settings(values)
@@ -132,6 +148,13 @@ pub(super) fn choice(
     if let Some(named) = train.max_steps.as_ref().filter(|_| keeps && steps.is_some()) {
         let message =
             "expected no `max_steps` beside `keep_epochs`: an epoch that they cut short has no end";
+        return Err(values.mistake(named, message));
+    }
+    if let Some(named) = train.keep_epochs.as_ref().filter(|_| keeps)
+        && train.trainer == TrainerKind::Import
+    {
+        let message =
+            "expected no `keep_epochs` with the trainer `import`: one checkpoint is brought";
         return Err(values.mistake(named, message));
     }
     Ok(keeps.then_some(choice))

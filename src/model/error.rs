@@ -100,6 +100,36 @@ pub enum Error {
         /// The tensor's name.
         name: String,
     },
+    /// A checkpoint that is not of the network that it should be of.
+    #[error(
+        "{} is of another network than the model that training starts from: `{field}` is {found}, expected \
+         {expected}",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The configuration.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// As the start has it.
+        expected: String,
+        /// As it is here.
+        found: String,
+    },
+    /// A weight that is infinite or not a number.
+    #[error("{}: the tensor `{name}` has numbers that are not finite", path.display())]
+    TensorNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+    },
+    /// An adapter without the model that it changes.
+    #[error("{} is of an adapter, and its folder has no weights of a model", path.display())]
+    AdapterAlone {
+        /// The adapter's configuration.
+        path: PathBuf,
+    },
     /// Random weights cannot be drawn.
     #[error("`initializer_range` is {0}: it should be a standard deviation")]
     Range(f64),

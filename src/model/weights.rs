@@ -144,20 +144,38 @@ pub fn load(
     dtype: DType,
     device: &Device,
 ) -> Result<Weights, Error> {
-    let mut places = find(files)?;
     let mut weights = Weights::new();
+    each(files, config, dtype, device, |parameter, _, tensor| {
+        weights.insert(parameter.name, tensor);
+        Ok(())
+    })?;
+    Ok(weights)
+}
+
+/// Hands over, one by one, the weights that [`load`] reads, each with the file that it is from.
+///
+/// # Errors
+/// As [`load`], and those of `take`.
+pub(super) fn each(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+    dtype: DType,
+    device: &Device,
+    mut take: impl FnMut(Parameter, &Path, Tensor) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut places = find(files)?;
     for parameter in parameters(config) {
         let Some(place) = places.remove(&parameter.name) else {
             return Err(Error::MissingTensor { name: parameter.name });
         };
         let tensor = place.read(&parameter, dtype, device)?;
-        weights.insert(parameter.name, tensor);
+        take(parameter, &place.path, tensor)?;
     }
     places.remove("lm_head.weight");
     places.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     match places.into_iter().next() {
         Some((name, Located { path, .. })) => Err(Error::UnknownTensor { path, name }),
-        None => Ok(weights),
+        None => Ok(()),
     }
 }
 
@@ -238,8 +256,8 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, 
 }
 
 impl Located {
-    fn read(self, parameter: &Parameter, dtype: DType, device: &Device) -> Result<Tensor, Error> {
-        let Self { path, info, .. } = &self;
+    fn read(&self, parameter: &Parameter, dtype: DType, device: &Device) -> Result<Tensor, Error> {
+        let Self { path, info, .. } = self;
         if info.shape != parameter.shape {
             return Err(Error::TensorShape {
                 name: parameter.name.clone(),

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::events::{Event, Interrupt, Listener, StageError};
 use super::name::NodeName;
 use super::time::rfc3339;
-use crate::store::{self, Cost, Effort, Host, Partial, Spent, Store};
+use crate::store::{self, Cost, Effort, Host, Imported, Partial, Spent, Store};
 
 /// Runs plans in a store.
 pub struct Runner<'a> {
@@ -77,6 +77,8 @@ pub(super) struct Attempt<'a> {
     spent: Cell<Spent>,
     /// Where other programs were that were asked.
     reached: RefCell<Vec<String>>,
+    /// Where what this run makes was taken from, where it was made elsewhere.
+    imported: RefCell<Option<Imported>>,
     noted: Cell<f64>,
 }
 
@@ -101,6 +103,7 @@ impl<'a> Attempt<'a> {
             rows: Cell::new(earlier.rows),
             spent: Cell::new(earlier.spent),
             reached: RefCell::default(),
+            imported: RefCell::default(),
             noted: Cell::new(earlier.seconds),
         })
     }
@@ -123,6 +126,15 @@ impl<'a> Attempt<'a> {
 
     pub(super) fn reached(&self) -> Vec<String> {
         self.reached.borrow().clone()
+    }
+
+    /// Takes note of where what this run makes was taken from.
+    pub(super) fn import(&self, from: Imported) {
+        *self.imported.borrow_mut() = Some(from);
+    }
+
+    pub(super) fn imported(&self) -> Option<Imported> {
+        self.imported.borrow().clone()
     }
 
     /// Takes note of what a draw cost.

@@ -20,7 +20,7 @@ use super::events::{Interrupted, StageError};
 use super::meter::Meter;
 use super::window::Window;
 use crate::store::{
-    Digest, KeyInput, Record, Shards, Sources, States, Store, StoredObject, StoredTable,
+    Digest, Imported, KeyInput, Record, Shards, Sources, States, Store, StoredObject, StoredTable,
     TableReader, TableWriter, fields, to_batch,
 };
 
@@ -262,6 +262,11 @@ impl<'a> Io<'a> {
     /// Says where other programs are that are asked in this run, for its manifest. It decides nothing.
     pub fn reach(&self, places: Vec<String>) {
         self.attempt.reach(places);
+    }
+
+    /// Says where what this run makes was taken from, for its manifest: it was made elsewhere.
+    pub fn import(&self, from: Imported) {
+        self.attempt.import(from);
     }
 
     /// Tells a person something that stops nothing.

@@ -224,6 +224,7 @@ impl Runner<'_> {
             mrx: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.device.to_owned(),
             reached: attempt.reached(),
+            imported: attempt.imported(),
             host: self.host.clone(),
         };
         Ok(claim.commit(self.store, made_for, made, cost, made_by)?)

@@ -23,6 +23,7 @@ mod examples;
 mod judge;
 mod learn;
 mod live;
+mod logged;
 mod meta_judge;
 mod models;
 mod numbers;
@@ -38,6 +39,7 @@ mod sft;
 mod sides;
 mod tiers;
 mod train;
+mod trainer;
 mod unmoved;
 mod verb;
 
@@ -73,4 +75,5 @@ pub use rubric::{
 pub use sft::Sft;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};
 pub use train::{NoPairs, OnNoPairs, Train};
+pub use trainer::{Awaited, Brought, Import, Trainer};
 pub use verb::Verb;

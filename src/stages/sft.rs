@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::draw::conversation;
 use super::learn::{Lesson, Start, learn};
 use super::sides::{Apart, Unwritten};
+use super::trainer::Trainer;
 use crate::model::{Arguments, Engine, Tokenised};
 use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -15,8 +16,12 @@ use crate::train::{self, Settings, Sft as Objective};
 pub struct Sft {
     /// How.
     pub settings: Settings,
-    /// What trains.
-    pub engine: Engine,
+    /// Who trains.
+    #[serde(skip_serializing_if = "Trainer::is_local")]
+    pub trainer: Trainer,
+    /// What trains; `None` where that is not this program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// What the model's chat template is given.
     #[serde(skip_serializing_if = "Arguments::is_empty")]
     pub template_arguments: Arguments,
@@ -43,6 +48,9 @@ impl Stage for Sft {
     }
 
     fn run(&self, io: &mut Io<'_>) -> Result<(), StageError> {
+        if let Trainer::Import(import) = &self.trainer {
+            return import.take(io);
+        }
         let start = Start::open(io, self.random_weights, &self.template_arguments)?;
         let (mut ids, mut examples, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         for row in io.rows::<Example>("examples")? {

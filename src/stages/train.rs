@@ -10,6 +10,7 @@ use super::checkpoint::{Content, keep, keep_as_epochs};
 use super::learn::{Lesson, Start, learn};
 use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
+use super::trainer::Trainer;
 use crate::model::{self, Arguments, Engine};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
@@ -22,8 +23,12 @@ pub struct Train {
     pub dpo: Dpo,
     /// How.
     pub settings: Settings,
-    /// What trains.
-    pub engine: Engine,
+    /// Who trains.
+    #[serde(skip_serializing_if = "Trainer::is_local")]
+    pub trainer: Trainer,
+    /// What trains; `None` where that is not this program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
     /// What the model's chat template is given.
     #[serde(skip_serializing_if = "Arguments::is_empty")]
     pub template_arguments: Arguments,
@@ -118,6 +123,9 @@ impl Stage for Train {
                 counted(dropped)
             )),
             (None, _) => {}
+        }
+        if let (Trainer::Import(import), None) = (&self.trainer, &dropped) {
+            return import.take(io);
         }
         let files = model_files(io)?;
         if dropped.is_some() || model::is_scripted(&files)? {

@@ -52,8 +52,21 @@ pub struct MadeBy {
     /// Where other programs were that models were asked in: addresses, or a command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reached: Vec<String>,
+    /// Where it was taken from, where it was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
     /// The machine.
     pub host: Host,
+}
+
+/// What was made elsewhere, and taken as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The folder that it lay in.
+    pub folder: String,
+    /// Who made it, and with what, in the words of whoever imported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A machine, as far as speed and rounding may follow from it. It has no name: stores are shared.

@@ -50,7 +50,7 @@ pub use format::{FORMAT, NotAVersion, Version};
 pub use journal::{Journal, Lost};
 pub use key::{Key, KeyInput};
 pub use layout::{Store, StoreLock};
-pub use manifest::{Cost, Host, MadeBy, Manifest, Spent, StoredObject, StoredTable};
+pub use manifest::{Cost, Host, Imported, MadeBy, Manifest, Spent, StoredObject, StoredTable};
 pub use objects::ObjectWriter;
 pub use partial::{Effort, Partial, Shards};
 pub use pins::Pin;

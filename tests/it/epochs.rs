@@ -149,6 +149,7 @@ fn what_cannot_be_chosen_is_refused_where_it_stands() {
     plan(&["train.max_steps=5"]).says("expected no `max_steps` beside `keep_epochs`");
     plan(&["train.choose=best", "train.epochs=21"])
         .says("expected at most 20 epochs to choose the best of, found 21");
+    plan(&["train.trainer=import"]).says("expected no `keep_epochs` with the trainer `import`");
     plan(&["train.choose_by=win_rate"]).says("`choose_by` belongs to `choose = \"best\"`");
     plan(&["evaluate.validation=1"]).says("expected a number above 0 and below 1");
     lab.edit("loop/experiment.toml", "validation = 0.3\n", "");
