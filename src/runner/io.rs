@@ -253,6 +253,12 @@ impl<'a> Io<'a> {
         self.attempt.partial.states()
     }
 
+    /// Returns states of another kind, in a folder of their own beside those.
+    #[must_use]
+    pub fn states_of(&self, folder: &str) -> States {
+        self.attempt.partial.states_of(folder)
+    }
+
     /// Names where models compute. It decides no result's key.
     #[must_use]
     pub const fn device(&self) -> &str {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::checkpoint::{Content, keep};
+use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_epochs_of};
+use super::kept_epochs::KeptEpochs;
 use super::models::model_files;
 use super::unmoved::Watch;
 use crate::model::{self, Arguments, Config, Local, Weights, weights};
@@ -62,12 +63,12 @@ struct AtFault {
     source: Error,
 }
 
-/// Takes all steps, and keeps the model that they end in.
+/// Takes all steps, and keeps the model that they end in, or where asked the one after each epoch.
 pub(super) fn learn<O: Objective + Copy, I: Id>(
     io: &mut Io<'_>,
     start: Start,
     lesson: &Lesson<O, I>,
-    settings: &Settings,
+    (settings, keep_epochs): (&Settings, bool),
 ) -> Result<(), StageError> {
     let at_fault = |error: Error| -> StageError {
         match error.example().and_then(|example| lesson.ids.get(example)) {
@@ -88,7 +89,8 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     let mut watch = Watch::from(&weights, &config)?;
     drop(weights);
     let steps = trainer.steps();
-    let states = Saved(io.states());
+    let kept = keep_epochs.then(|| KeptEpochs::open(io, trainer.steps_per_epoch(), &config));
+    let states = Saved { states: io.states(), kept: kept.transpose()? };
     let each = (0..steps).map(Ok::<usize, StageError>);
     io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
         let done = shard.first().copied().unwrap_or(0);
@@ -96,6 +98,7 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
         let mut rows = Vec::new();
         for _ in shard {
             if let Some(metrics) = trainer.step().map_err(at_fault)? {
+                states.keep_epoch(&trainer)?;
                 watch.see(&metrics);
                 meter.note(said(&metrics));
                 rows.extend(metric_rows(metrics)?);
@@ -110,25 +113,50 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     if let Some(text) = watch.said(&weights, &config, settings, steps)? {
         io.warn(text);
     }
-    let companions = model::companions(&files);
-    let mut made: BTreeMap<String, Content<'_>> =
-        companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
-    made.insert("config.json".to_owned(), Content::Text(config.to_json()));
-    made.insert("model.safetensors".to_owned(), Content::Weights(&weights, &config));
-    keep(io, made)
+    let folder = |weights: Content<'static>| folder_of(&files, &config, weights);
+    match &states.kept {
+        Some(kept) => {
+            let each = kept.files()?.into_iter();
+            keep_epochs_of(io, each.map(|file| Ok(folder(Content::File(file)))))
+        }
+        None => keep(io, folder_of(&files, &config, Content::Weights(&weights, &config))),
+    }
 }
 
-/// The trainer's states between shards.
-struct Saved(States);
+/// A model's folder: what goes with any weights of its shape, and these.
+fn folder_of<'c>(
+    start: &BTreeMap<String, PathBuf>,
+    config: &Config,
+    weights: Content<'c>,
+) -> Contents<'c> {
+    let companions = model::companions(start);
+    let mut made: Contents<'c> =
+        companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
+    made.insert("config.json".to_owned(), Content::Text(config.to_json()));
+    made.insert("model.safetensors".to_owned(), weights);
+    made
+}
 
-impl Saved {
+/// The trainer's states between shards, and the weights after each epoch where they are kept.
+struct Saved<'c> {
+    states: States,
+    kept: Option<KeptEpochs<'c>>,
+}
+
+impl Saved<'_> {
+    /// Keeps the weights, where an epoch ends and they are to be kept.
+    fn keep_epoch<O: Objective>(&self, trainer: &Trainer<'_, O>) -> Result<(), StageError> {
+        let kept = self.kept.as_ref();
+        kept.map_or(Ok(()), |kept| kept.keep(trainer.done(), || trainer.weights()))
+    }
+
     /// Saves the state, and drops those before the last: a kill before the shard is safe leaves the
     /// last one needed.
     fn save<O: Objective>(&self, trainer: &Trainer<'_, O>) -> Result<(), StageError> {
         let done = trainer.done();
         let kept = [done as u64, done.saturating_sub(STEPS_PER_SHARD) as u64];
-        self.0.save(kept[0], |to| Ok::<_, StageError>(trainer.save(to)?))?;
-        Ok(self.0.retain(|state| kept.contains(&state.done))?)
+        self.states.save(kept[0], |to| Ok::<_, StageError>(trainer.save(to)?))?;
+        Ok(self.states.retain(|state| kept.contains(&state.done))?)
     }
 
     /// Brings the trainer to where `done` steps are done: takes up the last state that is whole, and
@@ -142,15 +170,23 @@ impl Saved {
         if trainer.done() >= done {
             return Ok(());
         }
-        self.take_up(trainer, done, warn)?;
+        let kept = self.kept.as_ref();
+        let missing = kept.map(|kept| kept.first_missing(done, warn)).transpose()?.flatten();
+        self.take_up(trainer, missing.unwrap_or(done), warn)?;
+        self.keep_epoch(trainer)?;
         let again = trainer.done() + 1;
         if again > done {
             return Ok(());
         }
-        warn(format!(
-            "there is no state after step {done} to go on from: steps {again} to {done} are taken again"
-        ));
+        let what = match missing {
+            Some(end) => {
+                format!("the weights after step {end}, which ends an epoch, are not there")
+            }
+            None => format!("there is no state after step {done} to go on from"),
+        };
+        warn(format!("{what}: steps {again} to {done} are taken again"));
         while trainer.done() < done && trainer.step()?.is_some() {
+            self.keep_epoch(trainer)?;
             if trainer.done().is_multiple_of(STEPS_PER_SHARD) || trainer.done() == done {
                 self.save(trainer)?;
             }
@@ -166,7 +202,7 @@ impl Saved {
         done: usize,
         warn: &dyn Fn(String),
     ) -> Result<(), StageError> {
-        for state in self.0.list()? {
+        for state in self.states.list()? {
             let Some(steps) = usize::try_from(state.done).ok().filter(|steps| *steps <= done)
             else {
                 continue;
@@ -180,7 +216,7 @@ impl Saved {
                 },
             };
             warn(format!("{at_fault}; it is not used"));
-            self.0.retain(|other| *other != state)?;
+            self.states.retain(|other| *other != state)?;
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ mod estimate;
 mod evaluate;
 mod examples;
 mod judge;
+mod kept_epochs;
 mod learn;
 mod live;
 mod logged;

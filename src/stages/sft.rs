@@ -64,6 +64,6 @@ impl Stage for Sft {
         }
         apart.warn(io);
         let lesson = Lesson { objective: Objective, ids, examples };
-        learn(io, start, &lesson, &self.settings)
+        learn(io, start, &lesson, (&self.settings, false))
     }
 }

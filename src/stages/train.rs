@@ -140,7 +140,7 @@ impl Stage for Train {
         }
         let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
-        learn(io, start, &lesson, &self.settings)
+        learn(io, start, &lesson, (&self.settings, self.keep_epochs))
     }
 }
 

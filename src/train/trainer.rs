@@ -116,7 +116,9 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.done
     }
 
-    fn steps_per_epoch(&self) -> usize {
+    /// Steps of an epoch.
+    #[must_use]
+    pub fn steps_per_epoch(&self) -> usize {
         self.examples.len().div_ceil(self.settings.batch)
     }
 

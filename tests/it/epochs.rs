@@ -1,6 +1,15 @@
 //! `[train] keep_epochs` and `choose`: a node for the model after each epoch, and the choice among them.
 
-use crate::lab::Lab;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mrx::store::Digest;
+
+use crate::lab::{Lab, copy_folder};
 use crate::local::lab;
 
 /// The scripted loop with held-out prompts of which three in ten are for validation, and an oracle.
@@ -223,4 +232,129 @@ fn the_model_of_an_epoch_is_that_of_a_training_of_so_many() {
     assert_eq!(lab.ask(weights), "6,6", "each epoch moves them");
     lab.mrx(&["run", "small", "train.m1.epoch2", "--set", "train.keep_epochs=true"]).success();
     assert_eq!(lab.digests("small")["train.m1.epoch2/checkpoints"], two);
+}
+
+const TRAIN: [&str; 3] = ["run", "small", "train.m1"];
+
+/// A lab whose training takes some hundred steps of many epochs, all of which are kept, up to the pairs; and
+/// the tables that an undisturbed training ends in.
+fn long_training() -> (Lab, BTreeMap<String, Digest>, Duration) {
+    let lab = lab();
+    let long = "epochs = 40\nkeep_epochs = true\nchoose = 17";
+    lab.edit("small/experiment.toml", "epochs = 6", long);
+    lab.mrx(&["run", "small", "pair.m0"]).success();
+    copy_folder(&lab.path.join(".mrx"), &lab.path.join("before"));
+    let began = Instant::now();
+    lab.mrx(&TRAIN).success();
+    let whole = began.elapsed();
+    let undisturbed = lab.digests("small");
+    restore(&lab, "before");
+    (lab, undisturbed, whole)
+}
+
+fn restore(lab: &Lab, from: &str) {
+    fs::remove_dir_all(lab.path.join(".mrx")).unwrap();
+    copy_folder(&lab.path.join(from), &lab.path.join(".mrx"));
+}
+
+fn start(lab: &Lab) -> Child {
+    lab.command(&TRAIN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The weights of ended epochs among the work in hand, the first one's first.
+fn in_hand(lab: &Lab) -> Vec<PathBuf> {
+    let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let runs = list(&lab.path.join(".mrx/partial"));
+    let files = runs.flat_map(|run| list(&run.path().join("epochs"))).map(|file| file.path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "state"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn killed_between_epochs_none_is_lost() {
+    let (lab, undisturbed, whole) = long_training();
+    let mut kills = 0;
+    for part in [0.2, 0.35, 0.5, 0.65, 0.8, 0.95] {
+        restore(&lab, "before");
+        for share in [part * 0.6, part] {
+            let mut child = start(&lab);
+            sleep(whole.mul_f64(share));
+            kills += u32::from(child.try_wait().unwrap().is_none());
+            child.kill().unwrap();
+            child.wait().unwrap();
+            lab.mrx(&["store", "verify"]).success();
+        }
+        lab.mrx(&TRAIN).success();
+        assert_eq!(lab.digests("small"), undisturbed, "killed at {part} of the way");
+    }
+    assert!(kills > 6, "only {kills} of 12 attempts were cut short");
+}
+
+#[test]
+fn the_weights_of_an_epoch_that_are_damaged_or_gone_are_made_again() {
+    let (lab, undisturbed, _) = long_training();
+    let mut child = start(&lab);
+    let patience = Instant::now();
+    while in_hand(&lab).len() < 20 {
+        assert!(patience.elapsed() < Duration::from_mins(1), "no epochs were kept");
+        sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    copy_folder(&lab.path.join(".mrx"), &lab.path.join("killed"));
+    let of_epoch = |epoch: usize| in_hand(&lab).swap_remove(epoch - 1);
+    let name = of_epoch(3).file_name().unwrap().to_string_lossy().into_owned();
+    let again = "which ends an epoch, are not there: steps 1 to";
+    let mut bytes = fs::read(of_epoch(3)).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(of_epoch(3), bytes).unwrap();
+    lab.mrx(&["store", "verify"]).fails_with(4).prints(&name);
+    lab.mrx(&TRAIN).success().says(&name).says("is damaged: its bytes hash to").says(again);
+    assert_eq!(lab.digests("small"), undisturbed, "damaged");
+    restore(&lab, "killed");
+    fs::remove_file(of_epoch(1)).unwrap();
+    lab.mrx(&TRAIN).success().says(again).does_not_say("is damaged");
+    assert_eq!(lab.digests("small"), undisturbed, "gone");
+    restore(&lab, "killed");
+    lab.mrx(&TRAIN).success().does_not_say("taken again");
+    assert_eq!(lab.digests("small"), undisturbed, "not damaged at all");
+}
+
+/// Models that differ from epoch to epoch, and an oracle that has a favourite letter.
+#[test]
+fn the_epoch_that_answers_best_becomes_the_model() {
+    let lab = lab();
+    let toml = fs::read_to_string(lab.path.join("small/experiment.toml")).unwrap();
+    let evaluate = "\n[evaluate]\nprompts = \"eval.sql\"\nvalidation = 0.5\noracle = \"oracle.sql\"\ntemperature = 1\nmax_tokens = 6\n";
+    lab.write(
+        "small/experiment.toml",
+        &format!("{toml}keep_epochs = true\nchoose = \"best\"\n{evaluate}"),
+    );
+    lab.edit("small/experiment.toml", "learning_rate = 2e-4", "learning_rate = 3e-3");
+    lab.write(
+        "small/eval.sql",
+        "SELECT chr((97 + i % 9)::INTEGER) || ' eval ' || i AS prompt FROM range(60) t(i)",
+    );
+    lab.write(
+        "small/oracle.sql",
+        "SELECT answer_id, len(response) - len(replace(response, 'a', '')) AS score FROM answers",
+    );
+    lab.mrx(&["run", "small"]).success();
+    let chosen = "SELECT count(*), bool_and(c.chosen = (c.epoch = (SELECT arg_min(o.epoch, (-o.value, o.epoch)) FROM choices o WHERE o.model = c.model))) FROM choices c";
+    assert_eq!(lab.ask(chosen), "12,true");
+    assert_ne!(lab.ask("SELECT count(DISTINCT value) FROM choices WHERE model = 'm1'"), "1");
+    let digests = lab.digests("small");
+    for model in ["m1", "m2"] {
+        let epoch =
+            lab.ask(&format!("SELECT epoch FROM choices WHERE chosen AND model = '{model}'"));
+        let checkpoint = digests[&format!("train.{model}.epoch{epoch}/checkpoints")];
+        assert_eq!(digests[&format!("train.{model}/checkpoints")], checkpoint);
+    }
+    // What the best is worth on the prompts that are for tests is another number, from other prompts.
+    let tested = "SELECT count(*) FROM verdicts SEMI JOIN (SELECT prompt_id FROM prompts WHERE part = 'validation') USING (prompt_id) WHERE part IS NULL";
+    assert_eq!(lab.ask(tested), "0");
 }
