@@ -22,6 +22,10 @@ pub(super) struct Args {
     #[arg(long)]
     log: PathBuf,
 
+    /// Wait until no other guard of this file has a program running
+    #[arg(long)]
+    alone: Option<PathBuf>,
+
     /// The program and its words
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -40,6 +44,13 @@ pub(super) fn run(args: &Args) -> std::io::Result<ExitCode> {
     else {
         return Ok(ExitCode::from(NOT_THERE));
     };
+    // The lock goes with this process, however it ends, and a program never outlives its guard.
+    let alone =
+        args.alone.as_ref().map(|path| File::options().create(true).append(true).open(path));
+    let alone = alone.transpose()?;
+    if let Some(alone) = &alone {
+        alone.lock()?;
+    }
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
     let mut child = match command.process_group(0).spawn() {

@@ -13,6 +13,7 @@ use super::show_prompt;
 use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
+use crate::experiment::SCRIPT;
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
 use crate::store::{
     Digest, Host, Imported, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema,
@@ -23,12 +24,16 @@ use crate::store::{
 pub(super) struct Args {
     /// A node (`judge.m1`, `experiment/judge.m1`), the first digits of a run or an object; with
     /// --schema, a table
-    #[arg(required_unless_present = "schema")]
+    #[arg(required_unless_present_any = ["schema", "trainer"])]
     target: Option<String>,
 
     /// Print what every column of a table (of all, where none is named) means, as SQL
     #[arg(long)]
     schema: bool,
+
+    /// Print the program that `trainer = "trl"` trains with
+    #[arg(long, conflicts_with_all = ["schema", "prompt", "target"])]
+    trainer: bool,
 
     /// Print what the model was asked for a row, by its id, or for the first row of a node: the
     /// conversation, the text that the chat template makes of it, and its tokens
@@ -56,6 +61,9 @@ enum Shape {
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     if args.schema {
         return schema(args.target.as_deref(), ui);
+    }
+    if args.trainer {
+        return ui.print(SCRIPT.trim_end());
     }
     let store = place.open()?;
     let target = args.target.as_deref().unwrap_or_default();

@@ -13,11 +13,12 @@ use super::engine_table::{EndpointTable, EngineTable, Kind, PricesTable, duratio
 use super::machine::{Machine, MachineFile};
 use super::per_iteration::{Count, Steps, Switch};
 use super::toml_file::File;
+use super::trainers;
 use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Files, How, Prices, Program, Report, Servers, report,
     version_of,
 };
-use crate::stages::{Brought, Engine, EngineVersion, Protocol};
+use crate::stages::{Brought, Engine, EngineVersion, Protocol, Trl};
 
 /// The engine of this program goes by this name where a role asks for it.
 const LOCAL: &str = "local";
@@ -36,12 +37,15 @@ pub(super) struct Engines {
     pub(super) games: Engine,
     /// A checkpoint from elsewhere, and the node whose result it becomes.
     pub(super) brought: Option<(String, Brought)>,
+    /// How TRL trains, where it does.
+    pub(super) trl: Option<Trl>,
 }
 
 impl Engines {
     /// Reads the engines of an experiment on a machine.
     pub(super) fn of(file: &File, machine: &Machine<'_>) -> Result<Self, Error> {
         let of_machine = MachineFile::read(machine.config)?;
+        let trl = trainers::trl(file, machine, &of_machine)?;
         let root = &file.root;
         root.engine.iter().try_for_each(|table| table.as_ref().check(&file.text))?;
         root.engines.values().try_for_each(|table| table.check(&file.text))?;
@@ -52,6 +56,7 @@ impl Engines {
         Ok(Self {
             local: Engine::local(machine.device),
             brought: machine.brought.clone(),
+            trl,
             respond: reader.engine("respond", root.respond.engine.as_ref())?,
             judge: reader.engine("judge", root.judge.engine.as_ref())?,
             meta_judge: reader.engine("meta_judge", meta_judge.and_then(|t| t.engine.as_ref()))?,

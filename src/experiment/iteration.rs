@@ -124,20 +124,30 @@ impl Nodes<'_> {
         Ok(())
     }
 
-    /// Adds what this iteration's reference makes of the pairs that are trained on, and lists both.
+    /// Lists the pairs that are trained on, and adds what this iteration's reference makes of them, unless
+    /// the trainer asks it.
     fn window(&mut self) -> Result<Vec<Input>, Error> {
         let (all, t) = (self.all, self.t);
         let with = &all.iterations[t];
+        let asks_itself = with.train.trainer.asks_reference();
         let mut inputs = Vec::new();
         for (back, [pairs, logps]) in Train::WINDOW.into_iter().enumerate() {
             let Some(of) = t.checked_sub(back).filter(|_| back < with.window) else { break };
             let of_pairs = Input::table(all.name(Verb::Pair, of, "")?, Verb::Pair.makes()[0]);
+            inputs.push(Input { name: pairs, ..of_pairs.clone() });
+            if asks_itself {
+                continue;
+            }
             let part = if back == 0 { String::new() } else { format!(".back{back}") };
             let name = all.name(Verb::Reference, t, &part)?;
-            let asked = vec![of_pairs.clone(), all.reference_model(t)?];
+            let asked = vec![of_pairs, all.reference_model(t)?];
             self.add(name.clone(), with.reference.clone(), asked);
             let scored = Input::table(name, Verb::Reference.makes()[0]);
-            inputs.extend([Input { name: pairs, ..of_pairs }, Input { name: logps, ..scored }]);
+            inputs.push(Input { name: logps, ..scored });
+        }
+        // The start is at hand where the trainer is; another model is not.
+        if asks_itself && !with.train.dpo.reference_is_start {
+            inputs.push(Input { name: "reference_model", ..all.reference_model(t)? });
         }
         Ok(inputs)
     }

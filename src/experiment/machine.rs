@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::Error;
 use super::engine_table::EngineTable;
 use super::locate::Text;
+use super::trainer_table::TrainerTable;
 use crate::stages::Brought;
 use crate::stages::remote::{Report, Work};
 
@@ -81,6 +82,7 @@ impl Machine<'_> {
 pub(super) struct MachineFile {
     pub(super) engine: EngineTable,
     pub(super) engines: BTreeMap<String, EngineTable>,
+    pub(super) trainer: TrainerTable,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +91,8 @@ struct Root {
     engine: Option<Spanned<EngineTable>>,
     #[serde(default)]
     engines: BTreeMap<String, EngineTable>,
+    #[serde(default)]
+    trainer: TrainerTable,
 }
 
 impl MachineFile {
@@ -102,6 +106,10 @@ impl MachineFile {
         let engine = root.engine.map(Spanned::into_inner).unwrap_or_default();
         engine.check(&text)?;
         root.engines.values().try_for_each(|engine| engine.check(&text))?;
-        Ok(Self { engine, engines: root.engines })
+        root.trainer.check(&text)?;
+        root.trainer.decides_nothing(&text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let trainer = root.trainer.found_from(folder);
+        Ok(Self { engine, engines: root.engines, trainer })
     }
 }

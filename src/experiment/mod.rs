@@ -18,6 +18,8 @@ mod reader;
 mod scale;
 mod settings;
 mod toml_file;
+mod trainer_table;
+mod trainers;
 mod training;
 mod validation;
 mod values;
@@ -33,10 +35,10 @@ pub use scale::{Load, Scale};
 use toml_file::File;
 pub use versus::Versus;
 
-pub use crate::stages::remote;
 pub use crate::stages::{
     Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, asked,
 };
+pub use crate::stages::{SCRIPT, remote};
 pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;

@@ -232,7 +232,7 @@ impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<T, E> {
-        T::word(word).ok_or_else(|| E::invalid_value(de::Unexpected::Str(word), &self))
+        T::word(word).ok_or_else(|| E::invalid_type(de::Unexpected::Str(word), &self))
     }
 }
 
@@ -269,7 +269,7 @@ impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for PerIterationVisitor<T> 
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
         let one = T::word(word).map(PerIteration::Same);
-        one.ok_or_else(|| E::invalid_value(de::Unexpected::Str(word), &self))
+        one.ok_or_else(|| E::invalid_type(de::Unexpected::Str(word), &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {

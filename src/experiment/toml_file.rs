@@ -16,6 +16,7 @@ use super::per_iteration::{
     Cap, Choice, Count, Decay, Finite, Level, Limit, Minority, Norm, Part, PerIteration, Positive,
     Rate, Resamples, Seed, Share, Steps, Switch, Temperature, TopP, Window,
 };
+use super::trainer_table::{AdapterTable, TrainerTable};
 use crate::stages::{
     BuiltIn, Cut, DpoLoss, EqualScores, Measure, OmegaScope, OnNoPairs, Order, Schedule, Swap,
     Ties, Which,
@@ -51,6 +52,8 @@ pub(super) struct Root {
     /// Engines by the names that roles call them by.
     #[serde(default)]
     pub(super) engines: BTreeMap<String, EngineTable>,
+    pub(super) trainer: Option<Spanned<TrainerTable>>,
+    pub(super) adapter: Option<Spanned<AdapterTable>>,
     pub(super) sft: Option<Sft>,
     pub(super) prompts: Option<Prompts>,
     #[serde(default)]
@@ -292,6 +295,8 @@ pub(super) enum TrainerKind {
     /// This program.
     #[default]
     Local,
+    /// TRL, in a program of its own.
+    Trl,
     /// Somebody else, whose checkpoint is imported.
     Import,
 }

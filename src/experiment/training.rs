@@ -102,6 +102,10 @@ impl Training {
 pub(super) fn trainer(values: &Values<'_>, kind: TrainerKind, node: &str) -> Trainer {
     match kind {
         TrainerKind::Local => Trainer::Local,
+        TrainerKind::Trl => match &values.engines.trl {
+            Some(trl) => Trainer::Trl(Box::new(trl.clone())),
+            None => Trainer::Local,
+        },
         TrainerKind::Import => {
             let brought = values.engines.brought.as_ref().filter(|(of, _)| of == node);
             Trainer::Import(Import { brought: brought.map(|(_, brought)| brought.clone()) })
@@ -116,12 +120,29 @@ pub(super) fn engine(values: &Values<'_>, trainer: &Trainer) -> Option<Engine> {
 
 /// How M0 is fine-tuned.
 pub(super) fn of_examples(values: &Values<'_>, sft: &Sft) -> Result<Settings, Error> {
-    Training::of_examples(sft).settings(values)
+    let settings = Training::of_examples(sft).settings(values)?;
+    refuse_grouping(values, sft.trainer, &settings)?;
+    Ok(settings)
+}
+
+/// Batches of one length are this program's alone: a setting that nobody reads is a mistake.
+fn refuse_grouping(
+    values: &Values<'_>,
+    trainer: TrainerKind,
+    settings: &Settings,
+) -> Result<(), Error> {
+    if trainer != TrainerKind::Trl || !settings.group_by_length {
+        return Ok(());
+    }
+    let message =
+        "`group_by_length` is the local trainer's: with `trl` rows come in the order of the seed";
+    Err(values.file.text.error(&(0..0), message))
 }
 
 /// How iteration t takes its steps.
 pub(super) fn of_pairs(values: &Values<'_>, train: &Train, t: usize) -> Result<Settings, Error> {
     let settings = Training::of_pairs(values, train, t)?.settings(values)?;
+    refuse_grouping(values, train.trainer, &settings)?;
     // Keys have always spelt out the schedule that follows from the epochs. One that ends with the last
     // step, as TRL's does, is spelt as none.
     let schedule_epochs = match (settings.schedule_epochs, settings.max_steps) {
@@ -196,14 +217,23 @@ pub(super) fn dpo(values: &Values<'_>, train: &Train, t: usize) -> Result<Dpo, E
     {
         return Err(values.mistake(named, "expected no label smoothing with the loss `ipo`"));
     }
+    let length_normalised =
+        values.at(&train.length_normalised, t, Switch(silent.length_normalised))?.0;
+    if let Some(named) = train.label_smoothing.as_ref()
+        && label_smoothing > 0.0
+        && length_normalised
+        && train.trainer == TrainerKind::Trl
+    {
+        let message =
+            "TRL has no label smoothing of the length-normalised loss: expected one of the two";
+        return Err(values.mistake(named, message));
+    }
     Ok(Dpo {
         beta: values.at(&train.beta, t, Positive(silent.beta))?.0,
         loss: train.loss.unwrap_or(silent.loss),
         label_smoothing,
         nll_weight: values.at(&train.nll_weight, t, Rate(silent.nll_weight))?.0,
-        length_normalised: values
-            .at(&train.length_normalised, t, Switch(silent.length_normalised))?
-            .0,
+        length_normalised,
         reference_is_start: t == 0
             || train.reference == ReferenceModel::Start
             || train.start == StartModel::M0,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::chat::Chat;
+use super::chat::{Arguments, Chat};
 use super::config::{Config, ids};
 use super::folder::{file_of, parse};
 use super::generate::Ended;
@@ -28,7 +28,7 @@ pub struct Tokenised {
 
 /// A chat template, a tokenizer, and the ids that end a text.
 #[derive(Debug)]
-pub(super) struct Language {
+pub struct Language {
     pub(super) tokenizer: Tokenizer,
     pub(super) chat: Chat,
     pub(super) ends: Vec<u32>,
@@ -48,7 +48,7 @@ impl Language {
     ///
     /// # Errors
     /// Where a file is missing, damaged, or does not fit the others.
-    pub(super) fn open(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<Self, Error> {
+    pub fn open(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<Self, Error> {
         let vocabulary = config.vocab_size;
         let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, vocabulary)?;
         let chat = Chat::open(files)?;
@@ -71,11 +71,20 @@ impl Language {
         Ok(Self { tokenizer, chat, ends, context: config.max_position_embeddings, vocabulary })
     }
 
+    /// Gives the chat template arguments.
+    ///
+    /// # Errors
+    /// Where the template never reads one of them.
+    pub fn with_arguments(mut self, arguments: &Arguments) -> Result<Self, Error> {
+        self.chat = self.chat.with_arguments(arguments)?;
+        Ok(self)
+    }
+
     /// The ids that the model reads for a prompt.
     ///
     /// # Errors
     /// Where the template refuses it.
-    pub(super) fn tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
+    pub fn tokens(&self, prompt: &Prompt) -> Result<Vec<u32>, Error> {
         match prompt {
             Prompt::Messages(messages) => self.tokenizer.encode(&self.chat.render(messages, true)?),
             Prompt::Tokens(tokens) => Ok(tokens.clone()),
@@ -86,7 +95,7 @@ impl Language {
     ///
     /// # Errors
     /// Where the template refuses it.
-    pub(super) fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
+    pub fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
         let text = self.chat.render(messages, true)?;
         let prompt = self.tokenizer.encode(&text)?;
         let (mut target, apart) = self.after(&text, &prompt, answer)?;
@@ -140,7 +149,7 @@ impl Language {
     ///
     /// # Errors
     /// Where the tokenizer fails.
-    pub(super) fn ids_of_answer<'i>(
+    pub fn ids_of_answer<'i>(
         &self,
         drawn: &'i [u32],
         answer: &str,

@@ -67,7 +67,7 @@ impl Local {
     /// # Errors
     /// Where the template never reads one of them.
     pub fn with_arguments(mut self, arguments: &Arguments) -> Result<Self, Error> {
-        self.language.chat = self.language.chat.with_arguments(arguments)?;
+        self.language = self.language.with_arguments(arguments)?;
         Ok(self)
     }
 
@@ -75,6 +75,12 @@ impl Local {
     #[must_use]
     pub const fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// What it reads and writes.
+    #[must_use]
+    pub const fn language(&self) -> &Language {
+        &self.language
     }
 
     /// The chat template.
@@ -106,19 +112,6 @@ impl Local {
     /// Where the template refuses it.
     pub fn tokenised(&self, messages: &[Message], answer: &str) -> Result<Tokenised, Error> {
         self.language.tokenised(messages, answer)
-    }
-
-    /// Of the ids that were drawn, those of the answer that they end in, without what was thought
-    /// before; `None` where they do not end in it.
-    ///
-    /// # Errors
-    /// Where the tokenizer fails.
-    pub fn ids_of_answer<'i>(
-        &self,
-        drawn: &'i [u32],
-        answer: &str,
-    ) -> Result<Option<&'i [u32]>, Error> {
-        self.language.ids_of_answer(drawn, answer)
     }
 }
 

@@ -6,7 +6,7 @@ use duckdb::Connection;
 use super::sink::Error;
 
 /// Every table and its DDL, in an order in which references point backwards.
-pub const TABLES: [(&str, &str); 14] = [
+pub const TABLES: [(&str, &str); 15] = [
     ("prompts", include_str!("../../schemas/prompts.sql")),
     ("examples", include_str!("../../schemas/examples.sql")),
     ("responses", include_str!("../../schemas/responses.sql")),
@@ -16,6 +16,7 @@ pub const TABLES: [(&str, &str); 14] = [
     ("ratings", include_str!("../../schemas/ratings.sql")),
     ("pairs", include_str!("../../schemas/pairs.sql")),
     ("reference_logps", include_str!("../../schemas/reference_logps.sql")),
+    ("lessons", include_str!("../../schemas/lessons.sql")),
     ("checkpoints", include_str!("../../schemas/checkpoints.sql")),
     ("metrics", include_str!("../../schemas/metrics.sql")),
     ("choices", include_str!("../../schemas/choices.sql")),

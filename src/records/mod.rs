@@ -9,6 +9,7 @@ mod drawn;
 mod estimate;
 mod example;
 mod id;
+mod lesson;
 mod metric;
 mod pair;
 mod prompt;
@@ -30,6 +31,7 @@ pub use id::{
     ExampleId, Id, JudgementId, MetaJudgementId, PairId, PromptId, ResponseId, RowId, VerdictId,
     seed_of,
 };
+pub use lesson::LessonRow;
 pub use metric::Metric;
 pub use pair::{Pair, Reason, Role};
 pub use prompt::{Message, Prompt};
@@ -39,7 +41,7 @@ pub use reference_logps::ReferenceLogps;
 pub use verdict::{Shown, Verdict};
 
 /// Every table, and the version in which it is written and read.
-pub const VERSIONS: [(&str, Version); 14] = [
+pub const VERSIONS: [(&str, Version); 15] = [
     (Prompt::TABLE, Prompt::VERSION),
     (Example::TABLE, Example::VERSION),
     (Response::TABLE, Response::VERSION),
@@ -49,6 +51,7 @@ pub const VERSIONS: [(&str, Version); 14] = [
     (Rating::TABLE, Rating::VERSION),
     (Pair::TABLE, Pair::VERSION),
     (ReferenceLogps::TABLE, ReferenceLogps::VERSION),
+    (LessonRow::TABLE, LessonRow::VERSION),
     (CheckpointPart::TABLE, CheckpointPart::VERSION),
     (Metric::TABLE, Metric::VERSION),
     (Choice::TABLE, Choice::VERSION),

@@ -259,6 +259,30 @@ impl<'a> Io<'a> {
         self.attempt.partial.states_of(folder)
     }
 
+    /// Returns a folder for the work of another program, which lasts until the run is finished.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, StageError> {
+        Ok(self.attempt.partial.folder(name)?)
+    }
+
+    /// Returns where a table is that this run has made.
+    ///
+    /// # Errors
+    /// Where it has not.
+    pub fn made<R: Record>(&self) -> Result<PathBuf, StageError> {
+        let made = self.made.tables.get(R::TABLE);
+        let made = made.ok_or_else(|| NoSuchInput(R::TABLE.to_owned()))?;
+        Ok(std::path::absolute(self.object(made.object)?)?)
+    }
+
+    /// Whether somebody asked to stop.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.attempt.interrupt.requested()
+    }
+
     /// Names where models compute. It decides no result's key.
     #[must_use]
     pub const fn device(&self) -> &str {

@@ -34,6 +34,12 @@ impl<'a> Meter<'a> {
         self.attempt.warn(text.into());
     }
 
+    /// Whether somebody asked to stop.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.attempt.interrupt.requested()
+    }
+
     pub(super) const fn done(&self) -> u64 {
         self.done
     }

@@ -31,11 +31,11 @@ pub(super) fn keep(io: &mut Io<'_>, files: Contents<'_>) -> Result<(), StageErro
 /// Keeps the model after each epoch, from the first on, under a name of the epoch's.
 pub(super) fn keep_epochs<'c>(
     io: &mut Io<'_>,
-    epochs: impl IntoIterator<Item = Result<Contents<'c>, StageError>>,
+    epochs: impl IntoIterator<Item = Contents<'c>>,
 ) -> Result<(), StageError> {
     let mut all = Vec::new();
     for (epoch, files) in (1..).zip(epochs) {
-        let files = files?.into_iter().map(|(file, content)| (within(epoch, &file), content));
+        let files = files.into_iter().map(|(file, content)| (within(epoch, &file), content));
         all.extend(parts(io, files.collect())?);
     }
     io.write(all.into_iter().map(Ok))

@@ -1,49 +1,14 @@
 //! Taking the steps of a training, for the two stages that do: `sft` and `train`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_epochs_of};
+use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::kept_epochs::KeptEpochs;
-use super::models::model_files;
+use super::start::Start;
 use super::unmoved::Watch;
-use crate::model::{self, Arguments, Config, Local, Weights, weights};
+use crate::model;
 use crate::records::{Id, Metric};
-use crate::runner::{Io, StageError};
+use crate::runner::{Interrupted, Io, StageError};
 use crate::store::States;
-use crate::train::{Error, Metrics, Objective, Settings, Trainer};
-
-/// The model that a training starts from.
-pub(super) struct Start {
-    pub(super) model: Local,
-    files: BTreeMap<String, PathBuf>,
-    config: Arc<Config>,
-    weights: Weights,
-}
-
-impl Start {
-    /// Opens the input `model`, with random weights in place of its own where a seed is given.
-    pub(super) fn open(
-        io: &Io<'_>,
-        random: Option<u64>,
-        arguments: &Arguments,
-    ) -> Result<Self, StageError> {
-        // A model that draws and one that learns do not stand in memory together.
-        io.let_go();
-        let device = model::open_device(io.device())?;
-        let files = model_files(io)?;
-        let config = Arc::new(Config::open(&files)?);
-        let weights = match random {
-            Some(seed) => weights::initialise(&config, seed, &device)?,
-            None => weights::load(&files, &config, model::DType::F32, &device)?,
-        };
-        let model = Local::with_weights(&files, Arc::clone(&config), &weights)?;
-        let model = model.with_arguments(arguments)?;
-        io.check_unchanged("model")?;
-        Ok(Self { model, files, config, weights })
-    }
-}
+use crate::train::{Error, Learner, Metrics, Objective, Saved, Settings, State, Trainer as Local};
 
 /// Steps whose metrics are kept at once; as often, the state is saved.
 const STEPS_PER_SHARD: usize = 50;
@@ -63,132 +28,152 @@ struct AtFault {
     source: Error,
 }
 
-/// Takes all steps, and keeps the model that they end in, or where asked the one after each epoch.
-pub(super) fn learn<O: Objective + Copy, I: Id>(
-    io: &mut Io<'_>,
-    start: Start,
-    lesson: &Lesson<O, I>,
-    (settings, keep_epochs): (&Settings, bool),
-) -> Result<(), StageError> {
-    let at_fault = |error: Error| -> StageError {
-        match error.example().and_then(|example| lesson.ids.get(example)) {
+impl<O: Objective, I: Id> Lesson<O, I> {
+    /// Names the row that is at fault, where it is one.
+    pub(super) fn at_fault(&self, error: Error) -> StageError {
+        match error.example().and_then(|example| self.ids.get(example)) {
             Some(id) => AtFault { id: id.to_string(), source: error }.into(),
+            None if matches!(error, Error::Stopped) => Interrupted.into(),
             None => error.into(),
         }
-    };
-    let Start { model, files, config, weights } = start;
-    drop(model);
-    let mut trainer = Trainer::new(
-        Arc::clone(&config),
-        &weights,
-        lesson.objective,
-        &lesson.examples,
-        settings.clone(),
-    )
-    .map_err(at_fault)?;
-    let mut watch = Watch::from(&weights, &config)?;
-    drop(weights);
-    let steps = trainer.steps();
-    let kept = keep_epochs.then(|| KeptEpochs::open(io, trainer.steps_per_epoch(), &config));
-    let states = Saved { states: io.states(), kept: kept.transpose()? };
-    let each = (0..steps).map(Ok::<usize, StageError>);
-    io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
-        let done = shard.first().copied().unwrap_or(0);
-        states.reach(&mut trainer, done, &|text| meter.warn(text))?;
-        let mut rows = Vec::new();
-        for _ in shard {
-            if let Some(metrics) = trainer.step().map_err(at_fault)? {
-                states.keep_epoch(&trainer)?;
-                watch.see(&metrics);
-                meter.note(said(&metrics));
-                rows.extend(metric_rows(metrics)?);
-                meter.add(1);
-            }
-        }
-        states.save(&trainer)?;
-        Ok(rows)
-    })?;
-    states.reach(&mut trainer, steps, &|text| io.warn(text))?;
-    let weights = trainer.weights();
-    if let Some(text) = watch.said(&weights, &config, settings, steps)? {
-        io.warn(text);
     }
-    let folder = |weights: Content<'static>| folder_of(&files, &config, weights);
-    match &states.kept {
-        Some(kept) => {
-            let each = kept.files()?.into_iter();
-            keep_epochs_of(io, each.map(|file| Ok(folder(Content::File(file)))))
-        }
-        None => keep(io, folder_of(&files, &config, Content::Weights(&weights, &config))),
+
+    /// Takes all steps that are left, and keeps what each came to, and the weights after each epoch where
+    /// the learner does not.
+    pub(super) fn take_steps(
+        &self,
+        io: &mut Io<'_>,
+        learner: &mut dyn Learner,
+        watch: &mut Watch,
+        kept: Option<&KeptEpochs<'_>>,
+    ) -> Result<(), StageError> {
+        let steps = learner.steps();
+        let states = Reached { states: io.states(), kept };
+        let each = (0..steps).map(Ok::<usize, StageError>);
+        io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
+            let done = shard.first().copied().unwrap_or(0);
+            states.reach(learner, done, &|text| meter.warn(text))?;
+            let mut rows = Vec::new();
+            for _ in shard {
+                let step = learner.step(&|| !meter.interrupted());
+                if let Some(metrics) = step.map_err(|error| self.at_fault(error))? {
+                    states.keep_epoch(learner)?;
+                    watch.see(&metrics);
+                    meter.note(said(&metrics));
+                    rows.extend(metric_rows(metrics)?);
+                    meter.add(1);
+                }
+            }
+            states.save(learner)?;
+            Ok(rows)
+        })?;
+        states.reach(learner, steps, &|text| io.warn(text))
     }
 }
 
-/// A model's folder: what goes with any weights of its shape, and these.
-fn folder_of<'c>(
-    start: &BTreeMap<String, PathBuf>,
-    config: &Config,
-    weights: Content<'c>,
-) -> Contents<'c> {
-    let companions = model::companions(start);
+/// Takes all steps in this program, and keeps the model that they end in, or where asked the one after each
+/// epoch.
+pub(super) fn learn<O: Objective + Copy, I: Id>(
+    io: &mut Io<'_>,
+    start: &Start,
+    lesson: &Lesson<O, I>,
+    (settings, keep_epochs): (&Settings, bool),
+) -> Result<(), StageError> {
+    let config = &start.config;
+    let weights = start.weights(io)?;
+    let (objective, examples) = (lesson.objective, &lesson.examples);
+    let mut trainer = Local::new(config.clone(), &weights, objective, examples, settings.clone())
+        .map_err(|error| lesson.at_fault(error))?;
+    let mut watch = Watch::from(&weights, config)?;
+    drop(weights);
+    let steps_per_epoch = settings.steps_per_epoch(examples.len());
+    let kept = keep_epochs.then(|| KeptEpochs::open(io, steps_per_epoch, config)).transpose()?;
+    lesson.take_steps(io, &mut trainer, &mut watch, kept.as_ref())?;
+    let weights = trainer.weights();
+    if let Some(text) = watch.said(Some((&weights, config)), settings, trainer.steps())? {
+        io.warn(text);
+    }
+    match kept {
+        Some(kept) => {
+            let files = kept.files()?.into_iter();
+            keep_each(io, files.map(|file| folder(start, Content::File(file))))
+        }
+        None => keep(io, folder(start, Content::Weights(&weights, config))),
+    }
+}
+
+/// The folder of a model: what goes with any weights of its shape, and these.
+fn folder<'c>(start: &Start, weights: Content<'c>) -> Contents<'c> {
+    let companions = model::companions(&start.files);
     let mut made: Contents<'c> =
         companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
-    made.insert("config.json".to_owned(), Content::Text(config.to_json()));
+    made.insert("config.json".to_owned(), Content::Text(start.config.to_json()));
     made.insert("model.safetensors".to_owned(), weights);
     made
 }
 
-/// The trainer's states between shards, and the weights after each epoch where they are kept.
-struct Saved<'c> {
+/// How far a learner has come, between shards, and the weights after the epochs that have ended, where they
+/// are kept.
+struct Reached<'k> {
     states: States,
-    kept: Option<KeptEpochs<'c>>,
+    kept: Option<&'k KeptEpochs<'k>>,
 }
 
-impl Saved<'_> {
+impl Reached<'_> {
     /// Keeps the weights, where an epoch ends and they are to be kept.
-    fn keep_epoch<O: Objective>(&self, trainer: &Trainer<'_, O>) -> Result<(), StageError> {
-        let kept = self.kept.as_ref();
-        kept.map_or(Ok(()), |kept| kept.keep(trainer.done(), || trainer.weights()))
+    fn keep_epoch(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
+        let done = learner.done();
+        match (self.kept, learner.state()) {
+            (Some(kept), State::Caller(saved)) => kept.keep(done, || saved.weights()),
+            _ => Ok(()),
+        }
     }
 
-    /// Saves the state, and drops those before the last: a kill before the shard is safe leaves the
-    /// last one needed.
-    fn save<O: Objective>(&self, trainer: &Trainer<'_, O>) -> Result<(), StageError> {
-        let done = trainer.done();
+    /// Saves the state, where the learner does not, and drops those before the last: a kill before the
+    /// shard is safe leaves the last one needed.
+    fn save(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
+        let done = learner.done();
+        let State::Caller(saved) = learner.state() else { return Ok(()) };
         let kept = [done as u64, done.saturating_sub(STEPS_PER_SHARD) as u64];
-        self.states.save(kept[0], |to| Ok::<_, StageError>(trainer.save(to)?))?;
+        self.states.save(kept[0], |to| Ok::<_, StageError>(saved.save(to)?))?;
         Ok(self.states.retain(|state| kept.contains(&state.done))?)
     }
 
-    /// Brings the trainer to where `done` steps are done: takes up the last state that is whole, and
+    /// Brings the learner to where `done` steps are done: takes up the last state that is whole, and
     /// takes the steps after it again. They end where they ended before.
-    fn reach<O: Objective>(
+    fn reach(
         &self,
-        trainer: &mut Trainer<'_, O>,
+        learner: &mut dyn Learner,
         done: usize,
         warn: &dyn Fn(String),
     ) -> Result<(), StageError> {
-        if trainer.done() >= done {
+        if learner.done() >= done {
             return Ok(());
         }
-        let kept = self.kept.as_ref();
-        let missing = kept.map(|kept| kept.first_missing(done, warn)).transpose()?.flatten();
-        self.take_up(trainer, missing.unwrap_or(done), warn)?;
-        self.keep_epoch(trainer)?;
-        let again = trainer.done() + 1;
+        let missing = self.kept.map(|kept| kept.first_missing(done, warn)).transpose()?.flatten();
+        match learner.state() {
+            State::Caller(saved) => self.take_up(saved, missing.unwrap_or(done), warn)?,
+            State::Folder(own) => {
+                own.pass(done);
+                return Ok(());
+            }
+        }
+        self.keep_epoch(learner)?;
+        let again = learner.done() + 1;
         if again > done {
             return Ok(());
         }
-        let what = match missing {
+        let why = match missing {
             Some(end) => {
                 format!("the weights after step {end}, which ends an epoch, are not there")
             }
             None => format!("there is no state after step {done} to go on from"),
         };
-        warn(format!("{what}: steps {again} to {done} are taken again"));
-        while trainer.done() < done && trainer.step()?.is_some() {
-            self.keep_epoch(trainer)?;
-            if trainer.done().is_multiple_of(STEPS_PER_SHARD) || trainer.done() == done {
-                self.save(trainer)?;
+        warn(format!("{why}: steps {again} to {done} are taken again"));
+        while learner.done() < done && learner.step(&|| true)?.is_some() {
+            self.keep_epoch(learner)?;
+            if learner.done().is_multiple_of(STEPS_PER_SHARD) || learner.done() == done {
+                self.save(learner)?;
             }
         }
         Ok(())
@@ -196,9 +181,9 @@ impl Saved<'_> {
 
     /// Takes up the last state up to `done` steps that is what it was, if there is one. Those that are
     /// not are named, and removed.
-    fn take_up<O: Objective>(
+    fn take_up(
         &self,
-        trainer: &mut Trainer<'_, O>,
+        saved: &mut dyn Saved,
         done: usize,
         warn: &dyn Fn(String),
     ) -> Result<(), StageError> {
@@ -209,7 +194,7 @@ impl Saved<'_> {
             };
             let at_fault = match state.check() {
                 Err(error) => error.to_string(),
-                Ok(()) => match trainer.resume(&state.path, steps) {
+                Ok(()) => match saved.resume(&state.path, steps) {
                     Ok(()) => return Ok(()),
                     Err(error @ Error::State { .. }) => error.to_string(),
                     Err(error) => return Err(error.into()),
@@ -225,20 +210,19 @@ impl Saved<'_> {
 /// `loss 0.642, accuracies 0.71`: what a person watches.
 fn said(metrics: &Metrics) -> String {
     let watched = ["loss", "rewards/accuracies", "rewards/margins"];
-    let said = |(name, value): &(&str, f64)| {
-        watched
-            .contains(name)
-            .then(|| format!("{} {value:.3}", name.rsplit('/').next().unwrap_or(name)))
-    };
-    metrics.values.iter().filter_map(said).collect::<Vec<_>>().join(", ")
+    let values = metrics.values.iter().filter(|(name, _)| watched.contains(&name.as_ref()));
+    let said = values
+        .map(|(name, value)| format!("{} {value:.3}", name.rsplit('/').next().unwrap_or(name)));
+    said.collect::<Vec<_>>().join(", ")
 }
 
 fn metric_rows(metrics: Metrics) -> Result<Vec<Metric>, StageError> {
     let step = i32::try_from(metrics.step)?;
-    let row = |(name, value): (&str, f64)| Metric {
+    let epoch = metrics.epoch;
+    let row = |(name, value): (std::borrow::Cow<'_, str>, f64)| Metric {
         step,
-        epoch: metrics.epoch,
-        metric: name.to_owned(),
+        epoch,
+        metric: name.into_owned(),
         value,
     };
     Ok(metrics.values.into_iter().map(row).collect())

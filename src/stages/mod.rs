@@ -38,9 +38,11 @@ mod respond;
 mod rubric;
 mod sft;
 mod sides;
+mod start;
 mod tiers;
 mod train;
 mod trainer;
+mod trl;
 mod unmoved;
 mod verb;
 
@@ -50,6 +52,7 @@ pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
 };
 pub use crate::train::adamw::AdamW;
+pub use crate::train::trl::{Adapter, Dtype, Installed, Program, SCRIPT, installed};
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
 pub use asked::{Asked, NotAsked, asked};
@@ -77,4 +80,5 @@ pub use sft::Sft;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};
 pub use train::{NoPairs, OnNoPairs, Train};
 pub use trainer::{Awaited, Brought, Import, Trainer};
+pub use trl::{AskedBy, Trl};
 pub use verb::Verb;

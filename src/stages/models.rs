@@ -27,10 +27,15 @@ pub(super) fn open_model(
 
 /// Returns where the files of the input `model` are, whichever kind of input it is.
 pub(super) fn model_files(io: &Io<'_>) -> Result<BTreeMap<String, PathBuf>, StageError> {
-    if let Some(files) = io.files("model")? {
+    files_of(io, "model")
+}
+
+/// Returns where the files of a model are that is an input by any name.
+pub(super) fn files_of(io: &Io<'_>, input: &str) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    if let Some(files) = io.files(input)? {
         return Ok(files);
     }
-    by_name(io.rows("model")?, |object| io.object(object))
+    by_name(io.rows(input)?, |object| io.object(object))
 }
 
 /// Returns where the files of a checkpoint are.

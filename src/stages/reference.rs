@@ -61,7 +61,7 @@ impl Stage for Reference {
         for row in io.rows::<Kept>("pairs")? {
             total += u64::from(row?.kept);
         }
-        let mut tokeniser = Tokeniser::new(model, self.thinking);
+        let mut tokeniser = Tokeniser::new(model.language(), self.thinking);
         let pairs = io.rows::<Candidate>("pairs")?.filter_map(|row| match row {
             Ok(row) => tokeniser.sides(row).transpose(),
             Err(error) => Some(Err(error.into())),

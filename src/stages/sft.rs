@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::conversation;
-use super::learn::{Lesson, Start, learn};
+use super::learn::{Lesson, learn};
 use super::sides::{Apart, Unwritten};
+use super::start::Start;
 use super::trainer::Trainer;
 use crate::model::{Arguments, Engine, Tokenised};
 use crate::records::{ExampleId, Message};
@@ -55,7 +56,7 @@ impl Stage for Sft {
         let (mut ids, mut examples, mut apart) = (Vec::new(), Vec::new(), Apart::default());
         for row in io.rows::<Example>("examples")? {
             let Example { example_id, messages, target } = row?;
-            let tokenised = start.model.tokenised(&conversation(messages), &target);
+            let tokenised = start.language.tokenised(&conversation(messages), &target);
             let Tokenised { prompt, target, apart: alone } =
                 tokenised.map_err(|source| Unwritten::of(&example_id, source))?;
             apart.count(alone, &example_id);
@@ -64,6 +65,9 @@ impl Stage for Sft {
         }
         apart.warn(io);
         let lesson = Lesson { objective: Objective, ids, examples };
-        learn(io, start, &lesson, (&self.settings, false))
+        match &self.trainer {
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, (&self.settings, false)),
+            _ => learn(io, &start, &lesson, (&self.settings, false)),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::draw::conversation;
-use crate::model::{self, Local, Message, Prompt, Tokenised};
+use crate::model::{self, Language, Message, Prompt, Tokenised};
 use crate::records::{self, PairId};
 use crate::runner::{Io, StageError};
 
@@ -35,7 +35,7 @@ pub(super) const fn is_on(thinking: &bool) -> bool {
 
 /// Turns pairs into ids, and remembers what has to be said of them.
 pub(super) struct Tokeniser<'m> {
-    model: &'m Local,
+    model: &'m Language,
     /// Whether what was thought before an answer is part of it.
     thinking: bool,
     apart: Apart,
@@ -44,7 +44,7 @@ pub(super) struct Tokeniser<'m> {
 }
 
 impl<'m> Tokeniser<'m> {
-    pub(super) fn new(model: &'m Local, thinking: bool) -> Self {
+    pub(super) fn new(model: &'m Language, thinking: bool) -> Self {
         Self { model, thinking, apart: Apart::default(), untold: 0 }
     }
 

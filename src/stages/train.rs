@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep, keep_as_epochs};
-use super::learn::{Lesson, Start, learn};
+use super::learn::{Lesson, learn};
 use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
+use super::start::Start;
 use super::trainer::Trainer;
 use crate::model::{self, Arguments, Engine};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};
@@ -140,7 +141,11 @@ impl Stage for Train {
         }
         let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
-        learn(io, start, &lesson, (&self.settings, self.keep_epochs))
+        let how = (&self.settings, self.keep_epochs);
+        match &self.trainer {
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, how),
+            _ => learn(io, &start, &lesson, how),
+        }
     }
 }
 
@@ -171,20 +176,27 @@ impl Train {
     /// The kept pairs, each with what the reference made of it: this iteration's first. A pair that an
     /// earlier iteration made, too, is trained on once.
     fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo, PairId>, StageError> {
-        let mut tokeniser = Tokeniser::new(&start.model, self.thinking);
+        let mut tokeniser = Tokeniser::new(&start.language, self.thinking);
         let mut taken = Vec::new();
         for [pairs, reference_logps] in window(io) {
-            let mut references = io.rows::<ReferenceLogps>(reference_logps)?;
+            // There is no such table where whoever trains asks the reference.
+            let known = io.has(reference_logps).then(|| io.rows::<ReferenceLogps>(reference_logps));
+            let mut known = known.transpose()?;
             for pair in io.rows::<Candidate>(pairs)? {
                 let Some(sides) = tokeniser.sides(pair?)? else { continue };
-                let reference = references.next().transpose()?;
-                let reference = reference.filter(|reference| reference.pair_id == sides.pair_id);
-                let Some(reference) = reference else {
-                    return Err(
-                        NoReference { pairs, reference_logps, pair_id: sides.pair_id }.into()
-                    );
+                let reference = match &mut known {
+                    Some(rows) => Some(
+                        rows.next()
+                            .transpose()?
+                            .filter(|row| row.pair_id == sides.pair_id)
+                            .ok_or_else(|| {
+                                let pair_id = sides.pair_id.clone();
+                                NoReference { pairs, reference_logps, pair_id }
+                            })?,
+                    ),
+                    None => None,
                 };
-                taken.push(preference(sides, &reference));
+                taken.push(preference(sides, reference.as_ref()));
             }
         }
         tokeniser.warn(io);
@@ -193,14 +205,14 @@ impl Train {
     }
 }
 
-fn preference(sides: Sides, reference: &ReferenceLogps) -> (PairId, Preference) {
+fn preference(sides: Sides, reference: Option<&ReferenceLogps>) -> (PairId, Preference) {
     let Sides { pair_id, prompt, chosen, rejected } = sides;
     let preference = Preference {
         prompt,
         chosen,
         rejected,
-        reference_chosen: reference.ref_chosen_logps,
-        reference_rejected: reference.ref_rejected_logps,
+        reference_chosen: reference.map_or(f64::NAN, |row| row.ref_chosen_logps),
+        reference_rejected: reference.map_or(f64::NAN, |row| row.ref_rejected_logps),
     };
     (pair_id, preference)
 }
@@ -232,7 +244,7 @@ mod tests {
                 chosen_tokens: 1,
                 rejected_tokens: 1,
             };
-            preference(sides, &reference)
+            preference(sides, Some(&reference))
         };
         let both = vec![of("d_b", 1), of("d_a", 2), of("d_c", 3), of("d_b", 4), of("d_d", 5)];
         let left = each_once(both).map(|(pair, preference)| (pair.to_string(), preference.prompt));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::checkpoint::{Content, keep};
 use super::logged;
 use super::models::model_files;
+use super::trl::{AskedBy, Trl};
 use crate::model::{self, Config, check_trained, files_read};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
@@ -20,11 +21,19 @@ pub enum Trainer {
     /// This program.
     #[default]
     Local,
+    /// TRL, in a program of its own.
+    Trl(Box<Trl>),
     /// Somebody else, somewhere else: the stage waits for what came of it.
     Import(Import),
 }
 
 impl Trainer {
+    /// Whether whoever trains asks the reference model, too: no node does so before.
+    #[must_use]
+    pub fn asks_reference(&self) -> bool {
+        matches!(self, Self::Trl(trl) if trl.reference == AskedBy::Trainer)
+    }
+
     /// Whether this program trains: keys leave that out.
     #[must_use]
     pub const fn is_local(&self) -> bool {

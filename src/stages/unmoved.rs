@@ -12,7 +12,7 @@ const NO_MARGIN: f64 = 1e-5;
 
 /// What is seen of a training.
 pub(super) struct Watch {
-    start: Vec<Digest>,
+    start: Option<Vec<Digest>>,
     steps: usize,
     pairs: bool,
     margins: bool,
@@ -21,7 +21,12 @@ pub(super) struct Watch {
 impl Watch {
     /// Begins with the weights that training starts from.
     pub(super) fn from(start: &Weights, config: &Config) -> Result<Self, model::Error> {
-        Ok(Self { start: digests(start, config)?, steps: 0, pairs: false, margins: false })
+        Ok(Self { start: Some(digests(start, config)?), ..Self::of_steps() })
+    }
+
+    /// Looks at steps alone.
+    pub(super) const fn of_steps() -> Self {
+        Self { start: None, steps: 0, pairs: false, margins: false }
     }
 
     /// Sees a step.
@@ -35,13 +40,13 @@ impl Watch {
     /// Says so where all steps moved nothing, and what that is likely to come of.
     pub(super) fn said(
         &self,
-        end: &Weights,
-        config: &Config,
+        end: Option<(&Weights, &Config)>,
         settings: &Settings,
         steps: usize,
     ) -> Result<Option<String>, model::Error> {
         let causes = self.causes(settings, steps);
-        if digests(end, config)? == self.start {
+        let end = end.map(|(end, config)| digests(end, config)).transpose()?;
+        if end.is_some() && end == self.start {
             return Ok(Some(format!(
                 "the steps moved no weight: all are what they were at the start, to the last bit; likely {causes}"
             )));

@@ -40,7 +40,7 @@ type Row = (Verb, &'static str, &'static [&'static str], &'static [&'static str]
 /// All stages, in the order in which data flows.
 const ALL: [Row; 14] = [
     (Verb::Examples, "examples", &[], &["examples"]),
-    (Verb::Sft, "sft", &["examples", "checkpoints"], &["checkpoints", "metrics"]),
+    (Verb::Sft, "sft", &["examples", "checkpoints"], &["checkpoints", "metrics", "lessons"]),
     (Verb::Prompts, "prompts", &["prompts"], &["prompts"]),
     (Verb::Respond, "respond", &["prompts", "checkpoints"], &["responses"]),
     (Verb::Judge, "judge", &["prompts", "responses", "checkpoints"], &["judgements"]),
@@ -63,7 +63,7 @@ const ALL: [Row; 14] = [
         Verb::Train,
         "train",
         &["pairs", "reference_logps", "checkpoints", "estimates"],
-        &["checkpoints", "metrics", "choices"],
+        &["checkpoints", "metrics", "lessons", "choices"],
     ),
     (Verb::Answers, "answers", &["prompts", "responses"], &["responses"]),
     (Verb::Evaluate, "evaluate", &["prompts", "responses", "checkpoints"], &["verdicts"]),

@@ -365,7 +365,7 @@ mod tests {
         let rows: Vec<Line> = journal.rows().collect::<Result<_, _>>().unwrap();
         assert_eq!(rows, [0, 1, 3, 4, 6, 7, 9, 10].map(line), "7 stays as it was first");
         assert_eq!(journal.first_missing(), Some(2));
-        assert_eq!(rows_in(partial.folder()).unwrap(), 8);
+        assert_eq!(rows_in(partial.place()).unwrap(), 8);
     }
 
     /// Flip any byte, cut anywhere: what is read was written, and what is not read is told of.
@@ -388,7 +388,7 @@ mod tests {
                 }
                 assert!(cut || (!lost.is_empty() && journal.landed() == 7), "byte {at}: {lost:?}");
                 let torn = lost.iter().all(|lost| lost.torn);
-                assert_eq!(damage_in(partial.folder()).unwrap().is_empty(), torn, "byte {at}");
+                assert_eq!(damage_in(partial.place()).unwrap().is_empty(), torn, "byte {at}");
                 // It goes on after a torn end, and nothing is lost again.
                 journal.add(11, &line(11)).unwrap();
                 let (again, _) = partial.journal::<Line>(12).unwrap();
@@ -402,7 +402,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
         let (one, other) = (partial(&store, "a"), partial(&store, "b"));
-        fs::copy(written(&one), other.folder().join("lines.journal")).unwrap();
+        fs::copy(written(&one), other.place().join("lines.journal")).unwrap();
         let (journal, lost) = other.journal::<Line>(12).unwrap();
         assert_eq!((journal.landed(), lost.len()), (0, 1));
     }

@@ -231,9 +231,19 @@ impl Partial {
         self.folder.join(EFFORT)
     }
 
+    /// Returns a folder for the work of another program, which lasts until the run is finished.
+    ///
+    /// # Errors
+    /// [`Error::Write`] where it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).map_err(|source| Error::write(&folder, source))?;
+        std::path::absolute(&folder).map_err(|source| Error::read(&folder, source))
+    }
+
     /// Where the work in hand is.
     #[cfg(test)]
-    pub(super) fn folder(&self) -> &Path {
+    pub(super) fn place(&self) -> &Path {
         &self.folder
     }
 

@@ -22,9 +22,9 @@ pub struct Preference {
     pub chosen: Vec<u32>,
     /// Ids of the other: at least one.
     pub rejected: Vec<u32>,
-    /// log πᵣ(chosen | prompt), in nats.
+    /// log πᵣ(chosen | prompt), in nats; not a number where only another trainer will know it.
     pub reference_chosen: f64,
-    /// log πᵣ(rejected | prompt), in nats.
+    /// The same of rejected.
     pub reference_rejected: f64,
 }
 

@@ -84,6 +84,59 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Somebody asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// The task of a trainer cannot be written.
+    #[error("the task cannot be written: {0}")]
+    Asked(String),
+    /// A file between mrx and a trainer cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A trainer reports something that is no step.
+    #[error("{}, line {line}: {what}, found `{found}`", path.display())]
+    Reported {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected.
+        what: String,
+        /// The line's text.
+        found: String,
+    },
+    /// A trainer reports something infinite, or not a number.
+    #[error("step {step}: `{what}` is not a finite number")]
+    Diverged {
+        /// The step, from 1.
+        step: usize,
+        /// What it is called.
+        what: String,
+    },
+    /// A trainer's process cannot be started or asked after.
+    #[error("cannot run the trainer")]
+    Trainer(#[source] std::io::Error),
+    /// A trainer ended before its work did.
+    #[error(
+        "the trainer `{trainer}` ended after step {step} of {steps} ({status}); its last words:\n{tail}"
+    )]
+    Ended {
+        /// How it was started.
+        trainer: String,
+        /// Steps that it reported.
+        step: usize,
+        /// Steps that were to be.
+        steps: usize,
+        /// How it ended.
+        status: String,
+        /// What it said last.
+        tail: String,
+    },
     /// The model failed.
     #[error(transparent)]
     Model(#[from] model::Error),

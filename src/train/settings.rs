@@ -59,6 +59,28 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Steps of an epoch of `examples` examples.
+    #[must_use]
+    pub const fn steps_per_epoch(&self, examples: usize) -> usize {
+        examples.div_ceil(self.batch)
+    }
+
+    /// Steps in all.
+    #[must_use]
+    pub fn steps(&self, examples: usize) -> usize {
+        let all = self.steps_per_epoch(examples) * self.epochs;
+        self.max_steps.map_or(all, |most| most.min(all))
+    }
+
+    /// Steps over which the schedule runs.
+    #[must_use]
+    pub fn scheduled_steps(&self, examples: usize) -> usize {
+        match self.schedule_epochs {
+            Some(epochs) => self.steps_per_epoch(examples) * epochs,
+            None => self.steps(examples),
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Error> {
         let AdamW { beta1, beta2, eps, weight_decay } = self.adamw;
         let share = |value: f64| (0.0..1.0).contains(&value);

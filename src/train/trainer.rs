@@ -1,5 +1,6 @@
 //! The loop: one step after the other, each a function of the state before it.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,22 +13,10 @@ use crate::model::{Batch, Config, Network, Weights, spread};
 
 use super::adamw::{AdamW, Moments, Rate};
 use super::error::Error;
+use super::learner::{Learned, Learner, Metrics, Saved, State};
 use super::objective::{Objective, Outcome, Totals};
 use super::settings::Settings;
 use super::{batches, state};
-
-/// What a step came to, before the weights moved.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Metrics {
-    /// The step, from 1.
-    pub step: usize,
-    /// Epochs done after it.
-    pub epoch: f64,
-    /// Tokens that it ran.
-    pub tokens: usize,
-    /// By TRL's names: `loss`, `grad_norm`, `learning_rate`, and what the objective adds.
-    pub values: Vec<(&'static str, f64)>,
-}
 
 /// A model being trained.
 pub struct Trainer<'t, O: Objective> {
@@ -98,16 +87,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
     /// Steps in all.
     #[must_use]
     pub fn steps(&self) -> usize {
-        let all = self.steps_per_epoch() * self.settings.epochs;
-        self.settings.max_steps.map_or(all, |most| most.min(all))
-    }
-
-    /// Steps over which the schedule runs.
-    fn scheduled(&self) -> usize {
-        match self.settings.schedule_epochs {
-            Some(epochs) => self.steps_per_epoch() * epochs,
-            None => self.steps(),
-        }
+        self.settings.steps(self.examples.len())
     }
 
     /// Steps done.
@@ -116,10 +96,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.done
     }
 
-    /// Steps of an epoch.
-    #[must_use]
-    pub fn steps_per_epoch(&self) -> usize {
-        self.examples.len().div_ceil(self.settings.batch)
+    fn steps_per_epoch(&self) -> usize {
+        self.settings.steps_per_epoch(self.examples.len())
     }
 
     /// The weights as they are.
@@ -150,8 +128,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
         let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>();
         self.check_finite("the loss".to_owned(), loss, &batch)?;
         let norm = self.norm(&gradients, &batch)?;
-        let share =
-            self.settings.schedule.share(self.done, self.settings.warmup_steps, self.scheduled());
+        let scheduled = self.settings.scheduled_steps(self.examples.len());
+        let share = self.settings.schedule.share(self.done, self.settings.warmup_steps, scheduled);
         let learning_rate = self.settings.learning_rate * share;
         // The clipping of PyTorch, to its last digit.
         let clip = self.settings.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
@@ -165,6 +143,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         let mut values = vec![("loss", loss)];
         values.extend(sums(&outcomes));
         values.extend([("grad_norm", norm), ("learning_rate", learning_rate)]);
+        let values = values.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect();
         let epoch = self.done as f64 / self.steps_per_epoch() as f64;
         Ok(Some(Metrics { step: self.done, epoch, tokens, values }))
     }
@@ -320,6 +299,42 @@ impl<'t, O: Objective> Trainer<'t, O> {
             self.objective.fingerprint_of(example, &mut hasher);
         }
         *hasher.finalize().as_bytes()
+    }
+}
+
+impl<O: Objective> Learner for Trainer<'_, O> {
+    fn steps(&self) -> usize {
+        self.steps()
+    }
+
+    fn done(&self) -> usize {
+        self.done
+    }
+
+    fn step(&mut self, _: &dyn Fn() -> bool) -> Result<Option<Metrics>, Error> {
+        self.step()
+    }
+
+    fn state(&mut self) -> State<'_> {
+        State::Caller(self)
+    }
+
+    fn learned(&mut self, _: &dyn Fn() -> bool) -> Result<Learned, Error> {
+        Ok(Learned::Weights(self.weights()))
+    }
+}
+
+impl<O: Objective> Saved for Trainer<'_, O> {
+    fn save(&self, to: &mut dyn Write) -> Result<(), Error> {
+        self.save(to)
+    }
+
+    fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error> {
+        self.resume(path, done)
+    }
+
+    fn weights(&self) -> Weights {
+        self.weights()
     }
 }
 

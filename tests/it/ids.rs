@@ -305,7 +305,7 @@ proptest! {
         let drawn = [&thought[..], &answer, end].concat();
         let text = model.text(&answer).unwrap();
         let text = text.trim();
-        let found = model.ids_of_answer(&drawn, text).unwrap();
+        let found = model.language().ids_of_answer(&drawn, text).unwrap();
         let found = found.expect("the answer is there");
         prop_assert!(drawn.ends_with(found));
         let written = model.text(found).unwrap();

@@ -78,6 +78,7 @@ fn rows_are_what_the_schemas_say() {
     check::<records::Rating>(&store);
     check::<records::Pair>(&store);
     check::<records::ReferenceLogps>(&store);
+    check::<records::LessonRow>(&store);
     check::<records::CheckpointPart>(&store);
     check::<records::Metric>(&store);
     check::<records::Choice>(&store);

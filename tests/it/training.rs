@@ -76,7 +76,7 @@ fn close(found: &Metrics, expected: &serde_json::Map<String, Value>, what: &str)
         if found.step == 1 && *name == "rewards/accuracies" {
             continue;
         }
-        let expected = expected[*name].as_f64().unwrap();
+        let expected = expected[name.as_ref()].as_f64().unwrap();
         let off = (value - expected).abs();
         // A reward is β times a difference of sums near −80, of which f32, in which TRL adds them
         // up, keeps five digits after the point.

@@ -1,22 +1,17 @@
 //! Engines that mrx starts: one program for each replica of a model, ended when mrx ends.
 
-use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::error::Error;
 use super::how::{Endpoint, Program};
+use crate::model::guarded::{Guarded, Launch};
 
 /// Replies after which a death is forgotten.
 const FORGOTTEN_AFTER: u64 = 100;
-/// Bytes of an engine's last words that are looked at, and lines of them that are shown.
-const TAIL: (u64, usize) = (128 << 10, 10);
 
 /// The programs that serve a model.
 #[derive(Debug)]
@@ -29,9 +24,8 @@ pub(super) struct Managed {
 
 #[derive(Debug)]
 struct Replica {
-    child: Child,
+    engine: Guarded,
     port: u16,
-    log: PathBuf,
     began: Instant,
     ready: bool,
     deaths: u32,
@@ -63,20 +57,19 @@ impl Managed {
             let word = word.replace("{port}", &port.to_string()).replace("{name}", &self.name);
             word.replace("{gpus}", &self.program.gpus.max(1).to_string())
         };
-        let mut command = Command::new(&self.program.guard);
-        command.arg("guard").arg("--log").arg(&log).arg("--");
-        command.args(self.program.command.iter().map(fill)).envs(&self.program.environment);
+        let words: Vec<String> = self.program.command.iter().map(fill).collect();
+        let mut environment = self.program.environment.clone();
         if self.program.gpus > 0 {
             let cards = nth * self.program.gpus..(nth + 1) * self.program.gpus;
             let cards: Vec<String> = cards.map(|card| card.to_string()).collect();
-            command.env("CUDA_VISIBLE_DEVICES", cards.join(","));
+            environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), cards.join(","));
         }
-        // What is typed to mrx is not for the engine: it ends when its guard's input does.
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let program = self.word();
-        let child = command.spawn().map_err(|source| Error::Start { program, source })?;
+        let (guard, log) = (self.program.guard.as_path(), log.as_path());
+        let launch = Launch { guard, words: &words, environment: &environment, log, folder: None };
+        let engine = Guarded::start(&launch).map_err(|source| Error::Start { program, source })?;
         let began = Instant::now();
-        Ok(Replica { child, port, log, began, ready: false, deaths: 0, replied: 0 })
+        Ok(Replica { engine, port, began, ready: false, deaths: 0, replied: 0 })
     }
 
     /// The port of a replica: the one that was asked for, or one that is free.
@@ -116,10 +109,10 @@ impl Managed {
         let program = self.word();
         let (ready_timeout, restarts) = (self.program.ready_timeout, self.program.restarts);
         let Some(replica) = self.replicas.get_mut(nth) else { return Ok(None) };
-        let ended = replica.child.try_wait();
+        let ended = replica.engine.ended();
         let ended = ended.map_err(|source| Error::Start { program: program.clone(), source })?;
         let engine = |replica: &Replica, what: String| {
-            let (log, tail) = (replica.log.clone(), tail(&replica.log));
+            let (log, tail) = (replica.engine.log().to_owned(), replica.engine.tail());
             Error::Engine { program: program.clone(), what, log, tail }
         };
         let Some(status) = ended else {
@@ -137,7 +130,7 @@ impl Managed {
         if deaths > restarts {
             return Err(engine(replica, format!("keeps dying ({status}), {deaths} times so far")));
         }
-        let last = tail(&replica.log).lines().last().unwrap_or_default().to_owned();
+        let last = replica.engine.tail().lines().last().unwrap_or_default().to_owned();
         let fresh = self.launch(nth)?;
         let endpoint = Self::endpoint(fresh.port);
         self.replicas[nth] = Replica { deaths, replied, ..fresh };
@@ -152,37 +145,8 @@ impl Managed {
 }
 
 impl Drop for Managed {
-    /// Ends every engine, and waits until it has given back what it held.
+    /// Ends every engine at once; each is waited for as its value goes.
     fn drop(&mut self) {
-        for replica in &mut self.replicas {
-            drop(replica.child.stdin.take());
-        }
-        for replica in &mut self.replicas {
-            // The guard ends its engine by force in the end: there is nothing else to be done here.
-            let _ = replica.child.wait();
-        }
+        self.replicas.iter_mut().for_each(|replica| replica.engine.let_go());
     }
-}
-
-/// Whether a line names an error, as Python and most others do.
-fn says_why(line: &str) -> bool {
-    line.contains("Error: ") || line.contains("error: ")
-}
-
-/// The last words of an engine, and before them the last error that it named.
-fn tail(log: &Path) -> String {
-    let read = || {
-        let mut file = fs::File::open(log)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL.0)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_else(|error| format!("(its words cannot be read: {error})"));
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let (before, last) = lines.split_at(lines.len().saturating_sub(TAIL.1));
-    // What a program says last is often how it tidies up: why, it said before.
-    let why = before.iter().rev().find(|line| says_why(line));
-    why.into_iter().chain(last).copied().collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,95 @@
+//! `[trainer]` and `[adapter]`: how TRL trains, as it is written in an experiment or in the machine's own
+//! file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Error;
+use super::locate::Text;
+use super::per_iteration::{Count, Decay, Positive, Switch};
+use crate::stages::{AskedBy, Dtype};
+
+/// `[trainer]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[trainer]`")]
+pub(super) struct TrainerTable {
+    pub(super) dtype: Option<Spanned<Dtype>>,
+    pub(super) reference: Option<Spanned<AskedBy>>,
+    pub(super) python: Option<Spanned<String>>,
+    pub(super) launch: Option<Spanned<String>>,
+    pub(super) env: Option<BTreeMap<String, String>>,
+    pub(super) per_device_batch: Option<Count>,
+    pub(super) gradient_checkpointing: Option<Switch>,
+    pub(super) save_steps: Option<Count>,
+}
+
+impl TrainerTable {
+    /// What the table says, and what the one below says where it is silent.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            dtype: self.dtype.or(below.dtype),
+            reference: self.reference.or(below.reference),
+            python: self.python.or(below.python),
+            launch: self.launch.or(below.launch),
+            env: self.env.or(below.env),
+            per_device_batch: self.per_device_batch.or(below.per_device_batch),
+            gradient_checkpointing: self.gradient_checkpointing.or(below.gradient_checkpointing),
+            save_steps: self.save_steps.or(below.save_steps),
+        }
+    }
+
+    /// Checks what the TOML reader could not.
+    pub(super) fn check(&self, text: &Text) -> Result<(), Error> {
+        for named in [&self.python, &self.launch].into_iter().flatten() {
+            if shlex::split(named.as_ref()).is_none_or(|words| words.is_empty()) {
+                let message = "expected a command; a quote is open, or there is no word";
+                return Err(text.error(&named.span(), message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the table says nothing of results: that of a machine may not.
+    pub(super) fn decides_nothing(&self, text: &Text) -> Result<(), Error> {
+        let dtype = self.dtype.as_ref().map(|named| ("dtype", named.span()));
+        let reference = self.reference.as_ref().map(|named| ("reference", named.span()));
+        match dtype.or(reference) {
+            None => Ok(()),
+            Some((name, span)) => {
+                let message =
+                    format!("`{name}` decides results: it belongs in the experiment's own file");
+                Err(text.error(&span, message))
+            }
+        }
+    }
+
+    /// Makes the files among the words of `launch` absolute that lie beside the file that says so.
+    pub(super) fn found_from(mut self, folder: &Path) -> Self {
+        let find = |word: &String| {
+            let path = folder.join(word);
+            if path.is_file() { path.to_string_lossy().into_owned() } else { word.clone() }
+        };
+        if let Some(launch) = &mut self.launch
+            && let Some(words) = shlex::split(launch.as_ref())
+            && let Ok(joined) = shlex::try_join(
+                words.iter().map(find).collect::<Vec<_>>().iter().map(String::as_str),
+            )
+        {
+            *launch = Spanned::new(launch.span(), joined);
+        }
+        self
+    }
+}
+
+/// `[adapter]`: a low-rank adapter that is trained in place of the weights.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table, `[adapter]`")]
+pub(super) struct AdapterTable {
+    pub(super) rank: Count,
+    pub(super) alpha: Option<Positive>,
+    pub(super) dropout: Option<Decay>,
+    pub(super) target_modules: Option<Vec<Spanned<String>>>,
+}

@@ -1,0 +1,107 @@
+//! How TRL trains in an experiment: from the tables to what decides results, and how it is started.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::Error;
+use super::machine::{Machine, MachineFile};
+use super::per_iteration::Count;
+use super::toml_file::{File, TrainerKind};
+use super::trainer_table::TrainerTable;
+use crate::stages::remote::Report;
+use crate::stages::{Installed, Program, Trl, installed};
+
+/// What runs Python where nothing is said.
+const PYTHON: &str = "python3";
+/// Pairs that a process runs at once where nothing is said.
+const AT_ONCE: usize = 4;
+/// Steps between two checkpoints of a trainer's own where nothing is said.
+const SAVE_STEPS: usize = 50;
+
+/// How TRL trains, where the experiment has it train.
+pub(super) fn trl(
+    file: &File,
+    machine: &Machine<'_>,
+    of_machine: &MachineFile,
+) -> Result<Option<Trl>, Error> {
+    let root = &file.root;
+    let asked = [root.sft.as_ref().map(|sft| sft.trainer), Some(root.train.trainer)];
+    let trains = asked.contains(&Some(TrainerKind::Trl));
+    let span = root.trainer.as_ref().map_or(0..0, Spanned::span);
+    if !trains {
+        return match &root.trainer {
+            None => Ok(None),
+            Some(table) => {
+                let message = "`[trainer]` is about TRL: expected `trainer = \"trl\"` in `[sft]` or `[train]`";
+                Err(file.text.error(&table.span(), message))
+            }
+        };
+    }
+    let ours = root.trainer.as_ref().map(|table| table.as_ref().clone()).unwrap_or_default();
+    ours.check(&file.text)?;
+    let folder = file.text.path.parent().unwrap_or(Path::new(""));
+    let table = ours.found_from(folder).over(of_machine.trainer.clone());
+    let program = program(&table, machine);
+    let versions = versions(file, &span, machine, &program)?;
+    let dtype = table.dtype.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
+    let reference = table.reference.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
+    Ok(Some(Trl::new(versions, dtype, reference, program)))
+}
+
+fn program(table: &TrainerTable, machine: &Machine<'_>) -> Program {
+    let words = |named: Option<&Spanned<String>>, silent: &str| {
+        shlex::split(named.map_or(silent, |named| named.as_ref())).unwrap_or_default()
+    };
+    let python = words(table.python.as_ref(), PYTHON);
+    let mut environment = table.env.clone().unwrap_or_default();
+    // `accelerate` stands beside the Python that has it.
+    if let Some((folder, _)) = python.first().and_then(|word| word.rsplit_once('/')) {
+        let path = (machine.variable)("PATH").unwrap_or_default();
+        environment.entry("PATH".to_owned()).or_insert_with(|| format!("{folder}:{path}"));
+    }
+    Program {
+        launch: words(table.launch.as_ref(), ""),
+        python,
+        environment,
+        guard: machine.program.to_owned(),
+        per_device_batch: table.per_device_batch.map_or(AT_ONCE, Count::size),
+        gradient_checkpointing: table.gradient_checkpointing.is_some_and(|on| on.0),
+        save_steps: table.save_steps.map_or(SAVE_STEPS, Count::size),
+    }
+}
+
+/// The versions of the packages, as they are installed now; where Python is not there, as they were last.
+fn versions(
+    file: &File,
+    span: &Range<usize>,
+    machine: &Machine<'_>,
+    program: &Program,
+) -> Result<BTreeMap<String, String>, Error> {
+    let name = format!("trainer {}", program.python.join(" "));
+    let known = || machine.reports.known(&name).and_then(|report| report.version);
+    let read = |text: String| serde_json::from_str(&text).ok();
+    if !machine.reports.asks() {
+        return Ok(known().and_then(read).unwrap_or_default());
+    }
+    match installed(program) {
+        Ok(Installed { versions, wrong, .. }) if wrong.is_empty() => {
+            let version = serde_json::to_string(&versions).ok();
+            machine.reports.learn(&name, &Report { version, ..Report::default() });
+            Ok(versions)
+        }
+        Ok(Installed { wrong, mend, .. }) => {
+            let message = format!("TRL cannot train: {}; this mends it: {mend}", wrong.join(", "));
+            Err(file.text.error(span, message))
+        }
+        Err(why) => known().and_then(read).ok_or_else(|| {
+            let message = format!(
+                "TRL's versions are part of what decides results, and cannot be told: {why}; say \
+                 `python` in `[trainer]`"
+            );
+            file.text.error(span, message)
+        }),
+    }
+}

@@ -1,0 +1,58 @@
+//! The model that a training starts from: what it reads and writes, and its weights for whoever trains.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::models::model_files;
+use crate::model::{self, Arguments, Config, Language, Weights, weights};
+use crate::runner::{Io, StageError};
+
+/// The model that a training starts from. Its weights are not in memory yet.
+pub(super) struct Start {
+    pub(super) language: Language,
+    pub(super) files: BTreeMap<String, PathBuf>,
+    pub(super) config: Arc<Config>,
+    /// The seed of random weights to take in place of its own.
+    random: Option<u64>,
+}
+
+impl Start {
+    /// Opens the input `model`, with random weights in place of its own where a seed is given.
+    pub(super) fn open(
+        io: &Io<'_>,
+        random: Option<u64>,
+        arguments: &Arguments,
+    ) -> Result<Self, StageError> {
+        // A model that draws and one that learns do not stand in memory together.
+        io.let_go();
+        let files = model_files(io)?;
+        let config = Arc::new(Config::open(&files)?);
+        let language = Language::open(&files, &config)?.with_arguments(arguments)?;
+        Ok(Self { language, files, config, random })
+    }
+
+    /// Loads its weights.
+    pub(super) fn weights(&self, io: &Io<'_>) -> Result<Weights, StageError> {
+        let device = model::open_device(io.device())?;
+        let weights = match self.random {
+            Some(seed) => weights::initialise(&self.config, seed, &device)?,
+            None => weights::load(&self.files, &self.config, model::DType::F32, &device)?,
+        };
+        io.check_unchanged("model")?;
+        Ok(weights)
+    }
+
+    /// Lays it out as a folder for another program. Random weights are written into `own`.
+    pub(super) fn folder(&self, io: &Io<'_>, own: PathBuf) -> Result<PathBuf, StageError> {
+        if self.random.is_some() {
+            std::fs::create_dir_all(&own)?;
+            model::save(&own, &self.config, &self.weights(io)?, &self.files)?;
+            return Ok(own);
+        }
+        let name = format!("mrx-{}", io.digest("model")?.short());
+        let folder = io.lay_out(&name, &self.files)?.join("model");
+        io.check_unchanged("model")?;
+        Ok(folder)
+    }
+}

@@ -1,0 +1,356 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#   "torch==2.15.0",
+#   "transformers==5.24.0",
+#   "trl==1.16.0",
+#   "accelerate==1.15.0",
+#   "peft==0.21.2",
+# ]
+# ///
+"""Trains a model with TRL on a lesson that mrx wrote.
+
+    train.py --versions      what is installed, and whether it is in the range that was tested
+    train.py TASK            takes the steps that task.json asks for
+
+The lesson is a Parquet table of token ids: nothing is tokenised here, nothing is cut. In the folder of the task:
+
+    steps.jsonl        one line a step, by TRL's names, written as the step is done
+    checkpoint-N/      TRL's own checkpoints; the last whole one is gone on from
+    epoch-N/           the model after an epoch, where every epoch's is kept
+    model/             the model after the last step, in shards; or PEFT's adapter
+    trainer.json       what trained: processes, device, versions; written first
+
+Losses are means over the whole batch, however it is shared out to processes and accumulation steps.
+"""
+
+import ctypes
+import json
+import math
+import os
+import re
+import signal
+import sys
+from importlib import metadata
+from pathlib import Path
+
+# What this file was tried with; other versions are refused before any work.
+TESTED = {
+    "torch": ">=2.13,<2.16",
+    "transformers": ">=5.24,<5.25",
+    "trl": ">=1.16,<1.17",
+    "accelerate": ">=1.15,<1.16",
+    "peft": ">=0.21,<0.22",
+}
+
+
+def versions():
+    """What is installed, what of it will not do, and the command that mends it."""
+    found, wrong = {}, []
+    for name, tested in TESTED.items():
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        if not within(found[name], tested):
+            wrong.append(f"{name} {found[name]} was not tried; {tested} was")
+    header = Path(__file__).read_text().split("# ///")[1]
+    pins = " ".join(f"'{pin}'" for pin in re.findall(r'"(\w+==[\w.]+)"', header))
+    return {"versions": found, "wrong": wrong, "mend": f"{sys.executable} -m pip install {pins}"}
+
+
+def within(version, tested):
+    from packaging.specifiers import SpecifierSet  # of accelerate's own needs
+
+    return SpecifierSet(tested).contains(version, prereleases=True)
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--versions"]:
+    print(json.dumps(versions()))
+    sys.exit()
+
+import accelerate  # noqa: E402  (imports that take seconds come after --versions)
+import torch  # noqa: E402
+from datasets import Dataset  # noqa: E402
+from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: E402
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
+
+SHARD = "4GB"
+
+
+class InOrder(torch.utils.data.Sampler):
+    """Takes the lesson's rows in the order that mrx gives each epoch: a seed makes the same one everywhere."""
+
+    def __init__(self, order):
+        self.order, self.epoch = order, 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __iter__(self):
+        return iter(self.order[self.epoch])
+
+    def __len__(self):
+        return len(self.order[0])
+
+
+class Lesson:
+    """What both trainers do alike with a lesson of mrx."""
+
+    task: dict
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset  # token ids already
+
+    def _get_train_sampler(self, *args, **kwargs):
+        return InOrder(self.task["order"])
+
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        # The paper takes an early epoch of a long schedule: it may run over more steps than are taken.
+        return super().create_scheduler(self.task["scheduled_steps"], optimizer)
+
+
+class Examples(Lesson, SFTTrainer):
+    """SFTTrainer on a lesson; its loss is a mean over all target tokens of the batch."""
+
+
+class Preferences(Lesson, DPOTrainer):
+    """DPOTrainer on a lesson.
+
+    TRL takes means over a micro-batch and then over micro-batches. Those are means over the batch only where all
+    micro-batches are alike: for the others the losses are weighted by what each holds.
+    """
+
+    def _precompute_ref_logps(self, dataset, *args):
+        known = "ref_chosen_logps" in dataset.column_names
+        return dataset if known else super()._precompute_ref_logps(dataset, *args)
+
+    def get_batch_samples(self, *args):
+        batch, items = super().get_batch_samples(*args)
+        held = torch.tensor([sum(counts) for counts in zip(*map(self.held, batch))], device=self.args.device)
+        self.totals = self.accelerator.reduce(held.double(), "sum")
+        self.shares = self.accelerator.num_processes * len(batch)
+        return batch, items
+
+    @staticmethod
+    def held(inputs):
+        """Pairs and chosen tokens of a micro-batch."""
+        chosen, _ = inputs["completion_mask"].chunk(2)
+        return len(chosen), int(chosen.sum())
+
+    def compute_loss(self, model, inputs, *args, **kwargs):
+        pairs, tokens = (mine * self.shares / all for mine, all in zip(self.held(inputs), self.totals.tolist()))
+        per = [tokens if loss == "sft" else pairs for loss in self.loss_types]
+        self.loss_weights = [weight * share for weight, share in zip(self.task["loss_weights"], per)]
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+
+class Report(TrainerCallback):
+    """Tells mrx of every step, and marks the checkpoints that are whole."""
+
+    def __init__(self, folder, keep_epochs):
+        self.folder, self.keep_epochs = folder, keep_epochs
+        self.trainer = None
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" not in logs:
+            return
+        values = {name: value for name, value in logs.items() if isinstance(value, (int, float)) and name != "epoch"}
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if state.is_world_process_zero:
+            line = {"step": state.global_step, "epoch": state.epoch} | values
+            with open(self.folder / "steps.jsonl", "a") as steps:
+                steps.write(json.dumps({name: None if name in wrong else value for name, value in line.items()}) + "\n")
+        if wrong:
+            raise FloatingPointError(f"step {state.global_step}: {', '.join(wrong)} is not a finite number")
+
+    def on_save(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            with open(self.folder / "steps.jsonl", "a") as steps:
+                os.fsync(steps.fileno())
+            (self.folder / f"checkpoint-{state.global_step}" / "whole").touch()
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        if self.keep_epochs:
+            save(self.trainer, self.folder / f"epoch-{math.ceil(state.epoch - 1e-9)}")
+
+
+def save(trainer, folder):
+    """Writes the model, in one piece or not at all, in the type of numbers that the task asks for."""
+    accelerator, dtype = trainer.accelerator, getattr(torch, trainer.task["dtype"])
+    weights = accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_world_process_zero():
+        weights = {name: tensor.to(dtype) for name, tensor in weights.items()}
+        started = folder.with_name(f".{folder.name}")
+        accelerator.unwrap_model(trainer.model).save_pretrained(started, state_dict=weights, max_shard_size=SHARD)
+        if not folder.exists():
+            started.rename(folder)
+    accelerator.wait_for_everyone()
+
+
+def arguments(task, folder):
+    """TRL's arguments, but for those of one objective."""
+    processes = accelerate.PartialState().num_processes
+    at_once = min(task["per_device_batch"], max(task["batch"] // processes, 1))
+    if task["batch"] % (at_once * processes):
+        sys.exit(
+            f"a batch of {task['batch']} is not a multiple of {processes} processes × {at_once} at once: "
+            "change `batch`, `[trainer] per_device_batch`, or the number of processes"
+        )
+    return {
+        "output_dir": str(folder),
+        "per_device_train_batch_size": at_once,
+        "gradient_accumulation_steps": task["batch"] // (at_once * processes),
+        "num_train_epochs": len(task["order"]),
+        "max_steps": task["steps"],
+        "learning_rate": task["learning_rate"],
+        "lr_scheduler_type": {"constant": "constant_with_warmup"}.get(task["schedule"], task["schedule"]),
+        "warmup_steps": task["warmup_steps"],
+        "optim": "adamw_torch",
+        "adam_beta1": task["adam_beta1"],
+        "adam_beta2": task["adam_beta2"],
+        "adam_epsilon": task["adam_epsilon"],
+        "weight_decay": task["weight_decay"],
+        "max_grad_norm": task["max_grad_norm"] or 0.0,
+        "seed": task["seed"],
+        "bf16": task["dtype"] == "bfloat16",
+        "gradient_checkpointing": task["gradient_checkpointing"],
+        "model_init_kwargs": {"dtype": "float32"},
+        "max_length": None,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": task["save_steps"],
+        "save_total_limit": 2,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),
+    }
+
+
+def losses(task):
+    """TRL's losses whose weighted sum is the task's, the weights, and the label smoothing."""
+    if task["loss"] == "ipo":
+        types, weights, smoothing = ["ipo"], [1.0], 0.0
+    elif task["length_normalised"]:
+        types, weights, smoothing = ["sigmoid_norm"], [1.0], 0.0
+    elif task["label_smoothing"]:
+        # −(1−ε)·log σ(x) − ε·log σ(−x) = −log σ(x) + ε·x, and TRL's "robust" with ¼ is −log σ(x) − x/2.
+        flipped = task["label_smoothing"]
+        types, weights, smoothing = ["sigmoid", "robust"], [1.0 + 2.0 * flipped, -2.0 * flipped], 0.25
+    else:
+        types, weights, smoothing = ["sigmoid"], [1.0], 0.0
+    if task["nll_weight"]:
+        types, weights = types + ["sft"], weights + [task["nll_weight"]]
+    return types, weights, smoothing
+
+
+def adapted(task):
+    """The start model for a LoRA adapter: a new one on it, or the one that it has."""
+    model = AutoModelForCausalLM.from_pretrained(task["model"], dtype=torch.float32)
+    adapter = task["adapter"]
+    if adapter["start"]:
+        return PeftModel.from_pretrained(model, adapter["start"], is_trainable=True)
+    torch.manual_seed(task["seed"])
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter["rank"],
+        lora_alpha=adapter["alpha"],
+        lora_dropout=adapter["dropout"],
+        target_modules=adapter["target_modules"],
+    )
+    return get_peft_model(model, config)
+
+
+def lesson_of(task, folder):
+    """The lesson in the columns that the trainer reads."""
+    lesson = Dataset.from_parquet(task["lesson"], cache_dir=str(folder / "cache"))
+    if task["kind"] == "sft":
+
+        def columns(row):
+            prompt, target = row["prompt_ids"], row["chosen_ids"]
+            return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target}
+
+        return lesson.map(columns, remove_columns=lesson.column_names)
+    known = ["ref_chosen_logps", "ref_rejected_logps"]
+    unknown = lesson[0][known[0]] is None
+    return lesson.remove_columns(["row_id"] + known if unknown else ["row_id"])
+
+
+def trainer_of(task, folder):
+    given = {
+        "model": adapted(task) if task["adapter"] else task["model"],
+        "train_dataset": lesson_of(task, folder),
+        "processing_class": AutoTokenizer.from_pretrained(task["model"]),
+    }
+    common = arguments(task, folder)
+    if task["adapter"]:
+        del common["model_init_kwargs"]
+    if task["kind"] == "sft":
+        Examples.task = task
+        return Examples(args=SFTConfig(**common), **given)
+    types, task["loss_weights"], smoothing = losses(task)
+    Preferences.task = task
+    config = DPOConfig(
+        **common,
+        beta=task["beta"],
+        loss_type=types,
+        label_smoothing=smoothing,
+        precompute_ref_log_probs=True,  # or they stand in the lesson
+    )
+    if task["reference_model"]:
+        given["ref_model"] = AutoModelForCausalLM.from_pretrained(task["reference_model"], dtype=torch.float32)
+    return Preferences(args=config, **given)
+
+
+def whole(task, folder):
+    """The last checkpoint that is whole, if there is one; forgets what was reported after it."""
+
+    def has_epochs(step):
+        done = step // math.ceil(len(task["order"][0]) / task["batch"]) if task["keep_epochs"] else 0
+        return all((folder / f"epoch-{epoch}").exists() for epoch in range(1, done + 1))
+
+    marked = [(int(mark.parent.name.split("-")[1]), mark.parent) for mark in folder.glob("checkpoint-*/whole")]
+    step, last = max(((step, at) for step, at in marked if has_epochs(step)), default=(0, None))
+    if accelerate.PartialState().is_main_process:
+        steps = folder / "steps.jsonl"
+        lines = steps.read_text().splitlines(keepends=True) if steps.exists() else []
+        kept = "".join(line for line in lines[:step])
+        beside = folder / ".steps.jsonl"
+        beside.write_text(kept)
+        beside.replace(steps)
+        trained = {
+            "versions": versions()["versions"],
+            "processes": accelerate.PartialState().num_processes,
+            "device": str(accelerate.PartialState().device),
+            "from": step,
+        }
+        (folder / "trainer.json").write_text(json.dumps(trained))
+    accelerate.PartialState().wait_for_everyone()
+    return last
+
+
+def end_with_launcher():
+    """A launcher that is killed leaves no worker behind."""
+    if sys.platform == "linux":
+        die_with_parent = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
+
+
+def main(path):
+    end_with_launcher()
+    folder = Path(path).resolve().parent
+    task = json.loads(Path(path).read_text())
+    last = whole(task, folder)
+    trainer = trainer_of(task, folder)
+    report = Report(folder, task["keep_epochs"])
+    report.trainer = trainer
+    trainer.add_callback(report)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    save(trainer, folder / "model")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
