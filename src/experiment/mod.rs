@@ -14,6 +14,7 @@ mod machine;
 mod named;
 mod per_iteration;
 mod plan;
+mod probes;
 mod reader;
 mod scale;
 mod settings;

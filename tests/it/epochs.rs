@@ -93,6 +93,53 @@ fn whatever_is_chosen_what_follows_is_as_if_nothing_else_had_been_kept() {
 }
 
 #[test]
+fn a_comparison_tells_the_choice_and_not_what_follows_from_it() {
+    let lab = validated("epochs = 2\n");
+    lab.mrx(&["run", "loop", "estimate.m1.answers"]).success();
+    let best =
+        ["--set", "name=best", "--set", "train.keep_epochs=true", "--set", "train.choose=best"];
+    let rate = ["--set", "train.learning_rate=1e-5"];
+    lab.mrx(&[&["run", "loop", "estimate.m1.answers"], &best[..], &rate[..]].concat()).success();
+    let told = |first: &str, second: &str| {
+        let diff = lab.mrx(&["diff", first, second]).success().stdout;
+        let (_, settings) = diff.split_once("What differed").unwrap();
+        let lines = settings
+            .lines()
+            .skip(3)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(told("scripted/m1", "best/m1"), @r"
+    respond.m0.validation only of best/m1
+    train.m1.all settings.learning_rate 5e-6 → 0.00001
+    train.m1.all keep_epochs (absent) → true
+    train.m1 only of best/m1
+    ");
+    insta::assert_snapshot!(told("best/m1", "scripted/m1"), @r"
+    train.m1 settings.learning_rate 0.00001 → 5e-6
+    train.m1 keep_epochs true → (absent)
+    respond.m0.validation only of best/m1
+    train.m1 only of best/m1
+    ");
+}
+
+#[test]
+fn a_model_that_is_carried_on_is_the_same_after_every_epoch() {
+    let lab = lab();
+    let keep = ["--set", "respond.samples=[4, 1]", "--set", "train.on_no_pairs=keep"];
+    let run = |sets: &[&str]| {
+        lab.mrx(&[&["run", "small", "train.m2"], &keep[..], sets].concat()).success();
+        lab.digests("small")
+    };
+    let plain = run(&[]);
+    let kept =
+        run(&["--set", "train.keep_epochs=[false, true]", "--set", "train.choose=[\"last\", 4]"]);
+    assert_eq!(kept["train.m2/checkpoints"], plain["train.m2/checkpoints"]);
+    assert_eq!(lab.ask("SELECT count(DISTINCT object) FROM checkpoints WHERE node = 'train.m2.all' AND file LIKE '%safetensors'"), "1");
+    lab.mrx(&["store", "verify"]).success();
+}
+
+#[test]
 fn ready_made_answers_are_played_in_validation_too() {
     let lab = validated(BEST);
     lab.write(
