@@ -11,7 +11,7 @@ CREATE TABLE checkpoints (
     object   VARCHAR NOT NULL
 );
 COMMENT ON TABLE checkpoints IS 'One row per tensor of a model, and one per file of its folder that holds no tensors';
-COMMENT ON COLUMN checkpoints.file IS 'The file''s name in the model folder, as model.safetensors or config.json';
+COMMENT ON COLUMN checkpoints.file IS 'The file''s name in the model folder, as model.safetensors or config.json; of a training whose epochs are kept with the epoch''s before it, as epoch-2/config.json';
 COMMENT ON COLUMN checkpoints.tensor IS 'The tensor''s name, NULL for a file without tensors';
 COMMENT ON COLUMN checkpoints.dtype IS 'Element type in safetensors'' spelling, as F32 or BF16; NULL for a file';
 COMMENT ON COLUMN checkpoints.shape IS 'Dimensions, outermost first; NULL for a file';

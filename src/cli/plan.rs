@@ -79,10 +79,15 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         ui.print("\nAt most, beside evaluation and fine-tuning, an iteration takes:")?;
         let lines: Vec<Size> = experiment.scales().iter().enumerate().map(size).collect();
         print_rows(ui, args.format, &lines)?;
-        costs(&experiment, &store, ui)?;
+        let validation = outlooks.iter().find(|outlook| outlook.node.as_str() == VALIDATION);
+        let validation = validation.filter(|outlook| outlook.state == State::Hit);
+        costs(&experiment, &store, validation.map(|outlook| outlook.rows), ui)?;
     }
     Ok(())
 }
+
+/// The prompts that the best of several epochs is chosen by.
+const VALIDATION: &str = "prompts.validation";
 
 /// Tokens of a prompt where its texts are not known yet.
 const PROMPT_TOKENS: u64 = 256;
@@ -100,17 +105,46 @@ struct Bill {
     cost: Option<String>,
 }
 
+/// What all iterations ask of each engine: of validation prompts, as far as it is known how many there are.
+fn by_engine(scales: &[Scale], validation: Option<u64>) -> BTreeMap<&str, Vec<Load>> {
+    let mut of_engine: BTreeMap<&str, Vec<Load>> = BTreeMap::new();
+    for scale in scales {
+        for load in &scale.asked {
+            of_engine.entry(&load.engine).or_default().push(load.clone());
+        }
+        for load in &scale.validation {
+            let load_of_all = load.times(validation.unwrap_or(0));
+            of_engine.entry(&load.engine).or_default().push(load_of_all);
+        }
+    }
+    of_engine
+}
+
+/// Says how much more there is to ask for each validation prompt, where it is not known how many there are.
+fn say_unknown(scales: &[Scale], validation: Option<u64>, ui: &Ui) {
+    let calls: u64 = scales.iter().flat_map(|scale| &scale.validation).map(|load| load.calls).sum();
+    if calls > 0 && validation.is_none() {
+        ui.say(&format!(
+            "and {} more texts for each validation prompt: how many there are is known once {VALIDATION} \
+             is made",
+            thousands(calls)
+        ));
+    }
+}
+
 /// Prints what all iterations ask of each engine, how long that takes at the rate that was measured last,
 /// and what it costs.
 #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
-fn costs(experiment: &Experiment, store: &Store, ui: &Ui) -> Result<(), Failure> {
-    let mut of_engine: BTreeMap<&str, Vec<&Load>> = BTreeMap::new();
-    for load in experiment.scales().iter().flat_map(|scale| &scale.asked) {
-        of_engine.entry(&load.engine).or_default().push(load);
-    }
+fn costs(
+    experiment: &Experiment,
+    store: &Store,
+    validation: Option<u64>,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let of_engine = by_engine(experiment.scales(), validation);
     let manifests = store.manifests()?;
     let mut rates = Vec::new();
-    let mut bill = |(engine, loads): (&&str, &Vec<&Load>)| {
+    let mut bill = |(engine, loads): (&&str, &Vec<Load>)| {
         let sum = |count: fn(&Load) -> u64| {
             loads.iter().map(|load| count(load)).fold(0, u64::saturating_add)
         };
@@ -119,7 +153,7 @@ fn costs(experiment: &Experiment, store: &Store, ui: &Ui) -> Result<(), Failure>
         if let Some((rate, from)) = &rate {
             rates.push(format!("{engine}: {rate:.0} tokens/s, as in {from}"));
         }
-        let prices: Option<Vec<f64>> = loads.iter().map(|load| price(load)).collect();
+        let prices: Option<Vec<f64>> = loads.iter().map(price).collect();
         Bill {
             engine: (*engine).to_owned(),
             calls: thousands(sum(|load| load.calls)),
@@ -132,6 +166,7 @@ fn costs(experiment: &Experiment, store: &Store, ui: &Ui) -> Result<(), Failure>
     let bills: Vec<Bill> = of_engine.iter().map(&mut bill).collect();
     ui.print(&format!("\nAll iterations ask, at most, with {PROMPT_TOKENS} tokens to a prompt:"))?;
     print_rows(ui, Format::Table, &bills)?;
+    say_unknown(experiment.scales(), validation, ui);
     ui.say(&if rates.is_empty() {
         "no time is told: nothing was drawn in this store yet to measure a rate by".to_owned()
     } else {

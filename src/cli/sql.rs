@@ -17,7 +17,7 @@ use crate::query::{Format, MemoryLimit, Session};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Views: prompts, examples, responses, judgements (with score and status), meta_judgements (with winner \
-and status), readings, ratings, pairs, reference_logps, lessons, checkpoints, metrics, verdicts, estimates; each \
+and status), readings, ratings, pairs, reference_logps, lessons, checkpoints, metrics, choices, verdicts, estimates; each \
 row carries experiment, model (m0, m1, …), node, part (NULL for the loop itself; eval, panel, …) and run. About the store itself: runs, nodes, lineage. \
 `mrx show --schema` says what every column means.
 

@@ -49,6 +49,10 @@ pub(super) fn add(
                 );
                 file.text.error(&name_at, message)
             })?;
+        if nodes.iter().any(|known| known.name == node) {
+            let message = format!("`{node}` is a node of the loop; expected another name");
+            return Err(file.text.error(&name_at, message));
+        }
         nodes.push(Node { name: node, stage: Box::new(estimate(file, name, table, sql)?), inputs });
     }
     Ok(())

@@ -1,11 +1,14 @@
 //! The nodes of the loop: those that make M0, and those that work with `M_t` and make `M_(t+1)`.
 
 use super::Error;
-use super::loop_::Loop;
+use super::loop_::{EVAL, Loop, VALIDATION};
 use super::named::Files;
 use super::{settings, verdicts};
 use crate::runner::{Input, Node, NodeName, Source, Stage};
-use crate::stages::{Examples, Standard, Verb};
+use crate::stages::{Examples, Standard, Train, Verb};
+
+/// The part of a training whose epochs are kept.
+pub(super) const ALL_EPOCHS: &str = ".all";
 
 /// Adds the nodes that make M0, where the experiment fine-tunes.
 pub(super) fn fine_tuning(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), Error> {
@@ -64,8 +67,11 @@ impl Nodes<'_> {
         let responses = self.table(Verb::Respond)?;
         let judgements = self.table(Verb::Judge)?;
         let mut asked = vec![files];
-        if all.file().root.evaluate.is_some() {
-            asked.push(Input { name: "held_out", ..all.held_out()? });
+        if let Some(evaluate) = &all.file().root.evaluate {
+            asked.push(Input { name: "held_out", ..all.held_out(EVAL)? });
+            if evaluate.as_ref().validation.is_some() {
+                asked.push(Input { name: "validation", ..all.held_out(VALIDATION)? });
+            }
         }
         self.add(self.name(Verb::Prompts)?, all.prompts(t), asked);
         let inputs = vec![prompts.clone(), all.model(t)?];
@@ -110,19 +116,39 @@ impl Nodes<'_> {
         let top_score = verdicts::top_score(&all.rule);
         let stage = Standard::of_judging(trains_judge, top_score, all.values.seed);
         self.add(all.name(Verb::Estimate, t, ".judging")?, stage, about);
-        let mut inputs = vec![pairs.clone()];
-        if with.train.trainer.asks_reference() {
-            // The start is at hand where the trainer is; another model is not.
-            if !with.train.dpo.reference_is_start {
-                inputs.push(Input { name: "reference_model", ..all.reference_model(t)? });
-            }
-        } else {
-            let asked = vec![pairs, all.reference_model(t)?];
-            self.add(self.name(Verb::Reference)?, with.reference.clone(), asked);
-            inputs.push(self.table(Verb::Reference)?);
-        }
+        let mut inputs = self.window()?;
         inputs.push(all.start_model(t)?);
-        self.add(all.name(Verb::Train, t + 1, "")?, with.train.clone(), inputs);
+        // Where epochs are kept, the model is chosen among them.
+        let part = if with.choice.is_some() { ALL_EPOCHS } else { "" };
+        self.add(all.name(Verb::Train, t + 1, part)?, with.train.clone(), inputs);
         Ok(())
+    }
+
+    /// Lists the pairs that are trained on, and adds what this iteration's reference makes of them, unless
+    /// the trainer asks it.
+    fn window(&mut self) -> Result<Vec<Input>, Error> {
+        let (all, t) = (self.all, self.t);
+        let with = &all.iterations[t];
+        let asks_itself = with.train.trainer.asks_reference();
+        let mut inputs = Vec::new();
+        for (back, [pairs, logps]) in Train::WINDOW.into_iter().enumerate() {
+            let Some(of) = t.checked_sub(back).filter(|_| back < with.window) else { break };
+            let of_pairs = Input::table(all.name(Verb::Pair, of, "")?, Verb::Pair.makes()[0]);
+            inputs.push(Input { name: pairs, ..of_pairs.clone() });
+            if asks_itself {
+                continue;
+            }
+            let part = if back == 0 { String::new() } else { format!(".back{back}") };
+            let name = all.name(Verb::Reference, t, &part)?;
+            let asked = vec![of_pairs, all.reference_model(t)?];
+            self.add(name.clone(), with.reference.clone(), asked);
+            let scored = Input::table(name, Verb::Reference.makes()[0]);
+            inputs.push(Input { name: logps, ..scored });
+        }
+        // The start is at hand where the trainer is; another model is not.
+        if asks_itself && !with.train.dpo.reference_is_start {
+            inputs.push(Input { name: "reference_model", ..all.reference_model(t)? });
+        }
+        Ok(inputs)
     }
 }

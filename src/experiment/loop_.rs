@@ -111,11 +111,14 @@ impl<'f> Loop<'f> {
         name.parse().map_err(|e| self.file().text.error(&(0..0), format!("{e}")))
     }
 
-    /// The prompts that every model is asked.
-    pub(super) fn held_out(&self) -> Result<Input, Error> {
-        Ok(Input::table(self.node(HELD_OUT)?, Verb::Prompts.makes()[0]))
+    /// Held-out prompts: those of [`EVAL`], or of [`VALIDATION`].
+    pub(super) fn held_out(&self, part: &str) -> Result<Input, Error> {
+        let node = self.node(&format!("{}.{part}", Verb::Prompts.name()))?;
+        Ok(Input::table(node, Verb::Prompts.makes()[0]))
     }
 }
 
-/// The node of the held-out prompts.
-pub(super) const HELD_OUT: &str = "prompts.eval";
+/// The held-out prompts that every model is asked.
+pub(super) const EVAL: &str = "eval";
+/// Those that epochs are chosen by, and that no test uses.
+pub(super) const VALIDATION: &str = "validation";

@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
+use crate::stages::Train;
+
 /// One value for all iterations, or one for each.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PerIteration<T> {
@@ -28,6 +30,41 @@ pub(super) trait Scalar: Sized {
     /// Takes a truth value.
     fn truth(_: bool) -> Option<Self> {
         None
+    }
+
+    /// Takes a word.
+    fn word(_: &str) -> Option<Self> {
+        None
+    }
+}
+
+/// Which of the epochs that are kept becomes the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choice {
+    Last,
+    Epoch(usize),
+    Best,
+}
+
+impl Scalar for Choice {
+    const EXPECTED: &'static str = "an epoch from 1, `last` or `best`";
+
+    fn number(value: f64) -> Option<Self> {
+        whole(value, 1.0).and_then(|epoch| usize::try_from(epoch).ok()).map(Self::Epoch)
+    }
+
+    fn word(word: &str) -> Option<Self> {
+        match word {
+            "last" => Some(Self::Last),
+            "best" => Some(Self::Best),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor(PhantomData))
     }
 }
 
@@ -72,6 +109,12 @@ scalar!(
     Count(u64), "a whole number from 1 to a billion", |value| whole(value, 1.0), |_| None
 );
 scalar!(
+    /// How many iterations' pairs are trained on.
+    Window(usize), "a whole number from 1 to 10",
+    |value| whole(value, 1.0).and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= Train::WINDOW.len()),
+    |_| None
+);
+scalar!(
     /// What every draw starts from.
     Seed(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
 );
@@ -112,6 +155,10 @@ scalar!(
 scalar!(
     /// A share.
     Share(f64), "a number from 0 to 1", |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
+);
+scalar!(
+    /// A share that leaves something on both sides.
+    Part(f64), "a number above 0 and below 1", |value| (value > 0.0 && value < 1.0).then_some(value), |_| None
 );
 scalar!(
     /// The most that a share may be, or `false` for any.
@@ -183,6 +230,10 @@ impl<T: Scalar> Visitor<'_> for ScalarVisitor<T> {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<T, E> {
         T::number(value).ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
     }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<T, E> {
+        T::word(word).ok_or_else(|| E::invalid_type(de::Unexpected::Str(word), &self))
+    }
 }
 
 impl<'de, T: Scalar + Deserialize<'de>> Deserialize<'de> for PerIteration<T> {
@@ -214,6 +265,11 @@ impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for PerIterationVisitor<T> 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
         let one = T::number(value).map(PerIteration::Same);
         one.ok_or_else(|| E::invalid_value(de::Unexpected::Float(value), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Self::Value, E> {
+        let one = T::word(word).map(PerIteration::Same);
+        one.ok_or_else(|| E::invalid_type(de::Unexpected::Str(word), &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {

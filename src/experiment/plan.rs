@@ -5,7 +5,7 @@ use super::evaluation::Evaluation;
 use super::loop_::Loop;
 use super::scale::Scale;
 use super::toml_file::File;
-use super::{Error, estimates, iteration};
+use super::{Error, epochs, estimates, iteration, validation};
 use crate::runner::{Node, Plan};
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
@@ -15,8 +15,14 @@ pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
             let all = Loop::new(file, model, prompts, engines)?;
-            scales.extend((0..all.iterations.len()).filter_map(|t| Scale::of(&all, t)));
-            lay_out(&all, &mut nodes)?;
+            let evaluation = Evaluation::new(&all)?;
+            let evaluation = evaluation.as_ref();
+            let scale = |t| {
+                let validation = evaluation.map(|evaluation| validation::asked(evaluation, t));
+                Some(Scale { validation: validation.unwrap_or_default(), ..Scale::of(&all, t)? })
+            };
+            scales.extend((0..all.iterations.len()).filter_map(scale));
+            lay_out(&all, evaluation, &mut nodes)?;
         }
         // Numbers over files alone need neither.
         (None, None) if !file.root.estimate.is_empty() => refuse_loop(file)?,
@@ -30,21 +36,27 @@ pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>
 }
 
 /// Adds the nodes of the loop, with the evaluation of each model after what is done with it.
-fn lay_out(all: &Loop<'_>, nodes: &mut Vec<Node>) -> Result<(), Error> {
+fn lay_out(
+    all: &Loop<'_>,
+    evaluation: Option<&Evaluation<'_>>,
+    nodes: &mut Vec<Node>,
+) -> Result<(), Error> {
+    epochs::check(all)?;
     iteration::fine_tuning(all, nodes)?;
-    let evaluation = Evaluation::new(all)?;
-    if let Some(evaluation) = &evaluation {
+    if let Some(evaluation) = evaluation {
         evaluation.begin(nodes)?;
+        validation::begin(evaluation, nodes)?;
     }
     let last = all.iterations.len();
     for t in 0..last {
         iteration::of(all, t, nodes)?;
-        if let Some(evaluation) = &evaluation {
+        epochs::of_model(all, evaluation, t + 1, nodes)?;
+        if let Some(evaluation) = evaluation {
             evaluation.of_model(t, nodes)?;
         }
         estimates::add(all.file(), Some(t), nodes)?;
     }
-    if let Some(evaluation) = &evaluation {
+    if let Some(evaluation) = evaluation {
         evaluation.of_model(last, nodes)?;
         estimates::add(all.file(), Some(last), nodes)?;
     }

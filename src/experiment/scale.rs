@@ -4,7 +4,7 @@ use super::loop_::Loop;
 use super::named::Files;
 use super::settings::Iteration;
 use crate::stages::remote::Prices;
-use crate::stages::{Engine, Template};
+use crate::stages::{Compare, Engine, Template};
 
 /// What an iteration takes at most. Equal answers are judged once, so there may be fewer judgements; a
 /// text may end before its limit.
@@ -20,10 +20,12 @@ pub struct Scale {
     pub meta_judgements: u64,
     /// Tokens drawn for all of them, at their limits.
     pub tokens: u64,
-    /// Bytes of the model that is made, in f32, where the model's folder has weights to tell by.
+    /// Bytes of the model that is made, after each epoch that is kept, in f32, where the model's folder has weights to tell by.
     pub checkpoint: Option<u64>,
     /// What is asked of models, role by role.
     pub asked: Vec<Load>,
+    /// What is asked of them besides for each validation prompt, where the best of several epochs is chosen.
+    pub validation: Vec<Load>,
 }
 
 /// What a role asks its model, at most.
@@ -48,7 +50,24 @@ impl Load {
         self.prompt_tokens.saturating_add(self.calls.saturating_mul(per_prompt))
     }
 
-    fn of(engine: &Engine, calls: u64, (read, drawn): (u64, u32)) -> Self {
+    /// As much for each of several prompts.
+    #[must_use]
+    pub fn times(&self, prompts: u64) -> Self {
+        Self {
+            calls: self.calls.saturating_mul(prompts),
+            prompt_tokens: self.prompt_tokens.saturating_mul(prompts),
+            completion_tokens: self.completion_tokens.saturating_mul(prompts),
+            ..self.clone()
+        }
+    }
+
+    /// What deciding some games takes, between answers of so many tokens.
+    pub(super) fn of_games(compare: &Compare, games: u64, answer: u32) -> Self {
+        let read = tokens_of(&compare.template) + 2 * u64::from(answer);
+        Self::of(&compare.engine, games, (read, compare.sampling.max_tokens))
+    }
+
+    pub(super) fn of(engine: &Engine, calls: u64, (read, drawn): (u64, u32)) -> Self {
         Self {
             engine: engine.name.clone(),
             calls,
@@ -70,7 +89,7 @@ impl Scale {
     /// What iteration t takes at most, where the file says how many prompts it has.
     pub(super) fn of(all: &Loop<'_>, t: usize) -> Option<Self> {
         let prompts = all.prompts_per_iteration()?;
-        let Iteration { respond, judge, meta_judge, .. } = &all.iterations[t];
+        let Iteration { respond, judge, meta_judge, train, choice, .. } = &all.iterations[t];
         let samples = judge.samples as u64;
         let responses = prompts.saturating_mul(respond.samples as u64);
         let judgements = responses.saturating_mul(samples);
@@ -88,8 +107,18 @@ impl Scale {
         }));
         let drawn = asked.iter().map(|load| load.completion_tokens);
         let tokens = drawn.fold(0, u64::saturating_add);
-        let checkpoint = weight_bytes(&all.model_files);
-        Some(Self { prompts, responses, judgements, meta_judgements, tokens, checkpoint, asked })
+        let kept = choice.map_or(1, |_| train.settings.epochs as u64);
+        let checkpoint = weight_bytes(&all.model_files).map(|bytes| bytes.saturating_mul(kept));
+        Some(Self {
+            prompts,
+            responses,
+            judgements,
+            meta_judgements,
+            tokens,
+            checkpoint,
+            asked,
+            validation: Vec::new(),
+        })
     }
 }
 

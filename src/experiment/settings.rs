@@ -2,14 +2,16 @@
 //! their settings, and where those that the file leaves out get the paper's.
 
 use super::Error;
-use super::per_iteration::{Cap, Count, Limit, Positive, Share, Switch, Temperature, TopP};
+use super::per_iteration::{
+    Cap, Choice, Count, Limit, Positive, Share, Switch, Temperature, TopP, Window,
+};
 use super::toml_file::{self as file, Draws, Each, File};
 use super::training;
 use super::values::Values;
 use super::verdicts;
 use crate::stages::{
-    self, ActorPairs, Arguments, COMPARE, Compare, JUDGE, Judge, JudgePairs, META_JUDGE, MetaJudge,
-    Pair, Prompts, Reference, Respond, Sampling, Sft, Template, Train, Verb,
+    self, ActorPairs, Arguments, COMPARE, Compare, HeldOut, JUDGE, Judge, JudgePairs, META_JUDGE,
+    MetaJudge, Pair, Prompts, Reference, Respond, Sampling, Sft, Template, Train, Verb,
 };
 
 /// K of the paper.
@@ -39,6 +41,10 @@ pub(super) struct Iteration {
     pub(super) pair: Pair,
     pub(super) reference: Reference,
     pub(super) train: Train,
+    /// How many iterations' pairs are trained on, as far as there are any.
+    pub(super) window: usize,
+    /// Which epoch becomes the model; `None` where none but the last is kept.
+    pub(super) choice: Option<Choice>,
 }
 
 /// The templates that every iteration shares.
@@ -63,6 +69,8 @@ impl Iteration {
     pub(super) fn of(values: &Values<'_>, templates: &Templates, t: usize) -> Result<Self, Error> {
         let meta_judge = meta_judge(values, &templates.meta_judge, t)?;
         let pair = pair(values, meta_judge.is_some().then_some(&templates.judge), t)?;
+        let train = train(values, t)?;
+        let table = &values.file.root.train;
         Ok(Self {
             respond: respond(values, t)?,
             judge: judge(values, &templates.judge, t)?,
@@ -73,7 +81,9 @@ impl Iteration {
                 thinking: values.trains_on_thinking(),
                 template_arguments: values.arguments.clone(),
             },
-            train: train(values, t)?,
+            window: values.at(&table.window, t, Window(1))?.0,
+            choice: training::choice(values, table, train.settings.epochs, t)?,
+            train,
             meta_judge,
         })
     }
@@ -87,12 +97,13 @@ pub(super) fn prompts(values: &Values<'_>, sql: &str, table: &file::Prompts, t: 
         shares: values.iterations,
         per_share: table.per_iteration.map(Count::size),
         seed: values.seed,
+        part: None,
     }
 }
 
-/// The prompts that every model is asked.
-pub(super) fn held_out(values: &Values<'_>, sql: String) -> Prompts {
-    Prompts { sql, share: 0, shares: 1, per_share: None, seed: values.seed }
+/// The held-out prompts: all, or a part of them.
+pub(super) fn held_out(values: &Values<'_>, sql: String, part: Option<HeldOut>) -> Prompts {
+    Prompts { sql, share: 0, shares: 1, per_share: None, seed: values.seed, part }
 }
 
 fn respond(values: &Values<'_>, t: usize) -> Result<Respond, Error> {
@@ -192,6 +203,7 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
         settings: training::of_pairs(values, table, t)?,
         on_no_pairs: table.on_no_pairs.unwrap_or(stages::OnNoPairs::Stop),
         thinking: values.trains_on_thinking(),
+        keep_epochs: values.at(&table.keep_epochs, t, Switch(false))?.0,
     })
 }
 

@@ -13,8 +13,8 @@ use super::Error;
 use super::engine_table::EngineTable;
 use super::locate::Text;
 use super::per_iteration::{
-    Cap, Count, Decay, Finite, Level, Limit, Minority, Norm, PerIteration, Positive, Rate,
-    Resamples, Seed, Share, Steps, Switch, Temperature, TopP,
+    Cap, Choice, Count, Decay, Finite, Level, Limit, Minority, Norm, Part, PerIteration, Positive,
+    Rate, Resamples, Seed, Share, Steps, Switch, Temperature, TopP, Window,
 };
 use super::trainer_table::{AdapterTable, TrainerTable};
 use crate::stages::{
@@ -262,6 +262,11 @@ pub(super) struct Train {
     pub(super) start: StartModel,
     #[serde(default)]
     pub(super) reference: ReferenceModel,
+    pub(super) window: Each<Window>,
+    pub(super) keep_epochs: Each<Switch>,
+    pub(super) choose: Each<Choice>,
+    /// The estimate that the best epoch is chosen by.
+    pub(super) choose_by: Option<Spanned<String>>,
     pub(super) on_no_pairs: Option<OnNoPairs>,
     pub(super) loss: Option<DpoLoss>,
     pub(super) beta: Each<Positive>,
@@ -327,6 +332,8 @@ pub(super) struct Evaluate {
     pub(super) prompts: Spanned<PathBuf>,
     #[serde(default)]
     pub(super) files: Vec<Spanned<String>>,
+    /// The share of the prompts that epochs are chosen by, and that no test uses.
+    pub(super) validation: Option<Part>,
     pub(super) baseline: Option<Spanned<String>>,
     pub(super) oracle: Option<Spanned<PathBuf>>,
     pub(super) judge: Option<EvaluationJudge>,

@@ -5,10 +5,10 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Error;
-use super::per_iteration::{Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
+use super::per_iteration::{Choice, Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
 use super::toml_file::{ReferenceModel, Sft, StartModel, Train, TrainerKind};
 use super::values::Values;
-use crate::stages::{AdamW, Dpo, DpoLoss, Engine, Import, Schedule, Settings, Trainer};
+use crate::stages::{AdamW, Choose, Dpo, DpoLoss, Engine, Import, Schedule, Settings, Trainer};
 
 /// What the file says of a training; what it leaves out is as in [`Settings::default`].
 struct Training {
@@ -150,6 +150,61 @@ pub(super) fn of_pairs(values: &Values<'_>, train: &Train, t: usize) -> Result<S
         (given, _) => given,
     };
     Ok(Settings { schedule_epochs, ..settings })
+}
+
+/// Which of the epochs of iteration t becomes the model; `None` where none but the last is kept.
+pub(super) fn choice(
+    values: &Values<'_>,
+    train: &Train,
+    epochs: usize,
+    t: usize,
+) -> Result<Option<Choice>, Error> {
+    let keeps = values.at(&train.keep_epochs, t, Switch(false))?.0;
+    let choice = values.at(&train.choose, t, Choice::Last)?;
+    if let Some(named) = &train.choose {
+        refuse_choice(values, choice, (keeps, epochs))
+            .map_or(Ok(()), |message| Err(values.mistake(named, message)))?;
+    }
+    let steps = values.given(&train.max_steps, t)?;
+    if let Some(named) = train.max_steps.as_ref().filter(|_| keeps && steps.is_some()) {
+        let message =
+            "expected no `max_steps` beside `keep_epochs`: an epoch that they cut short has no end";
+        return Err(values.mistake(named, message));
+    }
+    if let Some(named) = train.keep_epochs.as_ref().filter(|_| keeps)
+        && train.trainer == TrainerKind::Import
+    {
+        let message =
+            "expected no `keep_epochs` with the trainer `import`: one checkpoint is brought";
+        return Err(values.mistake(named, message));
+    }
+    Ok(keeps.then_some(choice))
+}
+
+/// What is wrong with a choice, where something is.
+fn refuse_choice(
+    values: &Values<'_>,
+    choice: Choice,
+    (keeps, epochs): (bool, usize),
+) -> Option<String> {
+    let evaluate = values.file.root.evaluate.as_ref().map(Spanned::as_ref);
+    let most = Choose::ESTIMATES.len();
+    match choice {
+        Choice::Last => None,
+        Choice::Epoch(_) | Choice::Best if !keeps => {
+            Some("expected `keep_epochs = true` beside this: only the last epoch is kept".to_owned())
+        }
+        Choice::Epoch(epoch) if epoch > epochs => {
+            Some(format!("expected an epoch from 1 to {epochs}, found {epoch}"))
+        }
+        Choice::Best if evaluate.and_then(|table| table.validation).is_none() => Some(
+            "expected `[evaluate]` with `validation`, a share of its prompts, to choose the best by".to_owned(),
+        ),
+        Choice::Best if epochs > most => {
+            Some(format!("expected at most {most} epochs to choose the best of, found {epochs}"))
+        }
+        Choice::Epoch(_) | Choice::Best => None,
+    }
 }
 
 /// What iteration t learns.

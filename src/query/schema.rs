@@ -6,7 +6,7 @@ use duckdb::Connection;
 use super::sink::Error;
 
 /// Every table and its DDL, in an order in which references point backwards.
-pub const TABLES: [(&str, &str); 14] = [
+pub const TABLES: [(&str, &str); 15] = [
     ("prompts", include_str!("../../schemas/prompts.sql")),
     ("examples", include_str!("../../schemas/examples.sql")),
     ("responses", include_str!("../../schemas/responses.sql")),
@@ -19,6 +19,7 @@ pub const TABLES: [(&str, &str); 14] = [
     ("lessons", include_str!("../../schemas/lessons.sql")),
     ("checkpoints", include_str!("../../schemas/checkpoints.sql")),
     ("metrics", include_str!("../../schemas/metrics.sql")),
+    ("choices", include_str!("../../schemas/choices.sql")),
     ("verdicts", include_str!("../../schemas/verdicts.sql")),
     ("estimates", include_str!("../../schemas/estimates.sql")),
 ];

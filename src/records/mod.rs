@@ -4,6 +4,7 @@
 //! against these structs and against stored files.
 
 mod checkpoint;
+mod choice;
 mod drawn;
 mod estimate;
 mod example;
@@ -20,6 +21,7 @@ mod verdict;
 use crate::store::{Record, Version};
 
 pub use checkpoint::CheckpointPart;
+pub use choice::Choice;
 pub use drawn::{
     Drawn, DrawnRow, FinishReason, Judgement, MetaJudgement, Response, Weighed, soft_value,
 };
@@ -39,7 +41,7 @@ pub use reference_logps::ReferenceLogps;
 pub use verdict::{Shown, Verdict};
 
 /// Every table, and the version in which it is written and read.
-pub const VERSIONS: [(&str, Version); 14] = [
+pub const VERSIONS: [(&str, Version); 15] = [
     (Prompt::TABLE, Prompt::VERSION),
     (Example::TABLE, Example::VERSION),
     (Response::TABLE, Response::VERSION),
@@ -52,6 +54,7 @@ pub const VERSIONS: [(&str, Version); 14] = [
     (LessonRow::TABLE, LessonRow::VERSION),
     (CheckpointPart::TABLE, CheckpointPart::VERSION),
     (Metric::TABLE, Metric::VERSION),
+    (Choice::TABLE, Choice::VERSION),
     (Verdict::TABLE, Verdict::VERSION),
     (Estimate::TABLE, Estimate::VERSION),
 ];

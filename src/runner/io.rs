@@ -229,6 +229,16 @@ impl<'a> Io<'a> {
         Ok((digest, bytes))
     }
 
+    /// Keeps an object that the store has as one of this run, too.
+    ///
+    /// # Errors
+    /// Where it is missing or damaged.
+    pub fn keep_object(&mut self, name: &str, object: Digest) -> Result<(), StageError> {
+        let bytes = Some(self.object(object)?.metadata()?.len());
+        self.made.objects.insert(name.to_owned(), StoredObject { object, bytes });
+        Ok(())
+    }
+
     /// Keeps what `write` writes as an object of this run and returns its name and size.
     ///
     /// # Errors
@@ -251,6 +261,12 @@ impl<'a> Io<'a> {
     #[must_use]
     pub fn states(&self) -> States {
         self.attempt.partial.states()
+    }
+
+    /// Returns states of another kind, in a folder of their own beside those.
+    #[must_use]
+    pub fn states_of(&self, folder: &str) -> States {
+        self.attempt.partial.states_of(folder)
     }
 
     /// Returns a folder for the work of another program, which lasts until the run is finished.

@@ -19,11 +19,60 @@ pub(super) enum Content<'c> {
     Weights(&'c Weights, &'c Config),
 }
 
+/// The files of a model by their names, and what each holds.
+pub(super) type Contents<'c> = BTreeMap<String, Content<'c>>;
+
 /// Keeps the files of a model, and lists them: a row a tensor, or one for a file without.
-pub(super) fn keep(
+pub(super) fn keep(io: &mut Io<'_>, files: Contents<'_>) -> Result<(), StageError> {
+    let parts = parts(io, files)?;
+    io.write(parts.into_iter().map(Ok))
+}
+
+/// Keeps the model after each epoch, from the first on, under a name of the epoch's.
+pub(super) fn keep_epochs<'c>(
     io: &mut Io<'_>,
-    files: BTreeMap<String, Content<'_>>,
+    epochs: impl IntoIterator<Item = Contents<'c>>,
 ) -> Result<(), StageError> {
+    let mut all = Vec::new();
+    for (epoch, files) in (1..).zip(epochs) {
+        let files = files.into_iter().map(|(file, content)| (within(epoch, &file), content));
+        all.extend(parts(io, files.collect())?);
+    }
+    io.write(all.into_iter().map(Ok))
+}
+
+/// Keeps one model as that after each of some epochs.
+pub(super) fn keep_as_epochs(
+    io: &mut Io<'_>,
+    epochs: usize,
+    files: Contents<'_>,
+) -> Result<(), StageError> {
+    let files = files.into_iter().map(|(file, content)| (within(1, &file), content));
+    let first = parts(io, files.collect())?;
+    let mut all = first.clone();
+    for epoch in 2..=epochs {
+        for part in &first {
+            let name = epoch_of(&part.file).map_or(&*part.file, |(_, name)| name);
+            let part = CheckpointPart { file: within(epoch, name), ..part.clone() };
+            io.keep_object(&part.file, part.object.parse()?)?;
+            all.push(part);
+        }
+    }
+    io.write(all.into_iter().map(Ok))
+}
+
+/// The name of a file of the model after an epoch.
+fn within(epoch: usize, file: &str) -> String {
+    format!("epoch-{epoch}/{file}")
+}
+
+/// The epoch that a file is of, and its name in the model's own folder.
+pub(super) fn epoch_of(file: &str) -> Option<(usize, &str)> {
+    let (epoch, name) = file.strip_prefix("epoch-")?.split_once('/')?;
+    Some((epoch.parse().ok()?, name))
+}
+
+fn parts(io: &mut Io<'_>, files: Contents<'_>) -> Result<Vec<CheckpointPart>, StageError> {
     let mut parts = Vec::new();
     for (file, content) in files {
         let mut tensors: Vec<(StoredTensor, Digest)> = Vec::new();
@@ -58,7 +107,7 @@ pub(super) fn keep(
             });
         }
     }
-    io.write(parts.into_iter().map(Ok))
+    Ok(parts)
 }
 
 fn row(file: &str, object: Digest, tensor: StoredTensor, digest: Digest) -> CheckpointPart {

@@ -1,8 +1,7 @@
 //! Taking the steps of a training, for the two stages that do: `sft` and `train`.
 
-use std::collections::BTreeMap;
-
-use super::checkpoint::{Content, keep};
+use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
+use super::kept_epochs::KeptEpochs;
 use super::start::Start;
 use super::unmoved::Watch;
 use crate::model;
@@ -39,15 +38,17 @@ impl<O: Objective, I: Id> Lesson<O, I> {
         }
     }
 
-    /// Takes all steps that are left, and keeps what each came to.
+    /// Takes all steps that are left, and keeps what each came to, and the weights after each epoch where
+    /// the learner does not.
     pub(super) fn take_steps(
         &self,
         io: &mut Io<'_>,
         learner: &mut dyn Learner,
         watch: &mut Watch,
+        kept: Option<&KeptEpochs<'_>>,
     ) -> Result<(), StageError> {
         let steps = learner.steps();
-        let states = Reached(io.states());
+        let states = Reached { states: io.states(), kept };
         let each = (0..steps).map(Ok::<usize, StageError>);
         io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
             let done = shard.first().copied().unwrap_or(0);
@@ -56,6 +57,7 @@ impl<O: Objective, I: Id> Lesson<O, I> {
             for _ in shard {
                 let step = learner.step(&|| !meter.interrupted());
                 if let Some(metrics) = step.map_err(|error| self.at_fault(error))? {
+                    states.keep_epoch(learner)?;
                     watch.see(&metrics);
                     meter.note(said(&metrics));
                     rows.extend(metric_rows(metrics)?);
@@ -69,45 +71,72 @@ impl<O: Objective, I: Id> Lesson<O, I> {
     }
 }
 
-/// Takes all steps in this program, and keeps the model that they end in.
+/// Takes all steps in this program, and keeps the model that they end in, or where asked the one after each
+/// epoch.
 pub(super) fn learn<O: Objective + Copy, I: Id>(
     io: &mut Io<'_>,
     start: &Start,
     lesson: &Lesson<O, I>,
-    settings: &Settings,
+    (settings, keep_epochs): (&Settings, bool),
 ) -> Result<(), StageError> {
-    let Start { files, config, .. } = start;
+    let config = &start.config;
     let weights = start.weights(io)?;
     let (objective, examples) = (lesson.objective, &lesson.examples);
     let mut trainer = Local::new(config.clone(), &weights, objective, examples, settings.clone())
         .map_err(|error| lesson.at_fault(error))?;
     let mut watch = Watch::from(&weights, config)?;
     drop(weights);
-    lesson.take_steps(io, &mut trainer, &mut watch)?;
+    let steps_per_epoch = settings.steps_per_epoch(examples.len());
+    let kept = keep_epochs.then(|| KeptEpochs::open(io, steps_per_epoch, config)).transpose()?;
+    lesson.take_steps(io, &mut trainer, &mut watch, kept.as_ref())?;
     let weights = trainer.weights();
     if let Some(text) = watch.said(Some((&weights, config)), settings, trainer.steps())? {
         io.warn(text);
     }
-    let companions = model::companions(files);
-    let mut made: BTreeMap<String, Content<'_>> =
-        companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
-    made.insert("config.json".to_owned(), Content::Text(config.to_json()));
-    made.insert("model.safetensors".to_owned(), Content::Weights(&weights, config));
-    keep(io, made)
+    match kept {
+        Some(kept) => {
+            let files = kept.files()?.into_iter();
+            keep_each(io, files.map(|file| folder(start, Content::File(file))))
+        }
+        None => keep(io, folder(start, Content::Weights(&weights, config))),
+    }
 }
 
-/// How far a learner has come, between shards.
-struct Reached(States);
+/// The folder of a model: what goes with any weights of its shape, and these.
+fn folder<'c>(start: &Start, weights: Content<'c>) -> Contents<'c> {
+    let companions = model::companions(&start.files);
+    let mut made: Contents<'c> =
+        companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
+    made.insert("config.json".to_owned(), Content::Text(start.config.to_json()));
+    made.insert("model.safetensors".to_owned(), weights);
+    made
+}
 
-impl Reached {
+/// How far a learner has come, between shards, and the weights after the epochs that have ended, where they
+/// are kept.
+struct Reached<'k> {
+    states: States,
+    kept: Option<&'k KeptEpochs<'k>>,
+}
+
+impl Reached<'_> {
+    /// Keeps the weights, where an epoch ends and they are to be kept.
+    fn keep_epoch(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
+        let done = learner.done();
+        match (self.kept, learner.state()) {
+            (Some(kept), State::Caller(saved)) => kept.keep(done, || saved.weights()),
+            _ => Ok(()),
+        }
+    }
+
     /// Saves the state, where the learner does not, and drops those before the last: a kill before the
     /// shard is safe leaves the last one needed.
     fn save(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
         let done = learner.done();
         let State::Caller(saved) = learner.state() else { return Ok(()) };
         let kept = [done as u64, done.saturating_sub(STEPS_PER_SHARD) as u64];
-        self.0.save(kept[0], |to| Ok::<_, StageError>(saved.save(to)?))?;
-        Ok(self.0.retain(|state| kept.contains(&state.done))?)
+        self.states.save(kept[0], |to| Ok::<_, StageError>(saved.save(to)?))?;
+        Ok(self.states.retain(|state| kept.contains(&state.done))?)
     }
 
     /// Brings the learner to where `done` steps are done: takes up the last state that is whole, and
@@ -121,21 +150,28 @@ impl Reached {
         if learner.done() >= done {
             return Ok(());
         }
+        let missing = self.kept.map(|kept| kept.first_missing(done, warn)).transpose()?.flatten();
         match learner.state() {
-            State::Caller(saved) => self.take_up(saved, done, warn)?,
+            State::Caller(saved) => self.take_up(saved, missing.unwrap_or(done), warn)?,
             State::Folder(own) => {
                 own.pass(done);
                 return Ok(());
             }
         }
+        self.keep_epoch(learner)?;
         let again = learner.done() + 1;
         if again > done {
             return Ok(());
         }
-        warn(format!(
-            "there is no state after step {done} to go on from: steps {again} to {done} are taken again"
-        ));
+        let why = match missing {
+            Some(end) => {
+                format!("the weights after step {end}, which ends an epoch, are not there")
+            }
+            None => format!("there is no state after step {done} to go on from"),
+        };
+        warn(format!("{why}: steps {again} to {done} are taken again"));
         while learner.done() < done && learner.step(&|| true)?.is_some() {
+            self.keep_epoch(learner)?;
             if learner.done().is_multiple_of(STEPS_PER_SHARD) || learner.done() == done {
                 self.save(learner)?;
             }
@@ -151,7 +187,7 @@ impl Reached {
         done: usize,
         warn: &dyn Fn(String),
     ) -> Result<(), StageError> {
-        for state in self.0.list()? {
+        for state in self.states.list()? {
             let Some(steps) = usize::try_from(state.done).ok().filter(|steps| *steps <= done)
             else {
                 continue;
@@ -165,7 +201,7 @@ impl Reached {
                 },
             };
             warn(format!("{at_fault}; it is not used"));
-            self.0.retain(|other| *other != state)?;
+            self.states.retain(|other| *other != state)?;
         }
         Ok(())
     }

@@ -1,24 +1,28 @@
 //! The verbs of the loop, one file each, in the order in which data flows:
 //! [`Examples`] → [`Sft`], then [`Prompts`] → [`Respond`] → [`Judge`] → [`Read`] → [`MetaJudge`] → [`Rate`] →
-//! [`Pair`] → [`Reference`] → [`Train`]. Beside the loop: [`Answers`], [`Panel`], [`Oracle`] and [`Compare`],
+//! [`Pair`] → [`Reference`] → [`Train`], [`Epoch`] and [`Choose`] after it where epochs are kept. Beside the loop: [`Answers`], [`Panel`], [`Oracle`] and [`Compare`],
 //! and [`Estimate`] and [`Standard`] over any of their tables. [`Verb`] lists what each reads and makes.
 //!
 //! The only room where the engine and the craft meet. A stage's fields are its configuration and
 //! its key: what is not a field cannot matter.
 
+mod adapted;
 mod align;
 mod answers;
 mod asked;
 mod caps;
 mod checkpoint;
+mod choose;
 mod columns;
 mod conversation;
 mod draw;
 mod engines;
+mod epoch;
 mod estimate;
 mod evaluate;
 mod examples;
 mod judge;
+mod kept_epochs;
 mod learn;
 mod live;
 mod logged;
@@ -55,8 +59,10 @@ pub use crate::train::trl::{Dtype, Installed, Program, SCRIPT, installed};
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
 pub use asked::{Asked, NotAsked, asked};
+pub use choose::{Choose, EpochRule};
 pub use draw::{MAX_REFUSED, Sampling, TooManyRefused};
 pub use engines::SERVED;
+pub use epoch::Epoch;
 pub use estimate::{Estimate, Evaluated, Measure, Options, Standard};
 pub use evaluate::{Compare, Oracle, Order, played_again};
 pub use examples::Examples;
@@ -64,7 +70,7 @@ pub use judge::Judge;
 pub use meta_judge::MetaJudge;
 pub use pair::{JudgePairs, Pair};
 pub use panel::Panel;
-pub use prompts::Prompts;
+pub use prompts::{HeldOut, Prompts};
 pub use rate::{OmegaScope, Rate, Swap};
 pub use read::Read;
 pub use reference::Reference;

@@ -1,6 +1,7 @@
 //! `prompts`: rows of any query over the experiment's files, one disjoint share per iteration.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,19 @@ pub struct Prompts {
     pub per_share: Option<usize>,
     /// The experiment's seed.
     pub seed: u64,
+    /// Which part of the share, where it is parted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<HeldOut>,
+}
+
+/// A part of the held-out prompts, where a share of them is kept apart.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOut {
+    /// This share of them, by which epochs are chosen.
+    Validation(f64),
+    /// All but this share: what models are tested on.
+    Test(f64),
 }
 
 impl Prompts {
@@ -46,13 +60,18 @@ enum BadPrompts {
     Duplicate { first: usize, second: usize, text: String },
     #[error("the query gives {found} prompts; {shares} iterations of {per_share} need {needed}")]
     TooFew { found: usize, shares: usize, per_share: usize, needed: usize },
+    #[error(
+        "the query gives {found} prompts, of which a share of {share} is {validation}; expected at least \
+         one prompt for validation, and one for evaluation"
+    )]
+    NoPart { found: usize, share: f64, validation: usize },
 }
 
 /// Columns besides `prompt`, all of text.
 const OPTIONAL: [&str; 3] = ["reference", "category", "source"];
 
 #[derive(Deserialize)]
-struct HeldOut {
+struct Elsewhere {
     prompt_id: PromptId,
 }
 
@@ -94,39 +113,67 @@ impl Stage for Prompts {
                 self.shares
             ));
         }
-        let share = self.share_of(prompts, per_share);
+        let share = self.share_of(prompts, per_share)?;
         warn_of_overlap(io, &share)?;
         io.write(share.into_iter().map(Ok))
     }
 }
 
 impl Prompts {
-    fn share_of(&self, mut prompts: Vec<Prompt>, per_share: usize) -> Vec<Prompt> {
+    fn share_of(
+        &self,
+        mut prompts: Vec<Prompt>,
+        per_share: usize,
+    ) -> Result<Vec<Prompt>, BadPrompts> {
         prompts.sort_by_cached_key(|prompt| {
             Digest::of(format!("{}\n{}", self.seed, prompt.prompt_id).as_bytes())
         });
         let share = prompts.into_iter().skip(self.share * per_share).take(per_share);
-        let placed = (0..).zip(share);
-        placed.map(|(position, prompt)| Prompt { position, ..prompt }).collect()
+        let within = self.part.map_or(Ok(0..per_share), |part| part.within(per_share))?;
+        let placed = (0..).zip(share.skip(within.start).take(within.len()));
+        Ok(placed.map(|(position, prompt)| Prompt { position, ..prompt }).collect())
     }
 }
 
-/// Says so where prompts for evaluation, which have no say in the rows, are among them.
+impl HeldOut {
+    /// Where its prompts stand among so many.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share of a count"
+    )]
+    fn within(self, found: usize) -> Result<Range<usize>, BadPrompts> {
+        let (Self::Validation(share) | Self::Test(share)) = self;
+        let validation = (share * found as f64).round() as usize;
+        if validation == 0 || validation >= found {
+            return Err(BadPrompts::NoPart { found, share, validation });
+        }
+        Ok(match self {
+            Self::Validation(_) => 0..validation,
+            Self::Test(_) => validation..found,
+        })
+    }
+}
+
+/// Says so where prompts that are held out, which have no say in the rows, are among them.
 fn warn_of_overlap(io: &Io<'_>, share: &[Prompt]) -> Result<(), StageError> {
-    if !io.has("held_out") {
-        return Ok(());
-    }
-    let mut held_out = HashSet::new();
-    for row in io.rows::<HeldOut>("held_out")? {
-        held_out.insert(row?.prompt_id);
-    }
-    let both = share.iter().filter(|prompt| held_out.contains(&prompt.prompt_id)).count();
-    if both > 0 {
-        io.warn(format!(
-            "{both} of {} prompts are evaluation prompts, too: what is measured on those is not new to \
-             the models",
-            share.len()
-        ));
+    for (input, what) in [("held_out", "evaluation"), ("validation", "validation")] {
+        if !io.has(input) {
+            continue;
+        }
+        let mut held_out = HashSet::new();
+        for row in io.rows::<Elsewhere>(input)? {
+            held_out.insert(row?.prompt_id);
+        }
+        let both = share.iter().filter(|prompt| held_out.contains(&prompt.prompt_id)).count();
+        if both > 0 {
+            io.warn(format!(
+                "{both} of {} prompts are {what} prompts, too: what is measured on those is not new to \
+                 the models",
+                share.len()
+            ));
+        }
     }
     Ok(())
 }

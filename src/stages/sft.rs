@@ -66,8 +66,8 @@ impl Stage for Sft {
         apart.warn(io);
         let lesson = Lesson { objective: Objective, ids, examples };
         match &self.trainer {
-            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, &self.settings),
-            _ => learn(io, &start, &lesson, &self.settings),
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, (&self.settings, false)),
+            _ => learn(io, &start, &lesson, (&self.settings, false)),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! `train`: the next model, by DPO on this iteration's pairs (Meta-Rewarding, section 2.4). A scripted
-//! model learns nothing: it is copied, so that everything around training can run in seconds.
+//! `train`: the next model, by DPO on this iteration's pairs (Meta-Rewarding, section 2.4) and, where asked,
+//! on those of the iterations before. A scripted model learns nothing: it is copied, so that everything around
+//! training can run in seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Content, keep};
+use super::checkpoint::{Content, keep, keep_as_epochs};
 use super::learn::{Lesson, learn};
 use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
@@ -37,6 +38,15 @@ pub struct Train {
     /// Whether what was thought before an answer is trained on.
     #[serde(skip_serializing_if = "is_on")]
     pub thinking: bool,
+    /// Whether the model after each epoch is kept, not only the last.
+    #[serde(skip_serializing_if = "is_off")]
+    pub keep_epochs: bool,
+}
+
+/// What a key leaves out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_off(keep_epochs: &bool) -> bool {
+    !*keep_epochs
 }
 
 /// What happens where there is nothing to train on.
@@ -55,6 +65,26 @@ impl Train {
     /// are listed, too. 5: the ids that were drawn are trained on, where they are known: no end token
     /// follows what was cut.
     const VERSION: u32 = 5;
+
+    /// The inputs of pairs, each with that of what the reference makes of them: of this iteration first, then
+    /// of the one before it, and so on, as far as the node has them.
+    pub const WINDOW: [[&'static str; 2]; 10] = [
+        ["pairs", "reference_logps"],
+        ["pairs_1", "reference_logps_1"],
+        ["pairs_2", "reference_logps_2"],
+        ["pairs_3", "reference_logps_3"],
+        ["pairs_4", "reference_logps_4"],
+        ["pairs_5", "reference_logps_5"],
+        ["pairs_6", "reference_logps_6"],
+        ["pairs_7", "reference_logps_7"],
+        ["pairs_8", "reference_logps_8"],
+        ["pairs_9", "reference_logps_9"],
+    ];
+}
+
+/// The tables of pairs that the node has, each with that of the reference.
+fn window<'i>(io: &'i Io<'_>) -> impl Iterator<Item = [&'static str; 2]> + 'i {
+    Train::WINDOW.into_iter().take_while(|[pairs, _]| io.has(pairs))
 }
 
 /// There is nothing to train on. Says what became of every candidate.
@@ -73,8 +103,12 @@ fn counted(dropped: &BTreeMap<&'static str, u64>) -> String {
 
 /// The reference was not asked about this pair.
 #[derive(Debug, thiserror::Error)]
-#[error("`reference_logps` is not in step with `pairs` at {0}")]
-struct NoReference(PairId);
+#[error("`{reference_logps}` is not in step with `{pairs}` at {pair_id}")]
+struct NoReference {
+    pairs: &'static str,
+    reference_logps: &'static str,
+    pair_id: PairId,
+}
 
 impl Stage for Train {
     fn signature(&self) -> Signature {
@@ -99,14 +133,18 @@ impl Stage for Train {
             model::open(&files, &model::open_device(io.device())?)?;
             io.check_unchanged("model")?;
             io.write::<Metric>([])?;
-            let files = files.into_iter().map(|(name, path)| (name, Content::File(path)));
-            return keep(io, files.collect());
+            let files = files.into_iter().map(|(name, path)| (name, Content::File(path))).collect();
+            return match self.keep_epochs {
+                true => keep_as_epochs(io, self.settings.epochs, files),
+                false => keep(io, files),
+            };
         }
         let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
+        let how = (&self.settings, self.keep_epochs);
         match &self.trainer {
-            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, &self.settings),
-            _ => learn(io, &start, &lesson, &self.settings),
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, how),
+            _ => learn(io, &start, &lesson, how),
         }
     }
 }
@@ -120,47 +158,98 @@ struct Fate {
 /// Where no pair is kept, counts what became of them.
 fn none_kept(io: &Io<'_>) -> Result<Option<BTreeMap<&'static str, u64>>, StageError> {
     let mut dropped: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for candidate in io.rows::<Fate>("pairs")? {
-        let candidate = candidate?;
-        if candidate.kept {
-            return Ok(None);
-        }
-        if let Some(reason) = candidate.reason {
-            *dropped.entry(reason.as_str()).or_default() += 1;
+    for [pairs, _] in window(io) {
+        for candidate in io.rows::<Fate>(pairs)? {
+            let candidate = candidate?;
+            if candidate.kept {
+                return Ok(None);
+            }
+            if let Some(reason) = candidate.reason {
+                *dropped.entry(reason.as_str()).or_default() += 1;
+            }
         }
     }
     Ok(Some(dropped))
 }
 
 impl Train {
-    /// The kept pairs, each with what the reference made of it.
+    /// The kept pairs, each with what the reference made of it: this iteration's first. A pair that an
+    /// earlier iteration made, too, is trained on once.
     fn lesson(&self, io: &Io<'_>, start: &Start) -> Result<Lesson<Dpo, PairId>, StageError> {
-        const REFERENCES: &str = "reference_logps";
-        let known = io.has(REFERENCES).then(|| io.rows::<ReferenceLogps>(REFERENCES));
-        let mut known = known.transpose()?;
         let mut tokeniser = Tokeniser::new(&start.language, self.thinking);
-        let (mut ids, mut examples) = (Vec::new(), Vec::new());
-        for pair in io.rows::<Candidate>("pairs")? {
-            let Some(Sides { pair_id, prompt, chosen, rejected }) = tokeniser.sides(pair?)? else {
-                continue;
-            };
-            let (reference_chosen, reference_rejected) = match &mut known {
-                Some(rows) => match rows.next().transpose()?.filter(|row| row.pair_id == pair_id) {
-                    Some(row) => (row.ref_chosen_logps, row.ref_rejected_logps),
-                    None => return Err(NoReference(pair_id).into()),
-                },
-                None => (f64::NAN, f64::NAN),
-            };
-            ids.push(pair_id);
-            examples.push(Preference {
-                prompt,
-                chosen,
-                rejected,
-                reference_chosen,
-                reference_rejected,
-            });
+        let mut taken = Vec::new();
+        for [pairs, reference_logps] in window(io) {
+            // There is no such table where whoever trains asks the reference.
+            let known = io.has(reference_logps).then(|| io.rows::<ReferenceLogps>(reference_logps));
+            let mut known = known.transpose()?;
+            for pair in io.rows::<Candidate>(pairs)? {
+                let Some(sides) = tokeniser.sides(pair?)? else { continue };
+                let reference = match &mut known {
+                    Some(rows) => Some(
+                        rows.next()
+                            .transpose()?
+                            .filter(|row| row.pair_id == sides.pair_id)
+                            .ok_or_else(|| {
+                                let pair_id = sides.pair_id.clone();
+                                NoReference { pairs, reference_logps, pair_id }
+                            })?,
+                    ),
+                    None => None,
+                };
+                taken.push(preference(sides, reference.as_ref()));
+            }
         }
         tokeniser.warn(io);
+        let (ids, examples) = each_once(taken).unzip();
         Ok(Lesson { objective: self.dpo, ids, examples })
+    }
+}
+
+fn preference(sides: Sides, reference: Option<&ReferenceLogps>) -> (PairId, Preference) {
+    let Sides { pair_id, prompt, chosen, rejected } = sides;
+    let preference = Preference {
+        prompt,
+        chosen,
+        rejected,
+        reference_chosen: reference.map_or(f64::NAN, |row| row.ref_chosen_logps),
+        reference_rejected: reference.map_or(f64::NAN, |row| row.ref_rejected_logps),
+    };
+    (pair_id, preference)
+}
+
+/// Leaves out every pair that came before.
+fn each_once(taken: Vec<(PairId, Preference)>) -> impl Iterator<Item = (PairId, Preference)> {
+    let mut known = HashSet::new();
+    taken.into_iter().filter(move |(pair_id, _)| known.insert(pair_id.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::Id as _;
+
+    #[test]
+    fn a_pair_of_two_iterations_is_trained_on_once_and_where_it_stood_first() {
+        let of = |pair: &str, token: u32| {
+            let sides = Sides {
+                pair_id: PairId::from_text(pair.to_owned()),
+                prompt: vec![token],
+                chosen: vec![1],
+                rejected: vec![2],
+            };
+            let reference = ReferenceLogps {
+                pair_id: sides.pair_id.clone(),
+                ref_chosen_logps: -1.0,
+                ref_rejected_logps: -2.0,
+                chosen_tokens: 1,
+                rejected_tokens: 1,
+            };
+            preference(sides, Some(&reference))
+        };
+        let both = vec![of("d_b", 1), of("d_a", 2), of("d_c", 3), of("d_b", 4), of("d_d", 5)];
+        let left = each_once(both).map(|(pair, preference)| (pair.to_string(), preference.prompt));
+        let expected = [("d_b", 1), ("d_a", 2), ("d_c", 3), ("d_d", 5)];
+        let expected = expected.map(|(pair, token)| (pair.to_owned(), vec![token]));
+        assert_eq!(left.collect::<Vec<_>>(), expected);
     }
 }

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Content, keep};
+use super::adapted::{adapted, said};
+use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::learn::Lesson;
 use super::models::{files_of, lay_out_full};
 use super::start::{Start, name_of};
 use super::unmoved::Watch;
-use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, adapted_files, base_files};
+use crate::model::adapter::Adapter;
 use crate::model::{self, check_trained};
 use crate::records::{Id, LessonRow};
 use crate::runner::{Io, StageError};
-use crate::store::{Digest, digest_file};
+use crate::store::Digest;
 use crate::train::trl::{Dtype, Kind, Program, Running, SCRIPT, Task};
 use crate::train::{Example, Learned, Learner, Objective, Preference, Settings};
 
@@ -87,9 +88,6 @@ struct OtherAdapter {
     asked: String,
 }
 
-/// Files by the names that they have in a model's folder.
-type Files = BTreeMap<String, PathBuf>;
-
 /// The model that TRL made cannot be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("the model that the trainer wrote cannot be taken")]
@@ -124,13 +122,13 @@ impl Trl {
         Ok(said.join(" "))
     }
 
-    /// Has all steps taken, and keeps the model that they end in.
+    /// Has all steps taken, and keeps the model that they end in, or where asked the one after each epoch.
     pub(super) fn learn<O: Taught, I: Id>(
         &self,
         io: &mut Io<'_>,
         start: &Start,
         lesson: &Lesson<O, I>,
-        settings: &Settings,
+        (settings, keep_epochs): (&Settings, bool),
     ) -> Result<(), StageError> {
         io.write(rows(lesson).map(Ok))?;
         let folder = io.folder("trainer")?;
@@ -144,19 +142,27 @@ impl Trl {
             reference_model: self.reference_model(io)?,
             lesson: io.made::<LessonRow>()?,
             examples: lesson.examples.len(),
-            keep_epochs: false,
+            keep_epochs,
         };
         let started = self.started()?;
         io.reach(vec![started.clone()]);
         let mut running = Running::start(&self.program, &task, &folder)?;
         let mut watch = Watch::of_steps();
-        lesson.take_steps(io, &mut running, &mut watch)?;
+        lesson.take_steps(io, &mut running, &mut watch, None)?;
         let learned = running.learned(&|| !io.interrupted()).map_err(|e| lesson.at_fault(e))?;
         io.reach(std::iter::once(started).chain(running.said()).collect());
         if let Some(text) = watch.said(None, settings, running.steps())? {
             io.warn(text);
         }
-        self.keep(io, start, learned)
+        if keep_epochs {
+            let epochs = (1..=settings.epochs)
+                .map(|epoch| self.taken(io, start, running.after_epoch(epoch)?));
+            let epochs = epochs.collect::<Result<Vec<_>, _>>()?;
+            return keep_each(io, epochs);
+        }
+        let Learned::Files(files) = learned else { return Ok(()) };
+        let made = self.taken(io, start, files)?;
+        keep(io, made)
     }
 
     /// Where the trainer finds the model that it starts from, and what it learns an adapter with: a new one, or
@@ -190,61 +196,28 @@ impl Trl {
         Ok(Some(lay_out_full(io, &name_of(io, INPUT)?, &files)?.join("model")))
     }
 
-    /// Keeps the weights that the trainer wrote, in the folder of the model that it started from: tokenizer,
+    /// Takes the weights that the trainer wrote into the folder of the model that it started from: tokenizer,
     /// template and configuration are nothing that it learns.
-    fn keep(&self, io: &mut Io<'_>, start: &Start, learned: Learned) -> Result<(), StageError> {
-        let Learned::Files(files) = learned else { return Ok(()) };
-        let mut made = match &self.adapter {
-            None => self.full(start, files),
-            Some(adapter) => self.adapted(io, start, adapter, files)?,
-        };
-        let companions = model::companions(&start.files);
-        made.extend(companions.map(|(name, path)| (name.clone(), path.clone())));
-        check_trained(&made, &start.config).map_err(NotTaken)?;
-        keep(io, made.into_iter().map(|(name, path)| (name, Content::File(path))).collect())
-    }
-
-    /// The files of a model all of whose weights were trained.
-    fn full(&self, start: &Start, mut files: Files) -> Files {
-        files.retain(|name, _| name.starts_with("model"));
-        files.extend(start.files.get_key_value("config.json").map(owned));
-        files
-    }
-
-    /// The files of an adapter with those of its base. Its configuration is written anew: PEFT lists modules in
-    /// no order, and names the base by where it was.
-    fn adapted(
+    fn taken(
         &self,
         io: &Io<'_>,
         start: &Start,
-        adapter: &Adapter,
-        mut files: Files,
-    ) -> Result<Files, StageError> {
-        files.retain(|name, _| name == ADAPTER_WEIGHTS);
-        let base = base_files(&start.files);
-        let path = io.folder("trainer")?.join(ADAPTER_CONFIG);
-        std::fs::write(&path, adapter.to_json(&digest_of(&base)?))?;
-        files.insert(ADAPTER_CONFIG.to_owned(), path);
-        Ok(adapted_files(&base, files))
+        mut files: BTreeMap<String, PathBuf>,
+    ) -> Result<Contents<'static>, StageError> {
+        let mut made = match &self.adapter {
+            Some(adapter) => adapted(io, &start.files, adapter, files)?,
+            None => {
+                files.retain(|name, _| name.starts_with("model"));
+                let config = start.files.get_key_value("config.json");
+                files.extend(config.map(|(name, path)| (name.clone(), path.clone())));
+                files
+            }
+        };
+        check_trained(&made, &start.config).map_err(NotTaken)?;
+        let companions = model::companions(&start.files);
+        made.extend(companions.map(|(name, path)| (name.clone(), path.clone())));
+        Ok(made.into_iter().map(|(name, path)| (name, Content::File(path))).collect())
     }
-}
-
-/// A digest of a base's weights, by the bytes of its files.
-fn digest_of(base: &Files) -> Result<String, StageError> {
-    let weights = base.iter().filter(|(name, _)| name.ends_with(".safetensors"));
-    let digests = weights.map(|(name, path)| Ok((name.clone(), digest_file(path)?.to_hex())));
-    let digests = digests.collect::<Result<BTreeMap<_, _>, StageError>>()?;
-    Ok(Digest::of_json(&serde_json::json!(digests)).to_hex())
-}
-
-fn owned((name, path): (&String, &PathBuf)) -> (String, PathBuf) {
-    (name.clone(), path.clone())
-}
-
-/// `rank 8, alpha 16, dropout 0 on q_proj, v_proj`.
-fn said(adapter: &Adapter) -> String {
-    let Adapter { rank, alpha, dropout, target_modules } = adapter;
-    format!("rank {rank}, alpha {alpha}, dropout {dropout} on {}", target_modules.join(", "))
 }
 
 fn rows<O: Taught, I: Id>(lesson: &Lesson<O, I>) -> impl Iterator<Item = LessonRow> + '_ {

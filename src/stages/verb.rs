@@ -62,8 +62,8 @@ const ALL: [Row; 14] = [
     (
         Verb::Train,
         "train",
-        &["pairs", "reference_logps", "checkpoints"],
-        &["checkpoints", "metrics", "lessons"],
+        &["pairs", "reference_logps", "checkpoints", "estimates"],
+        &["checkpoints", "metrics", "lessons", "choices"],
     ),
     (Verb::Answers, "answers", &["prompts", "responses"], &["responses"]),
     (Verb::Evaluate, "evaluate", &["prompts", "responses", "checkpoints"], &["verdicts"]),

@@ -199,7 +199,13 @@ impl Partial {
     /// Returns the states of long work, which last until the run is finished.
     #[must_use]
     pub fn states(&self) -> States {
-        States::new(self.folder.join("checkpoint"))
+        self.states_of("checkpoint")
+    }
+
+    /// Returns states of another kind, in a folder of their own beside those.
+    #[must_use]
+    pub fn states_of(&self, folder: &str) -> States {
+        States::new(self.folder.join(folder))
     }
 
     /// Starts an attempt: returns what it came to so far, this attempt counted.

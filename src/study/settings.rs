@@ -23,15 +23,18 @@ pub(super) fn changed_settings(
     let [first, second] = models;
     let same_experiment = first.experiment == second.experiment;
     let (before, after) = (nodes_of(first, same_experiment), nodes_of(second, same_experiment));
-    let counterpart = |node: &PlannedNode, model: &str| {
-        if same_experiment { node.node.replacen(&node.model, model, 1) } else { node.node.clone() }
+    let counterpart = |node: &PlannedNode, nodes: &[&PlannedNode], model: &str| {
+        let name = counted_as(node, nodes);
+        if same_experiment { name.replacen(&node.model, model, 1) } else { name }
+    };
+    let find = |nodes: &[&PlannedNode], wanted: &str| {
+        nodes.iter().position(|other| counted_as(other, nodes) == wanted)
     };
     let mut found = Vec::new();
     for node in &after {
-        let wanted = counterpart(node, &first.model);
-        match before.iter().find(|other| other.node == wanted) {
-            Some(other) => {
-                let keys = (key_of(store, first, other)?, key_of(store, second, node)?);
+        match find(&before, &counterpart(node, &after, &first.model)) {
+            Some(at) => {
+                let keys = (key_of(store, first, before[at])?, key_of(store, second, node)?);
                 if let (Some(before), Some(after)) = keys {
                     found.extend(changes(&node.node, &before, &after));
                 }
@@ -40,18 +43,37 @@ pub(super) fn changed_settings(
         }
     }
     for node in &before {
-        let wanted = counterpart(node, &second.model);
-        if !same_experiment && !after.iter().any(|other| other.node == wanted) {
+        let wanted = counterpart(node, &before, &second.model);
+        if !same_experiment && find(&after, &wanted).is_none() {
             found.push(only(&node.node, first));
         }
     }
     Ok(found)
 }
 
+/// The name by which a node is compared: a training whose epochs are kept stands beside one whose are not,
+/// and the choice among them beside none.
+fn counted_as(node: &PlannedNode, nodes: &[&PlannedNode]) -> String {
+    const KEPT: &str = ".all";
+    let kept = format!("{}{KEPT}", node.node);
+    match node.node.strip_suffix(KEPT) {
+        Some(training) => training.to_owned(),
+        None if nodes.iter().any(|other| other.node == kept) => format!("{}.choice", node.node),
+        None => node.node.clone(),
+    }
+}
+
+/// Whether a node is about an epoch that may be chosen: that there is one follows from the choice.
+fn is_of_epoch(node: &PlannedNode) -> bool {
+    let epoch = node.node.split('.').nth(2).and_then(|part| part.strip_prefix("epoch"));
+    epoch.is_some_and(|number| number.parse::<usize>().is_ok())
+}
+
 /// The nodes that count: of one experiment those of the model; of two, all up to it.
 fn nodes_of(model: &RecordedModel, same_experiment: bool) -> Vec<&PlannedNode> {
     let counts = |node: &&PlannedNode| {
         node.run.is_some()
+            && !is_of_epoch(node)
             && match node.iteration() {
                 Some(_) if same_experiment => node.model == model.model,
                 Some(number) => number <= model.iteration(),

@@ -71,6 +71,9 @@ pub trait Saved {
     /// # Errors
     /// Where it is not such a state, or of another run or step; the learner is then as it was.
     fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error>;
+
+    /// The weights as they are.
+    fn weights(&self) -> Weights;
 }
 
 /// A state that a learner keeps itself.

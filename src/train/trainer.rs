@@ -332,6 +332,10 @@ impl<O: Objective> Saved for Trainer<'_, O> {
     fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error> {
         self.resume(path, done)
     }
+
+    fn weights(&self) -> Weights {
+        self.weights()
+    }
 }
 
 /// Checks every example, and tells how many tokens each runs.

@@ -229,7 +229,8 @@ fn a_model_that_this_build_cannot_run_is_named() {
 #[test]
 fn every_node_reads_and_makes_what_the_list_of_stages_says() {
     let lab = Lab::with_loop();
-    let evaluate = "\n[evaluate]\nprompts = \"prompts.sql\"\nfiles = [\"prompts.jsonl\"]\noracle = \"oracle.sql\"\n";
+    let evaluate = "\n[evaluate]\nprompts = \"prompts.sql\"\nfiles = [\"prompts.jsonl\"]\nvalidation = 0.3\noracle = \"oracle.sql\"\n\
+                    [train]\nepochs = 2\nwindow = 2\nkeep_epochs = true\nchoose = [\"best\", 1, \"last\", \"best\"]\n";
     let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
     lab.write("loop/experiment.toml", &format!("{toml}{evaluate}"));
     lab.write("loop/oracle.sql", "SELECT answer_id, len(response) AS score FROM answers");
@@ -237,7 +238,8 @@ fn every_node_reads_and_makes_what_the_list_of_stages_says() {
     let verb_of = |node: &NodeName| Verb::all().find(|verb| verb.name() == node.stage()).unwrap();
     for node in &experiment.plan().nodes {
         let (verb, stage) = (verb_of(&node.name), node.stage.signature().stage);
-        assert!(stage == verb.name() || node.name.as_str() == "answers.m0.panel", "{}", node.name);
+        let others = [("answers", "panel"), ("train", "epoch"), ("train", "choose")];
+        assert!(stage == verb.name() || others.contains(&(verb.name(), stage)), "{}", node.name);
         for input in &node.inputs {
             if let Source::Table { node: maker, table } = &input.source {
                 assert!(verb.reads().contains(table), "{} reads {table}", node.name);

@@ -81,6 +81,7 @@ fn rows_are_what_the_schemas_say() {
     check::<records::LessonRow>(&store);
     check::<records::CheckpointPart>(&store);
     check::<records::Metric>(&store);
+    check::<records::Choice>(&store);
     check::<records::Verdict>(&store);
     check::<records::Estimate>(&store);
 }

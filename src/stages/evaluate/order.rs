@@ -26,7 +26,8 @@ impl Order {
     }
 
     /// How often each game is played.
-    pub(super) const fn times(self) -> u64 {
+    #[must_use]
+    pub const fn times(self) -> u64 {
         match self {
             Self::Both => Self::BOTH.len() as u64,
             Self::Seeded => 1,

@@ -73,6 +73,14 @@ impl Running {
         Some(format!("{} {processes} on {}", itself.processes, itself.device))
     }
 
+    /// Lists the files of the model after an epoch, once the training has come to its end.
+    ///
+    /// # Errors
+    /// Where they are not there.
+    pub fn after_epoch(&self, epoch: usize) -> Result<BTreeMap<String, PathBuf>, Error> {
+        files_in(&self.folder.join(format!("epoch-{epoch}")))
+    }
+
     fn itself(&self) -> Option<Itself> {
         let text = fs::read_to_string(self.folder.join("trainer.json")).ok()?;
         serde_json::from_str(&text).ok()
@@ -167,12 +175,16 @@ impl Learner for Running {
         let there = |_: &mut Self| Ok(model.is_dir().then_some(()));
         self.wait(go_on, there)?;
         self.trainer = None;
-        let list = fs::read_dir(&model).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let list = list.map_err(|source| Error::Report { path: model.clone(), source })?;
-        let named =
-            |file: fs::DirEntry| (file.file_name().to_string_lossy().into_owned(), file.path());
-        Ok(Learned::Files(list.into_iter().map(named).collect::<BTreeMap<_, _>>()))
+        Ok(Learned::Files(files_in(&model)?))
     }
+}
+
+/// Lists the files of a folder by their names.
+fn files_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
+    let list = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let list = list.map_err(|source| Error::Report { path: folder.to_owned(), source })?;
+    let named = |file: fs::DirEntry| (file.file_name().to_string_lossy().into_owned(), file.path());
+    Ok(list.into_iter().map(named).collect())
 }
 
 impl Again for Running {

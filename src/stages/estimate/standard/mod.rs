@@ -102,6 +102,11 @@ impl Standard {
         }
     }
 
+    /// Lists what is estimated, by the names of the first numbers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.estimates.iter().map(|estimate| estimate.name.as_str())
+    }
+
     /// How much better the second of two models is than the first, where it played against it. Reads
     /// `verdicts`.
     #[must_use]
