@@ -70,6 +70,13 @@ pub fn is_adapted(files: &BTreeMap<String, PathBuf>) -> bool {
     files.contains_key(ADAPTER_CONFIG)
 }
 
+/// Whether a folder of these files has an adapter, and nothing that it stands on.
+#[must_use]
+pub fn is_adapter_alone(files: &BTreeMap<String, PathBuf>) -> bool {
+    let is_weights = |name: &String| name.ends_with(".safetensors") && name != ADAPTER_WEIGHTS;
+    is_adapted(files) && !files.keys().any(is_weights)
+}
+
 /// Of the files of a folder with an adapter those of its base, by the names in a folder of their own; of any
 /// other folder, all.
 #[must_use]

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 
+use super::adapter::{ADAPTER_CONFIG, is_adapter_alone};
 use super::config::Config;
 use super::error::Error;
 use super::folder::file_of;
 use super::weights::each;
-
-/// What stands in a folder of an adapter alone.
-const ADAPTER: &str = "adapter_config.json";
 
 /// Checks that the folder whose files these are holds what `start` may be trained to: the same network, and
 /// every tensor that it needs, of its shape, of a type that is read, all of its numbers finite. One tensor is
@@ -21,10 +19,8 @@ const ADAPTER: &str = "adapter_config.json";
 /// # Errors
 /// Naming the file, and the field or the tensor that is at fault.
 pub fn check_trained(files: &BTreeMap<String, PathBuf>, start: &Config) -> Result<(), Error> {
-    if let Some(path) = files.get(ADAPTER)
-        && !files.keys().any(|name| is_weights(name))
-    {
-        return Err(Error::AdapterAlone { path: path.clone() });
+    if is_adapter_alone(files) {
+        return Err(Error::AdapterAlone { path: file_of(files, ADAPTER_CONFIG)?.to_owned() });
     }
     let path = file_of(files, "config.json")?;
     let config = Config::read(path)?;
@@ -36,11 +32,6 @@ pub fn check_trained(files: &BTreeMap<String, PathBuf>, start: &Config) -> Resul
         }
         Err(Error::TensorNotFinite { path: place.to_owned(), name: parameter.name })
     })
-}
-
-/// Whether a file holds a model's weights, and not an adapter's.
-fn is_weights(name: &str) -> bool {
-    name.ends_with(".safetensors") && !name.starts_with("adapter_")
 }
 
 impl Config {

@@ -1,11 +1,14 @@
 //! An adapter that was learned, with what it stands on: a model's folder that says both.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde_json::json;
 
+use crate::model::Config;
 use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, adapted_files, base_files};
+use crate::model::weights::are_equal;
 use crate::runner::{Io, StageError};
 use crate::store::{Digest, digest_file};
 
@@ -28,8 +31,52 @@ pub(super) fn adapted(
     Ok(adapted_files(&base, learned))
 }
 
+/// The adapter of another base.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the adapter was learned on `{named}`, whose weights are not those of the model to start from"
+)]
+struct OtherBase {
+    named: String,
+}
+
+/// What PEFT says of an adapter's base.
+#[derive(Deserialize)]
+struct Named {
+    base_model_name_or_path: Option<String>,
+}
+
+/// An adapter that was learned elsewhere, with what it stands on. It has to be the base that it names: by its
+/// digest, as mrx writes it, or by a folder that is there.
+pub(super) fn brought(io: &Io<'_>, start: &Files, files: &Files) -> Result<Files, StageError> {
+    let base = base_files(start);
+    if let Some(path) = files.get(ADAPTER_CONFIG) {
+        let named: Named = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        check_base(io, &base, named.base_model_name_or_path.unwrap_or_default())?;
+    }
+    match Adapter::open(files)? {
+        Some(adapter) => adapted(io, start, &adapter, files.clone()),
+        None => Ok(files.clone()),
+    }
+}
+
+fn check_base(io: &Io<'_>, base: &Files, named: String) -> Result<(), StageError> {
+    let is_the_same = if named.parse::<Digest>().is_ok() {
+        digest_of(base)? == named
+    } else if Path::new(&named).is_dir() {
+        let list = std::fs::read_dir(&named)?.collect::<Result<Vec<_>, _>>()?;
+        let named =
+            list.into_iter().map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
+        are_equal(base, &named.collect(), &Config::open(base)?)?
+    } else {
+        io.warn(format!("the adapter was learned on `{named}`, which is not here to compare with"));
+        true
+    };
+    if is_the_same { Ok(()) } else { Err(OtherBase { named }.into()) }
+}
+
 /// A digest of a base's weights, by the bytes of its files.
-pub(super) fn digest_of(base: &Files) -> Result<String, StageError> {
+fn digest_of(base: &Files) -> Result<String, StageError> {
     let weights = base.iter().filter(|(name, _)| name.ends_with(".safetensors"));
     let digests = weights.map(|(name, path)| Ok((name.clone(), digest_file(path)?.to_hex())));
     let digests = digests.collect::<Result<BTreeMap<_, _>, StageError>>()?;

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::adapted::brought;
 use super::checkpoint::{Content, keep};
 use super::logged;
 use super::models::model_files;
 use super::trl::{AskedBy, Trl};
+use crate::model::adapter::is_adapter_alone;
 use crate::model::{self, Config, check_trained, files_read, weights};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
@@ -91,6 +93,8 @@ impl Import {
         let Brought { files, metrics, from } = self.brought.as_ref().ok_or(Awaited)?;
         let config = Config::open(&start)?;
         io.check_unchanged("model")?;
+        let files =
+            &if is_adapter_alone(files) { brought(io, &start, files)? } else { files.clone() };
         check_trained(files, &config)
             .map_err(|source| NotTaken { folder: from.folder.clone(), source })?;
         let metrics = metrics.as_deref().map(logged::read).transpose()?.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::adapters;
 use super::compared::{Compared, costs, of_game, own_numbers};
 use super::flipped::{Flipped, decide};
 use super::recorded::{Error, RecordedModel, asked_the_same, rows};
@@ -62,6 +63,7 @@ impl Comparison {
             flipped: Vec::new(),
             settings: changed_settings(store, models)?,
         };
+        comparison.settings.extend(adapters::of_both(store, models)?);
         if let Some(games) = games {
             comparison.add(store, games)?;
         }

@@ -4,6 +4,7 @@
 //! - [`models`]: what is known of each model of an experiment, as the table at the end of a run
 //! - [`Comparison`]: two models beside each other, as `mrx diff`
 
+mod adapters;
 mod compared;
 mod comparison;
 mod flipped;

@@ -20,6 +20,12 @@ fn lab() -> Option<(Lab, String)> {
         "small/model/tokenizer_config.json",
         r#"{ "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>", "pad_token": "</s>" }"#,
     );
+    // transformers looks for the kind of model elsewhere than mrx does.
+    lab.edit(
+        "small/model/config.json",
+        "\"hidden_size\"",
+        "\"model_type\": \"llama\", \"hidden_size\"",
+    );
     Some((lab, python))
 }
 
