@@ -121,6 +121,10 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     checkpoint FOLDER --as EXPERIMENT/NEXT_MODEL` takes what came of it";
         return (None, Some(hint.to_owned()));
     }
+    if let Some(experiment::TrainError::Ended { step: 1.., .. }) = error.downcast_ref() {
+        let hint = "its own checkpoints are kept: the same command goes on from the last";
+        return (None, Some(hint.to_owned()));
+    }
     if let Some(error) = ModelError::remote(error) {
         return (None, remote_error(error).map(str::to_owned));
     }

@@ -6,6 +6,7 @@ mod completions;
 mod diff;
 mod display;
 mod doctor;
+mod export;
 mod failure;
 mod guard;
 mod host;
@@ -81,6 +82,8 @@ enum Command {
     #[command(subcommand)]
     Batch(batch::Command),
     #[command(subcommand)]
+    Export(export::Command),
+    #[command(subcommand)]
     Import(import::Command),
     #[command(subcommand)]
     Store(store::Command),
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
             Command::Read(args) => read::run(&args, &ui),
             Command::Doctor(args) => doctor::run(&args, &place, &ui),
             Command::Batch(command) => batch::run(&command, &place, &ui),
+            Command::Export(command) => export::run(&command, &place, &ui),
             Command::Import(command) => import::run(&command, &place, &ui),
             Command::Store(command) => store::run(&command, &place, &ui),
             Command::Completions(args) => completions::run(&args, self::command(), &ui),

@@ -146,7 +146,7 @@ fn costs(
     let mut rates = Vec::new();
     let mut bill = |(engine, loads): (&&str, &Vec<Load>)| {
         let sum = |count: fn(&Load) -> u64| {
-            loads.iter().map(|load| count(load)).fold(0, u64::saturating_add)
+            loads.iter().map(count).fold(0, u64::saturating_add)
         };
         let drawn = sum(|load| load.completion_tokens);
         let rate = measured(&manifests, engine);

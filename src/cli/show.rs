@@ -15,9 +15,7 @@ use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
 use crate::experiment::SCRIPT;
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
-use crate::store::{
-    Digest, Host, Imported, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema,
-};
+use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema};
 
 /// Print a node, a run, an object, or the schemas
 #[derive(Debug, clap::Args)]
@@ -140,9 +138,8 @@ fn text_of(session: &Session, manifest: &Manifest) -> Result<String, Failure> {
         for place in reached {
             let _ = writeln!(text, "asked     {place}");
         }
-        if let Some(Imported { folder, by }) = imported {
-            let by = by.as_ref().map(|by| format!(", made by {by}")).unwrap_or_default();
-            let _ = writeln!(text, "imported  {folder}{by}");
+        if let Some(from) = imported {
+            let _ = writeln!(text, "imported  {from}");
         }
     }
     text.push_str("\nmade\n");

@@ -13,6 +13,7 @@ use super::failure::{Failure, Kind};
 use super::place::StorePlace;
 use super::ui::{Label, Ui};
 use crate::query::{Session, keys, references};
+use crate::store::Store;
 
 /// Follow a row up to its prompt and model, and down to what came of it
 #[derive(Debug, clap::Args)]
@@ -26,9 +27,11 @@ const FACTS: [&str; 9] =
     ["score", "winner", "status", "role", "kept", "reason", "strength", "sample", "finish_reason"];
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
-    let session = Session::open(&place.open()?)?;
+    let store = place.open()?;
+    let session = Session::open(&store)?;
     let tracer = Tracer {
         session: &session,
+        store: &store,
         ui,
         keys: keys()?,
         references: references()?,
@@ -84,6 +87,7 @@ struct Json {
 #[derive(Deserialize)]
 struct Weights {
     maker: Option<String>,
+    run: Option<String>,
     file: String,
     object: String,
 }
@@ -98,6 +102,7 @@ struct Below {
 
 struct Tracer<'a> {
     session: &'a Session,
+    store: &'a Store,
     ui: &'a Ui,
     /// Where ids live: table and key column.
     keys: Vec<[String; 2]>,
@@ -209,21 +214,30 @@ impl Tracer<'_> {
         let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
         let files: Vec<Weights> = self.session.rows(&format!(
             "WITH model AS (SELECT key->'inputs'->'model' AS files FROM runs WHERE run IN ({runs})) \
-             SELECT DISTINCT NULL::VARCHAR AS maker, f.key AS file, f.value->>'$' AS object \
+             SELECT DISTINCT NULL::VARCHAR AS maker, NULL::VARCHAR AS run, f.key AS file, f.value->>'$' AS object \
              FROM (SELECT files FROM model WHERE json_type(files) = 'OBJECT') m, json_each(m.files) f \
-             UNION ALL BY NAME SELECT DISTINCT node AS maker, file, object FROM checkpoints WHERE run IN \
+             UNION ALL BY NAME SELECT DISTINCT node AS maker, run, file, object FROM checkpoints WHERE run IN \
              (SELECT from_run FROM lineage WHERE run IN ({runs}) AND input = 'model') ORDER BY ALL"
         ))?;
         let mut named = None;
-        for Weights { maker, file, object } in &files {
+        for Weights { maker, run, file, object } in &files {
             if named != Some(maker) {
                 let maker = maker.as_deref().unwrap_or("a folder");
-                self.ui.print(&format!("\nmodel from {maker}"))?;
+                let imported = self.imported(run.as_deref())?;
+                self.ui.print(&format!("\nmodel from {maker}{imported}"))?;
             }
             named = Some(maker);
             self.ui.print(&format!("   {file:<28} {}", object.get(..12).unwrap_or(object)))?;
         }
         Ok(())
+    }
+
+    /// Where a model was taken from that was trained elsewhere.
+    fn imported(&self, run: Option<&str>) -> Result<String, Failure> {
+        let Some(run) = run else { return Ok(String::new()) };
+        let manifest = self.store.manifest(run.parse()?)?;
+        let from = manifest.and_then(|made| made.made_by).and_then(|by| by.imported);
+        Ok(from.map(|from| format!(", imported from {from}")).unwrap_or_default())
     }
 
     /// Prints what was made from the row, one line per table and node.

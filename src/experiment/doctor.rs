@@ -162,6 +162,7 @@ impl Patient {
             files: self.files.as_ref(),
             arguments: &Arguments::default(),
             folder: folder.to_owned(),
+            adapter: None,
             spent: 0.0,
         };
         Ok(examine(&self.engine, &whose, options)?)

@@ -147,7 +147,9 @@ impl Built<'_> {
             Kind::Endpoints => (How::Servers(Arc::new(self.servers(calls)?)), Vec::new()),
             Kind::Command => {
                 let program = self.program(&dialect, calls)?;
-                let words = deciding(&program.command, &dialect);
+                let mut words = deciding(&program.command, &dialect);
+                // A sum that is taken in two parts is rounded otherwise than one.
+                words.extend(program.lora.as_ref().map(|_| "lora".to_owned()));
                 (How::Program(Arc::new(program)), words)
             }
             Kind::Batch => {
@@ -253,6 +255,7 @@ impl Built<'_> {
         let port = table.port.as_ref().and_then(|port| u16::try_from(port.as_ref().0).ok());
         Ok(Program {
             command,
+            lora: self.lora(dialect)?,
             guard: self.machine.program.to_owned(),
             replicas: table.replicas.map_or(1, Count::size),
             gpus: table.gpus.map_or(0, Steps::size),
@@ -261,6 +264,21 @@ impl Built<'_> {
             restarts: table.restarts.map_or(RESTARTS, |n| u32::try_from(n.0).unwrap_or(u32::MAX)),
             environment: table.env.clone().unwrap_or_default(),
             calls,
+        })
+    }
+
+    /// What a program is told of adapters, where it is to serve them on their base.
+    fn lora(&self, dialect: &Dialect) -> Result<Option<Vec<String>>, Error> {
+        if !self.table.lora.is_some_and(|on| on.0) {
+            return Ok(None);
+        }
+        let words = dialect.lora.as_ref().and_then(|words| shlex::split(words));
+        words.map(Some).ok_or_else(|| {
+            let message = format!(
+                "`lora` of the engine `{}`: only `preset = \"vllm\"` knows how adapters are served",
+                self.name
+            );
+            (self.mistake)(message)
         })
     }
 

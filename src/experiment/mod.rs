@@ -37,9 +37,9 @@ use toml_file::File;
 pub use versus::Versus;
 
 pub use crate::stages::{
-    Asked, Awaited, Brought, Engine, Explained, ModelError, Rendered, TooManyRefused, asked,
+    Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, ModelError, Rendered, SCRIPT,
+    Schedule, Settings, TooManyRefused, TrainError, asked, remote,
 };
-pub use crate::stages::{SCRIPT, remote};
 pub use reader::{Reader, Whose};
 
 use crate::runner::Plan;

@@ -10,9 +10,9 @@ use super::Error;
 use super::machine::{Machine, MachineFile};
 use super::per_iteration::Count;
 use super::toml_file::{File, TrainerKind};
-use super::trainer_table::TrainerTable;
+use super::trainer_table::{AdapterTable, TrainerTable};
 use crate::stages::remote::Report;
-use crate::stages::{Installed, Program, Trl, installed};
+use crate::stages::{Adapter, Installed, Program, Trl, installed};
 
 /// What runs Python where nothing is said.
 const PYTHON: &str = "python3";
@@ -31,6 +31,12 @@ pub(super) fn trl(
     let asked = [root.sft.as_ref().map(|sft| sft.trainer), Some(root.train.trainer)];
     let trains = asked.contains(&Some(TrainerKind::Trl));
     let span = root.trainer.as_ref().map_or(0..0, Spanned::span);
+    if let Some(adapter) = root.adapter.as_ref()
+        && asked.iter().flatten().any(|trainer| *trainer != TrainerKind::Trl)
+    {
+        let message = "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[train]`, and in `[sft]`";
+        return Err(file.text.error(&adapter.span(), message));
+    }
     if !trains {
         return match &root.trainer {
             None => Ok(None),
@@ -48,7 +54,27 @@ pub(super) fn trl(
     let versions = versions(file, &span, machine, &program)?;
     let dtype = table.dtype.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
     let reference = table.reference.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
-    Ok(Some(Trl::new(versions, dtype, reference, program)))
+    Ok(Some(Trl::new(versions, dtype, reference, adapter(root.adapter.as_ref()), program)))
+}
+
+/// The adapter to learn; where the file names no modules, the attention's, as in LoRA's paper and by PEFT's
+/// default for the Llama family.
+fn adapter(table: Option<&Spanned<AdapterTable>>) -> Option<Adapter> {
+    let table = table?.as_ref();
+    let named = table.target_modules.as_ref();
+    let mut target_modules: Vec<String> = match named {
+        Some(named) => named.iter().map(|module| module.as_ref().clone()).collect(),
+        None => ["q_proj", "v_proj"].map(str::to_owned).to_vec(),
+    };
+    target_modules.sort();
+    target_modules.dedup();
+    let rank = table.rank.size();
+    Some(Adapter {
+        rank,
+        alpha: table.alpha.map_or(2.0 * table.rank.0 as f64, |alpha| alpha.0),
+        dropout: table.dropout.map_or(0.0, |share| share.0),
+        target_modules,
+    })
 }
 
 fn program(table: &TrainerTable, machine: &Machine<'_>) -> Program {

@@ -130,6 +130,15 @@ pub enum Error {
         /// The adapter's configuration.
         path: PathBuf,
     },
+    /// An adapter that cannot be used.
+    #[error("{}", path.display())]
+    Adapter {
+        /// Its configuration, or its weights.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        why: BadAdapter,
+    },
     /// Random weights cannot be drawn.
     #[error("`initializer_range` is {0}: it should be a standard deviation")]
     Range(f64),
@@ -237,4 +246,43 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// An adapter that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadAdapter {
+    /// Its configuration asks for what is not supported.
+    #[error("`{field}` is {found}: expected {expected}")]
+    Setting {
+        /// The field.
+        field: String,
+        /// What it says.
+        found: String,
+        /// What it may say.
+        expected: &'static str,
+    },
+    /// It names a module that the model does not have.
+    #[error("the model has no projection `{module}`; it has {}", known.join(", "))]
+    NoSuchModule {
+        /// The module.
+        module: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A tensor is not there.
+    #[error("the tensor `{0}` is missing")]
+    Missing(String),
+    /// A tensor belongs to nothing.
+    #[error("the tensor `{0}` belongs to no projection that is adapted")]
+    Unknown(String),
+    /// A tensor has another shape.
+    #[error("the tensor `{name}` is {found:?}: expected {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// What it should be.
+        expected: Vec<usize>,
+    },
 }

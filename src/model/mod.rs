@@ -10,6 +10,7 @@
     reason = "sizes and places stay far below what f32 and f64 hold exactly"
 )]
 
+pub mod adapter;
 mod chat;
 mod choose;
 mod config;
@@ -25,6 +26,7 @@ mod local;
 mod network;
 mod open;
 pub(crate) mod ops;
+mod parameters;
 mod places;
 mod queue;
 mod refusal;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, View};
 
@@ -53,11 +53,14 @@ pub(crate) struct Pending<'t> {
 
 impl<'t> Pending<'t> {
     /// A tensor of this name, type and shape, as `make` gives it.
-    pub(crate) fn new(
+    pub(crate) fn new<E>(
         name: String,
         (dtype, shape): (candle_core::DType, &[usize]),
-        make: impl FnOnce() -> candle_core::Result<Tensor> + 't,
-    ) -> Self {
+        make: impl FnOnce() -> Result<Tensor, E> + 't,
+    ) -> Self
+    where
+        Error: From<E>,
+    {
         let bytes = move || {
             let tensor = make()?.to_device(&Device::Cpu)?.contiguous()?;
             Ok(View::data(&tensor).into_owned())
@@ -148,7 +151,8 @@ pub fn list(path: &Path) -> Result<Vec<StoredTensor>, Error> {
 /// Where a tensor lies.
 pub(super) struct Located {
     pub(super) path: PathBuf,
-    pub(super) info: TensorInfo,
+    name: String,
+    info: TensorInfo,
     /// The first byte of the file's tensors.
     first: u64,
 }
@@ -176,12 +180,38 @@ pub(super) fn contents(path: &Path) -> Result<Vec<(String, Located)>, Error> {
         return Err(damaged(format!("its header speaks of {end} bytes, the file has {length}")));
     }
     let located = |(name, info): (String, &TensorInfo)| {
-        (name, Located { path: path.to_owned(), info: info.clone(), first: size + 8 })
+        let (path, info, first) = (path.to_owned(), info.clone(), size + 8);
+        (name.clone(), Located { path, name, info, first })
     };
     Ok(header.tensors().into_iter().map(located).collect())
 }
 
 impl Located {
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.info.shape
+    }
+
+    /// Its type, one that is read.
+    pub(super) fn dtype(&self) -> Result<DType, Error> {
+        match self.info.dtype {
+            Dtype::F32 => Ok(DType::F32),
+            Dtype::F64 => Ok(DType::F64),
+            Dtype::F16 => Ok(DType::F16),
+            Dtype::BF16 => Ok(DType::BF16),
+            other => {
+                let reason = format!("`{}` is {other:?}: not a type that is read", self.name);
+                Err(Error::Weights { path: self.path.clone(), reason })
+            }
+        }
+    }
+
+    /// Reads it as it lies, as `dtype`.
+    pub(super) fn tensor(&self, dtype: DType, device: &Device) -> Result<Tensor, Error> {
+        let tensor =
+            Tensor::from_raw_buffer(&self.bytes()?, self.dtype()?, &self.info.shape, device)?;
+        Ok(tensor.to_dtype(dtype)?)
+    }
+
     /// Reads the tensor's bytes.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
         let (start, end) = self.info.data_offsets;
@@ -217,7 +247,7 @@ mod tests {
     fn tensors_written_one_by_one_are_those_of_the_library_to_the_byte() {
         let pending = some().into_iter().map(|(name, tensor)| {
             let (dtype, shape) = (tensor.dtype(), tensor.dims().to_vec());
-            Pending::new(name, (dtype, &shape), || Ok(tensor))
+            Pending::new(name, (dtype, &shape), || Ok::<_, Error>(tensor))
         });
         let (mut written, mut tensors) = (Vec::new(), Vec::new());
         write_tensors(pending.collect(), &mut written, &mut |stored, bytes| {

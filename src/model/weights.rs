@@ -1,7 +1,5 @@
-//! The weights: which there are, and their way from and to safetensors.
-//!
-//! A projection lies `[outputs, inputs]` in a checkpoint and `[inputs, outputs]` here, so that a few
-//! rows run through it as it lies. It is transposed on the way in and on the way out.
+//! The weights on their way from and to safetensors. A folder with an adapter has those of its base, with what
+//! the adapter adds.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,9 +11,11 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Normal};
 use serde::Deserialize;
 
+use super::adapter::{Deltas, base_files, is_adapted};
 use super::config::Config;
 use super::error::Error;
 use super::folder::{parse, replace_file};
+pub use super::parameters::{Kind, Parameter, parameters};
 pub(crate) use super::tensors::Pending;
 pub(crate) use super::tensors::write_tensors;
 use super::tensors::{Located, contents};
@@ -23,74 +23,6 @@ pub use super::tensors::{StoredTensor, Wrote, copy, list};
 
 /// Weights by their names in a checkpoint, as they lie here.
 pub type Weights = BTreeMap<String, Tensor>;
-
-/// One weight that a network needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name in a checkpoint.
-    pub name: String,
-    /// Its shape in a checkpoint.
-    pub shape: Vec<usize>,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// What a weight is, which says how it starts and whether it is transposed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A table of rows: random at first.
-    Table,
-    /// A projection: random at first; transposed.
-    Projection,
-    /// A norm's scale: 1 at first.
-    Scale,
-    /// A bias: 0 at first.
-    Bias,
-}
-
-/// Lists the weights of a network, sorted by name.
-#[must_use]
-pub fn parameters(config: &Config) -> Vec<Parameter> {
-    let (hidden, inner) = (config.hidden_size, config.intermediate_size);
-    let queries = config.num_attention_heads * config.head_dim;
-    let keys = config.num_key_value_heads * config.head_dim;
-    let mut list = Vec::new();
-    let mut add = |name: String, kind, shape: &[usize]| {
-        list.push(Parameter { name, shape: shape.to_vec(), kind });
-    };
-    add("model.embed_tokens.weight".to_owned(), Kind::Table, &[config.vocab_size, hidden]);
-    add("model.norm.weight".to_owned(), Kind::Scale, &[hidden]);
-    if !config.tie_word_embeddings {
-        add("lm_head.weight".to_owned(), Kind::Projection, &[config.vocab_size, hidden]);
-    }
-    for layer in 0..config.num_hidden_layers {
-        let mut project = |block: &str, outputs: usize, inputs: usize, bias: bool| {
-            let name = format!("model.layers.{layer}.{block}");
-            add(format!("{name}.weight"), Kind::Projection, &[outputs, inputs]);
-            if bias {
-                add(format!("{name}.bias"), Kind::Bias, &[outputs]);
-            }
-        };
-        project("self_attn.q_proj", queries, hidden, config.qkv_bias);
-        project("self_attn.k_proj", keys, hidden, config.qkv_bias);
-        project("self_attn.v_proj", keys, hidden, config.qkv_bias);
-        project("self_attn.o_proj", hidden, queries, config.output_bias);
-        project("mlp.gate_proj", inner, hidden, config.mlp_bias);
-        project("mlp.up_proj", inner, hidden, config.mlp_bias);
-        project("mlp.down_proj", hidden, inner, config.mlp_bias);
-        let mut scale = |block: &str, width: usize| {
-            add(format!("model.layers.{layer}.{block}.weight"), Kind::Scale, &[width]);
-        };
-        scale("input_layernorm", hidden);
-        scale("post_attention_layernorm", hidden);
-        if config.qk_norm {
-            scale("self_attn.q_norm", config.head_dim);
-            scale("self_attn.k_norm", config.head_dim);
-        }
-    }
-    list.sort_by(|a, b| a.name.cmp(&b.name));
-    list
-}
 
 /// Draws weights: normal with the configuration's `initializer_range`, norms 1, biases 0. Each
 /// weight has its own stream of the seed.
@@ -123,16 +55,6 @@ pub fn initialise(config: &Config, seed: u64, device: &Device) -> Result<Weights
         .collect()
 }
 
-impl Kind {
-    /// From the checkpoint's order to ours, and back: the same move.
-    fn transposed(self, tensor: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Projection => tensor.t()?.contiguous(),
-            Self::Table | Self::Scale | Self::Bias => Ok(tensor.clone()),
-        }
-    }
-}
-
 /// Reads the weights that `config` needs from the safetensors among `files`, as `dtype`.
 ///
 /// # Errors
@@ -163,20 +85,99 @@ pub(super) fn each(
     device: &Device,
     mut take: impl FnMut(Parameter, &Path, Tensor) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut places = find(files)?;
+    let deltas = Deltas::find(files, config)?;
+    for (parameter, place) in found(files, config)? {
+        let tensor = place.tensor(dtype, device)?;
+        let tensor = match &deltas {
+            Some(deltas) => deltas.added(&parameter.name, tensor, device)?,
+            None => tensor,
+        };
+        let tensor = parameter.kind.transposed(&tensor)?;
+        take(parameter, &place.path, tensor)?;
+    }
+    Ok(())
+}
+
+/// Finds every weight that `config` needs, of the shape that it needs, among the files of a folder.
+fn found(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<Vec<(Parameter, Located)>, Error> {
+    let mut places = find(&base_files(files))?;
+    let mut all = Vec::new();
     for parameter in parameters(config) {
         let Some(place) = places.remove(&parameter.name) else {
             return Err(Error::MissingTensor { name: parameter.name });
         };
-        let tensor = place.read(&parameter, dtype, device)?;
-        take(parameter, &place.path, tensor)?;
+        if place.shape() != parameter.shape {
+            let (name, found) = (parameter.name, place.shape().to_vec());
+            return Err(Error::TensorShape { name, expected: parameter.shape, found });
+        }
+        all.push((parameter, place));
     }
     places.remove("lm_head.weight");
     places.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     match places.into_iter().next() {
         Some((name, Located { path, .. })) => Err(Error::UnknownTensor { path, name }),
-        None => Ok(()),
+        None => Ok(all),
     }
+}
+
+/// Writes the weights of a folder as one safetensors file, what its adapter adds among them: a tensor at a
+/// time, each in the type that it has there.
+///
+/// # Errors
+/// As [`load`], and where the file cannot be written.
+pub fn save_merged(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+    path: &Path,
+) -> Result<(), Error> {
+    let deltas = Deltas::find(files, config)?;
+    let cpu = &Device::Cpu;
+    let mut pending = Vec::new();
+    for (parameter, place) in found(files, config)? {
+        let dtype = place.dtype()?;
+        let (name, shape, deltas) = (parameter.name.clone(), parameter.shape, deltas.as_ref());
+        let tensor = move || match deltas {
+            Some(deltas) => deltas.added(&parameter.name, place.tensor(dtype, cpu)?, cpu),
+            None => place.tensor(dtype, cpu),
+        };
+        pending.push(Pending::new(name, (dtype, &shape), tensor));
+    }
+    replace_file(path, |file| write_tensors(pending, file, &mut |_, _| {}))
+}
+
+/// Tells whether two folders hold the same weights, whatever their types and files. The first that differs
+/// ends it. A folder without weights holds none that are the same.
+///
+/// # Errors
+/// As [`load`].
+pub fn are_equal(
+    one: &BTreeMap<String, PathBuf>,
+    other: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<bool, Error> {
+    let read = |files| Ok::<_, Error>((found(files, config)?, Deltas::find(files, config)?));
+    let ((one, one_adds), (other, other_adds)) = match (read(one), read(other)) {
+        (Err(Error::NoFile(_)), _) | (_, Err(Error::NoFile(_))) => return Ok(false),
+        (one, other) => (one?, other?),
+    };
+    let numbers = |place: &Located, adds: &Option<Deltas>, name: &str| -> Result<_, Error> {
+        let tensor = place.tensor(DType::F32, &Device::Cpu)?;
+        let tensor = match adds {
+            Some(adds) => adds.added(name, tensor, &Device::Cpu)?,
+            None => tensor,
+        };
+        Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
+    };
+    for ((parameter, one), (_, other)) in one.iter().zip(&other) {
+        let name = &parameter.name;
+        if numbers(one, &one_adds, name)? != numbers(other, &other_adds, name)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Writes weights as one safetensors file in the order and shapes of a checkpoint, tensor by tensor.
@@ -221,6 +222,9 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Names the files of weights that are read: those that an index names, and it; else
 /// `model.safetensors`; else every safetensors file.
 pub(super) fn files_read(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
+    if is_adapted(files) {
+        return Ok(files.keys().cloned().collect());
+    }
     let index = files.contains_key(INDEX).then(|| INDEX.to_owned());
     Ok(index.into_iter().chain(shards(files)?).collect())
 }
@@ -253,30 +257,4 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, 
         }
     }
     Ok(places)
-}
-
-impl Located {
-    fn read(&self, parameter: &Parameter, dtype: DType, device: &Device) -> Result<Tensor, Error> {
-        let Self { path, info, .. } = self;
-        if info.shape != parameter.shape {
-            return Err(Error::TensorShape {
-                name: parameter.name.clone(),
-                expected: parameter.shape.clone(),
-                found: info.shape.clone(),
-            });
-        }
-        let stored = match info.dtype {
-            safetensors::Dtype::F32 => DType::F32,
-            safetensors::Dtype::F64 => DType::F64,
-            safetensors::Dtype::F16 => DType::F16,
-            safetensors::Dtype::BF16 => DType::BF16,
-            other => {
-                let reason = format!("`{}` is {other:?}: not a type that is read", parameter.name);
-                return Err(Error::Weights { path: path.clone(), reason });
-            }
-        };
-        let bytes = self.bytes()?;
-        let tensor = Tensor::from_raw_buffer(&bytes, stored, &info.shape, device)?;
-        Ok(parameter.kind.transposed(&tensor.to_dtype(dtype)?)?)
-    }
 }

@@ -165,6 +165,16 @@ impl<'a> Io<'a> {
         Ok(self.store.lay_out(name, files)?)
     }
 
+    /// Returns the folder that [`lay_out`](Self::lay_out) lays files out in, or will.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn engine_folder(&self, name: &str) -> Result<PathBuf, StageError> {
+        let folder = self.store.engines_folder().join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// What was spent on the experiment so far, on all of its nodes, in the currency of its prices.
     ///
     /// # Errors

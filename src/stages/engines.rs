@@ -1,10 +1,13 @@
 //! Which engine draws: the one in this program, servers, a program that is started, or files.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use serde_json::json;
 
-use super::models::{model_files, open_model};
+use super::models::{lay_out_apart, lay_out_full, model_files, open_model};
+use crate::model::adapter::Adapter;
 use crate::model::remote::{ByFiles, How, Remote, Whose};
 use crate::model::{Arguments, Engine, LanguageModel};
 use crate::runner::{Io, StageError};
@@ -37,8 +40,8 @@ pub(super) fn open_by(
     io.open(&name, || {
         let files = if declared.is_none() { Some(model_files(io)?) } else { None };
         let ours = format!("mrx-{}", digest.short());
-        let laid_out = files.as_ref().map(|files| io.lay_out(&ours, files)).transpose()?;
-        let folder = laid_out.unwrap_or_default();
+        let laid_out = files.as_ref().map(|files| lay_out(io, engine, &ours, files)).transpose()?;
+        let (folder, adapter) = laid_out.unwrap_or_default();
         let served = declared.as_ref().and_then(|named| named.get(SERVED)).cloned();
         if let (How::Program(_), Some(served)) = (&engine.how, &served) {
             return Err(needs_folder(Some(served), engine));
@@ -53,7 +56,7 @@ pub(super) fn open_by(
         } else {
             0.0
         };
-        let whose = Whose { name, files: files.as_ref(), arguments, folder, spent };
+        let whose = Whose { name, files: files.as_ref(), arguments, folder, adapter, spent };
         let model: Box<dyn LanguageModel> = match &engine.how {
             How::Files(_) => Box::new(ByFiles::open(engine, &whose)?),
             _ => Box::new(Remote::open(engine, &whose)?),
@@ -61,6 +64,23 @@ pub(super) fn open_by(
         io.check_unchanged("model")?;
         Ok(model)
     })
+}
+
+/// Lays a model out as its engine reads it: as one piece; or its base, with its adapter's folder and rank
+/// beside it.
+fn lay_out(
+    io: &Io<'_>,
+    engine: &Engine,
+    name: &str,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<(PathBuf, Option<(PathBuf, usize)>), StageError> {
+    match (&engine.how, Adapter::open(files)?) {
+        (How::Program(program), Some(adapter)) if program.lora.is_some() => {
+            let [base, own] = lay_out_apart(io, name, files)?;
+            Ok((base, Some((own.join("model"), adapter.rank))))
+        }
+        _ => Ok((lay_out_full(io, name, files)?, None)),
+    }
 }
 
 /// How a declared model says what it is served as.

@@ -47,12 +47,14 @@ mod unmoved;
 mod verb;
 
 pub use crate::model::Error as ModelError;
+pub use crate::model::adapter::Adapter;
 pub use crate::model::remote;
 pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
 };
+pub use crate::train::Error as TrainError;
 pub use crate::train::adamw::AdamW;
-pub use crate::train::trl::{Adapter, Dtype, Installed, Program, SCRIPT, installed};
+pub use crate::train::trl::{Dtype, Installed, Program, SCRIPT, installed};
 pub use crate::train::{Dpo, DpoLoss, Schedule, Settings};
 pub use answers::Answers;
 pub use asked::{Asked, NotAsked, asked};

@@ -5,7 +5,9 @@ use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::model::{self, Arguments, LanguageModel};
+use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, base_files, is_adapted};
+use crate::model::weights::save_merged;
+use crate::model::{self, Arguments, Config, LanguageModel};
 use crate::records::CheckpointPart;
 use crate::runner::{Io, StageError};
 use crate::store::{self, Digest, Store, StoredTable, TableReader};
@@ -36,6 +38,44 @@ pub(super) fn files_of(io: &Io<'_>, input: &str) -> Result<BTreeMap<String, Path
         return Ok(files);
     }
     by_name(io.rows(input)?, |object| io.object(object))
+}
+
+/// Lays a model out as a folder for another program, and returns the folder that `model` is in: an adapter is
+/// added to the weights of its base, once.
+pub(super) fn lay_out_full(
+    io: &Io<'_>,
+    name: &str,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<PathBuf, StageError> {
+    if !is_adapted(files) {
+        return io.lay_out(name, files);
+    }
+    let config = Config::open(files)?;
+    let weights = io.engine_folder(name)?.join("merged.safetensors");
+    if !weights.is_file() {
+        save_merged(files, &config, &weights)?;
+    }
+    let mut full: BTreeMap<String, PathBuf> =
+        model::companions(files).map(|(name, path)| (name.clone(), path.clone())).collect();
+    full.extend(
+        files.get_key_value("config.json").map(|(name, path)| (name.clone(), path.clone())),
+    );
+    full.insert("model.safetensors".to_owned(), weights);
+    io.lay_out(name, &full)
+}
+
+/// Lays out what an adapter stands on, and the adapter, in two folders: each has its files in `model`.
+pub(super) fn lay_out_apart(
+    io: &Io<'_>,
+    name: &str,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<[PathBuf; 2], StageError> {
+    let own = |name: &&String| matches!(name.as_str(), ADAPTER_CONFIG | ADAPTER_WEIGHTS);
+    let adapter = files.iter().filter(|(name, _)| own(name));
+    let adapter = adapter.map(|(name, path)| (name.clone(), path.clone())).collect();
+    let base = io.lay_out(&format!("{name}-base"), &base_files(files))?;
+    let adapter = io.lay_out(&format!("{name}-adapter"), &adapter)?;
+    Ok([base, adapter])
 }
 
 /// Returns where the files of a checkpoint are.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::models::model_files;
+use super::models::{lay_out_apart, lay_out_full, model_files};
+use crate::model::adapter::is_adapted;
 use crate::model::{self, Arguments, Config, Language, Weights, weights};
 use crate::runner::{Io, StageError};
 
@@ -43,16 +44,31 @@ impl Start {
         Ok(weights)
     }
 
-    /// Lays it out as a folder for another program. Random weights are written into `own`.
+    /// Lays it out as a folder for another program, with its weights as one piece. Random ones are written
+    /// into `own`.
     pub(super) fn folder(&self, io: &Io<'_>, own: PathBuf) -> Result<PathBuf, StageError> {
         if self.random.is_some() {
             std::fs::create_dir_all(&own)?;
             model::save(&own, &self.config, &self.weights(io)?, &self.files)?;
             return Ok(own);
         }
-        let name = format!("mrx-{}", io.digest("model")?.short());
-        let folder = io.lay_out(&name, &self.files)?.join("model");
+        let folder = lay_out_full(io, &name_of(io, "model")?, &self.files)?.join("model");
         io.check_unchanged("model")?;
         Ok(folder)
     }
+
+    /// Lays it out as the folders of a base and of an adapter on it, where it has one.
+    pub(super) fn apart(&self, io: &Io<'_>) -> Result<Option<[PathBuf; 2]>, StageError> {
+        if !is_adapted(&self.files) {
+            return Ok(None);
+        }
+        let folders = lay_out_apart(io, &name_of(io, "model")?, &self.files)?;
+        io.check_unchanged("model")?;
+        Ok(Some(folders.map(|folder| folder.join("model"))))
+    }
+}
+
+/// What a model is called where other programs find it.
+pub(super) fn name_of(io: &Io<'_>, input: &str) -> Result<String, StageError> {
+    Ok(format!("mrx-{}", io.digest(input)?.short()))
 }

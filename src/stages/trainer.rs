@@ -9,7 +9,7 @@ use super::checkpoint::{Content, keep};
 use super::logged;
 use super::models::model_files;
 use super::trl::{AskedBy, Trl};
-use crate::model::{self, Config, check_trained, files_read};
+use crate::model::{self, Config, check_trained, files_read, weights};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
 use crate::store::Imported;
@@ -94,6 +94,9 @@ impl Import {
         check_trained(files, &config)
             .map_err(|source| NotTaken { folder: from.folder.clone(), source })?;
         let metrics = metrics.as_deref().map(logged::read).transpose()?.unwrap_or_default();
+        if weights::are_equal(files, &start, &config)? {
+            io.warn("its weights are those that training starts from: nothing was learned, or another folder was meant");
+        }
         io.import(from.clone());
         io.write::<Metric>(metrics.into_iter().map(Ok))?;
         keep(io, made(&start, files))

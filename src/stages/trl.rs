@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::learn::Lesson;
-use super::models::files_of;
-use super::start::Start;
+use super::models::{files_of, lay_out_full};
+use super::start::{Start, name_of};
 use super::unmoved::Watch;
+use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, adapted_files, base_files};
 use crate::model::{self, check_trained};
 use crate::records::{Id, LessonRow};
 use crate::runner::{Io, StageError};
-use crate::store::Digest;
-use crate::train::trl::{Adapter, Dtype, Kind, Program, Running, SCRIPT, Task};
+use crate::store::{Digest, digest_file};
+use crate::train::trl::{Dtype, Kind, Program, Running, SCRIPT, Task};
 use crate::train::{Example, Learned, Learner, Objective, Preference, Settings};
 
 /// What TRL trains with. All fields but the last decide the result.
@@ -78,6 +79,17 @@ impl Taught for crate::train::Dpo {
     }
 }
 
+/// The model that training starts from has an adapter that is not the one to learn.
+#[derive(Debug, thiserror::Error)]
+#[error("the model to start from has an adapter of {begun}; the one to learn is of {asked}")]
+struct OtherAdapter {
+    begun: String,
+    asked: String,
+}
+
+/// Files by the names that they have in a model's folder.
+type Files = BTreeMap<String, PathBuf>;
+
 /// The model that TRL made cannot be taken.
 #[derive(Debug, thiserror::Error)]
 #[error("the model that the trainer wrote cannot be taken")]
@@ -90,10 +102,11 @@ impl Trl {
         versions: BTreeMap<String, String>,
         dtype: Dtype,
         reference: AskedBy,
+        adapter: Option<Adapter>,
         program: Program,
     ) -> Self {
         let script = Digest::of(SCRIPT.as_bytes()).to_hex();
-        Self { script, versions, dtype, reference, adapter: None, program }
+        Self { script, versions, dtype, reference, adapter, program }
     }
 
     /// How it is started, for the manifest: files among the words stand with their digests, for what they
@@ -121,14 +134,14 @@ impl Trl {
     ) -> Result<(), StageError> {
         io.write(rows(lesson).map(Ok))?;
         let folder = io.folder("trainer")?;
-        let reference_model = self.reference_model(io)?;
+        let (model, adapter) = self.start(io, start, folder.join("start"))?;
         let task = Task {
             kind: lesson.objective.kind(),
             settings,
             dtype: self.dtype,
-            model: start.folder(io, folder.join("start"))?,
-            adapter: None,
-            reference_model,
+            model,
+            adapter,
+            reference_model: self.reference_model(io)?,
             lesson: io.made::<LessonRow>()?,
             examples: lesson.examples.len(),
             keep_epochs,
@@ -144,12 +157,35 @@ impl Trl {
             io.warn(text);
         }
         if keep_epochs {
-            let epochs =
-                (1..=settings.epochs).map(|epoch| taken(start, running.after_epoch(epoch)?));
-            return keep_each(io, epochs.collect::<Result<Vec<_>, _>>()?);
+            let epochs = 1..=settings.epochs;
+            let epochs = epochs.map(|epoch| self.taken(io, start, running.after_epoch(epoch)?));
+            let epochs = epochs.collect::<Result<Vec<_>, _>>()?;
+            return keep_each(io, epochs);
         }
         let Learned::Files(files) = learned else { return Ok(()) };
-        keep(io, taken(start, files)?)
+        let files = self.taken(io, start, files)?;
+        keep(io, files)
+    }
+
+    /// Where the trainer finds the model that it starts from, and what it learns an adapter with: a new one, or
+    /// the one that the start has.
+    fn start<'t>(
+        &'t self,
+        io: &Io<'_>,
+        start: &Start,
+        own: PathBuf,
+    ) -> Result<(PathBuf, Option<(&'t Adapter, Option<PathBuf>)>), StageError> {
+        let Some(adapter) = &self.adapter else { return Ok((start.folder(io, own)?, None)) };
+        adapter.check(&start.config)?;
+        match (start.apart(io)?, Adapter::open(&start.files)?) {
+            (Some([base, folder]), Some(begun)) if begun == *adapter => {
+                Ok((base, Some((adapter, Some(folder)))))
+            }
+            (Some(_), Some(begun)) => {
+                Err(OtherAdapter { begun: said(&begun), asked: said(adapter) }.into())
+            }
+            _ => Ok((start.folder(io, own)?, Some((adapter, None)))),
+        }
     }
 
     /// The folder of the reference model, where the trainer has to ask one that is not the start.
@@ -159,25 +195,68 @@ impl Trl {
             return Ok(None);
         }
         let files = files_of(io, INPUT)?;
-        let name = format!("mrx-{}", io.digest(INPUT)?.short());
-        Ok(Some(io.lay_out(&name, &files)?.join("model")))
+        Ok(Some(lay_out_full(io, &name_of(io, INPUT)?, &files)?.join("model")))
+    }
+
+    /// The weights that the trainer wrote, in the folder of the model that it started from: tokenizer, template
+    /// and configuration are nothing that it learns.
+    fn taken(
+        &self,
+        io: &Io<'_>,
+        start: &Start,
+        files: Files,
+    ) -> Result<Contents<'static>, StageError> {
+        let mut made = match &self.adapter {
+            None => self.full(start, files),
+            Some(adapter) => self.adapted(io, start, adapter, files)?,
+        };
+        let companions = model::companions(&start.files);
+        made.extend(companions.map(|(name, path)| (name.clone(), path.clone())));
+        check_trained(&made, &start.config).map_err(NotTaken)?;
+        Ok(made.into_iter().map(|(name, path)| (name, Content::File(path))).collect())
+    }
+
+    /// The files of a model all of whose weights were trained.
+    fn full(&self, start: &Start, mut files: Files) -> Files {
+        files.retain(|name, _| name.starts_with("model"));
+        files.extend(start.files.get_key_value("config.json").map(owned));
+        files
+    }
+
+    /// The files of an adapter with those of its base. Its configuration is written anew: PEFT lists modules in
+    /// no order, and names the base by where it was.
+    fn adapted(
+        &self,
+        io: &Io<'_>,
+        start: &Start,
+        adapter: &Adapter,
+        mut files: Files,
+    ) -> Result<Files, StageError> {
+        files.retain(|name, _| name == ADAPTER_WEIGHTS);
+        let base = base_files(&start.files);
+        let path = io.folder("trainer")?.join(ADAPTER_CONFIG);
+        std::fs::write(&path, adapter.to_json(&digest_of(&base)?))?;
+        files.insert(ADAPTER_CONFIG.to_owned(), path);
+        Ok(adapted_files(&base, files))
     }
 }
 
-/// The weights that the trainer wrote, in the folder of the model that it started from: tokenizer, template
-/// and configuration are nothing that it learns.
-fn taken(
-    start: &Start,
-    mut files: BTreeMap<String, PathBuf>,
-) -> Result<Contents<'static>, StageError> {
-    files.retain(|name, _| name.starts_with("model"));
-    if let Some(path) = start.files.get("config.json") {
-        files.insert("config.json".to_owned(), path.clone());
-    }
-    check_trained(&files, &start.config).map_err(NotTaken)?;
-    let companions = model::companions(&start.files);
-    files.extend(companions.map(|(name, path)| (name.clone(), path.clone())));
-    Ok(files.into_iter().map(|(name, path)| (name, Content::File(path))).collect())
+/// A digest of a base's weights, by the bytes of its files.
+fn digest_of(base: &Files) -> Result<String, StageError> {
+    let weights = base.iter().filter(|(name, _)| name.ends_with(".safetensors"));
+    let digests = weights.map(|(name, path)| Ok((name.clone(), digest_file(path)?.to_hex())));
+    let digests = digests.collect::<Result<BTreeMap<_, _>, StageError>>()?;
+    Ok(Digest::of_json(&serde_json::json!(digests)).to_hex())
+}
+
+fn owned((name, path): (&String, &PathBuf)) -> (String, PathBuf) {
+    (name.clone(), path.clone())
+}
+
+/// `rank 8, alpha 16, dropout 0 on q_proj, v_proj`.
+fn said(adapter: &Adapter) -> String {
+    let Adapter { rank, alpha, dropout, target_modules } = adapter;
+    format!("rank {rank}, alpha {alpha}, dropout {dropout} on {}", target_modules.join(", "))
 }
 
 fn rows<O: Taught, I: Id>(lesson: &Lesson<O, I>) -> impl Iterator<Item = LessonRow> + '_ {

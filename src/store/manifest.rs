@@ -69,6 +69,15 @@ pub struct Imported {
     pub by: Option<String>,
 }
 
+impl fmt::Display for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.by {
+            Some(by) => write!(f, "{}, made by {by}", self.folder),
+            None => f.write_str(&self.folder),
+        }
+    }
+}
+
 /// A machine, as far as speed and rounding may follow from it. It has no name: stores are shared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {

@@ -123,7 +123,8 @@ pub enum Error {
     Trainer(#[source] std::io::Error),
     /// A trainer ended before its work did.
     #[error(
-        "the trainer `{trainer}` ended after step {step} of {steps} ({status}); its last words:\n{tail}"
+        "the trainer `{trainer}` ended after step {step} of {steps} ({status}); its last words, of {}:\n{tail}",
+        log.display()
     )]
     Ended {
         /// How it was started.
@@ -136,6 +137,8 @@ pub enum Error {
         status: String,
         /// What it said last.
         tail: String,
+        /// Where all that it said is.
+        log: PathBuf,
     },
     /// The model failed.
     #[error(transparent)]

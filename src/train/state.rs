@@ -33,7 +33,7 @@ pub(super) fn save<'s>(
         }),
     ];
     for (name, var, Moments { mean, square }) in weights {
-        let weight = || Ok(var.as_detached_tensor());
+        let weight = || Ok::<_, candle_core::Error>(var.as_detached_tensor());
         pending.push(Pending::new(format!("weight.{name}"), (var.dtype(), var.dims()), weight));
         for (kind, numbers) in [("mean", mean), ("square", square)] {
             let moment = || Tensor::from_slice(numbers, var.shape(), device);

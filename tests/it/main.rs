@@ -5,6 +5,7 @@
 mod alpaca_eval;
 mod architecture;
 mod arena_hard;
+mod by_hand;
 mod cache;
 mod chat;
 mod circles;
@@ -47,6 +48,7 @@ mod store;
 mod texts;
 mod thinking;
 mod training;
+mod trl;
 mod unmoved;
 mod verdicts;
 mod views;

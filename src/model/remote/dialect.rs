@@ -19,6 +19,8 @@ use super::protocol::Api;
 pub struct Dialect {
     /// How it is started.
     pub command: Option<String>,
+    /// What else it is told where it serves an adapter on its base.
+    pub lora: Option<String>,
     /// What tells its version without starting it.
     pub version_command: Option<String>,
     /// What tells the version of one that runs: a path, and a place in the JSON that stands there.
@@ -81,6 +83,7 @@ impl Dialect {
     pub fn plain() -> Self {
         Self {
             command: None,
+            lora: None,
             version_command: None,
             version_at: None,
             decides: Vec::new(),

@@ -47,6 +47,9 @@ pub struct Endpoint {
 pub struct Program {
     /// Its words; those in braces are filled in.
     pub command: Vec<String>,
+    /// Its further words where a model has an adapter, and it serves that on its base; `None` where it is
+    /// given all weights as one.
+    pub lora: Option<Vec<String>>,
     /// What stands before them when it is started: a program that ends it when mrx ends.
     pub guard: PathBuf,
     /// How many of it.

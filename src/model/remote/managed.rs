@@ -1,15 +1,18 @@
 //! Engines that mrx starts: one program for each replica of a model, ended when mrx ends.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::error::Error;
 use super::how::{Endpoint, Program};
+use super::speaker::Whose;
 use crate::model::guarded::{Guarded, Launch};
 
+/// Ranks that vLLM makes room for.
+const LORA_RANKS: [usize; 9] = [1, 8, 16, 32, 64, 128, 256, 320, 512];
 /// Replies after which a death is forgotten.
 const FORGOTTEN_AFTER: u64 = 100;
 
@@ -19,6 +22,8 @@ pub(super) struct Managed {
     program: Arc<Program>,
     name: String,
     folder: PathBuf,
+    /// The folder and the rank of an adapter that is served on the model in `folder`.
+    adapter: Option<(PathBuf, usize)>,
     replicas: Vec<Replica>,
 }
 
@@ -38,9 +43,10 @@ impl Managed {
     ///
     /// # Errors
     /// Where a port is taken or the guard cannot be started.
-    pub(super) fn start(program: &Arc<Program>, name: &str, folder: &Path) -> Result<Self, Error> {
-        let (program, name) = (Arc::clone(program), name.to_owned());
-        let mut managed = Self { program, name, folder: folder.to_owned(), replicas: Vec::new() };
+    pub(super) fn start(program: &Arc<Program>, whose: &Whose<'_>) -> Result<Self, Error> {
+        let (program, name) = (Arc::clone(program), whose.name.clone());
+        let (folder, adapter) = (whose.folder.clone(), whose.adapter.clone());
+        let mut managed = Self { program, name, folder, adapter, replicas: Vec::new() };
         for nth in 0..managed.program.replicas {
             let replica = managed.launch(nth)?;
             managed.replicas.push(replica);
@@ -51,13 +57,7 @@ impl Managed {
     fn launch(&self, nth: usize) -> Result<Replica, Error> {
         let port = self.port(nth)?;
         let log = self.folder.join(format!("engine-{nth}.log"));
-        let model = self.folder.join("model");
-        let fill = |word: &String| {
-            let word = word.replace("{model}", &model.to_string_lossy());
-            let word = word.replace("{port}", &port.to_string()).replace("{name}", &self.name);
-            word.replace("{gpus}", &self.program.gpus.max(1).to_string())
-        };
-        let words: Vec<String> = self.program.command.iter().map(fill).collect();
+        let words = self.words(port);
         let mut environment = self.program.environment.clone();
         if self.program.gpus > 0 {
             let cards = nth * self.program.gpus..(nth + 1) * self.program.gpus;
@@ -70,6 +70,30 @@ impl Managed {
         let engine = Guarded::start(&launch).map_err(|source| Error::Start { program, source })?;
         let began = Instant::now();
         Ok(Replica { engine, port, began, ready: false, deaths: 0, replied: 0 })
+    }
+
+    /// The words that start a replica.
+    fn words(&self, port: u16) -> Vec<String> {
+        let model = self.folder.join("model");
+        // A base goes by another name than the adapter on it, which is what is asked.
+        let base = format!("{}-base", self.name);
+        let name = if self.adapter.is_some() { &base } else { &self.name };
+        let fill = |word: &String| {
+            let word = word.replace("{model}", &model.to_string_lossy());
+            let word = word.replace("{port}", &port.to_string()).replace("{name}", name);
+            word.replace("{gpus}", &self.program.gpus.max(1).to_string())
+        };
+        let mut words: Vec<String> = self.program.command.iter().map(fill).collect();
+        if let (Some((adapter, rank)), Some(lora)) = (&self.adapter, &self.program.lora) {
+            let rank =
+                LORA_RANKS.into_iter().find(|most| most >= rank).unwrap_or(*rank).to_string();
+            let fill = |word: &String| {
+                let word = word.replace("{adapter}", &adapter.to_string_lossy());
+                word.replace("{name}", &self.name).replace("{rank}", &rank)
+            };
+            words.extend(lora.iter().map(fill));
+        }
+        words
     }
 
     /// The port of a replica: the one that was asked for, or one that is free.

@@ -36,7 +36,7 @@ impl Reach {
         let (endpoints, managed) = match &engine.how {
             How::Servers(servers) => (servers.endpoints.clone(), None),
             How::Program(program) => {
-                let managed = Managed::start(program, &whose.name, &whose.folder)?;
+                let managed = Managed::start(program, whose)?;
                 (managed.endpoints(), Some(Mutex::new(managed)))
             }
             How::Local | How::Files(_) => return Err(Error::ByFiles.into()),

@@ -27,6 +27,8 @@ pub struct Whose<'w> {
     pub arguments: &'w Arguments,
     /// Where it is laid out as a folder, and where its engine's words are kept.
     pub folder: PathBuf,
+    /// Its adapter's folder and rank, where that is served on the base in `folder`.
+    pub adapter: Option<(PathBuf, usize)>,
     /// What was spent on the experiment before.
     pub spent: f64,
 }

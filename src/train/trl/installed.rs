@@ -35,7 +35,8 @@ pub fn installed(program: &Program) -> Result<Installed, String> {
     let ran = command.envs(&program.environment).output();
     let ran = ran.map_err(|error| format!("cannot start `{said}`: {error}"))?;
     let text = String::from_utf8_lossy(&ran.stdout);
-    serde_json::from_str(text.trim()).map_err(|_| {
+    let line = text.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    serde_json::from_str(line).map_err(|_| {
         let words = String::from_utf8_lossy(&ran.stderr);
         let last = words.trim().lines().last().unwrap_or("it says nothing").to_owned();
         format!("`{said}` does not say what it has: {last}")

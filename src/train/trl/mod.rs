@@ -13,4 +13,4 @@ mod task;
 pub use installed::{Installed, installed};
 pub use program::{Program, SCRIPT};
 pub use running::Running;
-pub use task::{Adapter, Dtype, Kind, Task};
+pub use task::{Dtype, Kind, Task};

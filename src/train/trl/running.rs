@@ -118,6 +118,7 @@ impl Running {
             steps: self.all,
             status: status.unwrap_or_else(|| "it is not running".to_owned()),
             tail,
+            log: self.folder.join("trainer.log"),
         }
     }
 

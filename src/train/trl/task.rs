@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::program::Program;
+use crate::model::adapter::Adapter;
 use crate::train::batches;
 use crate::train::dpo::{Dpo, DpoLoss};
 use crate::train::schedule::Schedule;
@@ -19,19 +20,6 @@ pub enum Dtype {
     Float32,
     /// 16 bits with the range of 32: weights and sums stay in 32 while they are learned.
     Bfloat16,
-}
-
-/// A low-rank adapter (Hu et al., 2021), which is trained in place of the weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Adapter {
-    /// Its rank, at least 1.
-    pub rank: usize,
-    /// What it adds is multiplied by alpha / rank.
-    pub alpha: f64,
-    /// The share of its inputs that is left out in training, in `[0, 1)`.
-    pub dropout: f64,
-    /// The projections that it stands beside, by the last part of their names: `q_proj`.
-    pub target_modules: Vec<String>,
 }
 
 /// What is learned.

@@ -144,7 +144,11 @@ class Preferences(Lesson, DPOTrainer):
         pairs, tokens = (mine * self.shares / all for mine, all in zip(self.held(inputs), self.totals.tolist()))
         per = [tokens if loss == "sft" else pairs for loss in self.loss_types]
         self.loss_weights = [weight * share for weight, share in zip(self.task["loss_weights"], per)]
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
+        for name, values in self._metrics["train"].items():
+            if name.startswith(("rewards/", "logps/")):
+                values[-1] *= pairs
+        return loss
 
 
 class Report(TrainerCallback):
@@ -193,16 +197,14 @@ def save(trainer, folder):
 def arguments(task, folder):
     """TRL's arguments, but for those of one objective."""
     processes = accelerate.PartialState().num_processes
-    at_once = min(task["per_device_batch"], max(task["batch"] // processes, 1))
-    if task["batch"] % (at_once * processes):
-        sys.exit(
-            f"a batch of {task['batch']} is not a multiple of {processes} processes × {at_once} at once: "
-            "change `batch`, `[trainer] per_device_batch`, or the number of processes"
-        )
+    share, left = divmod(task["batch"], processes)
+    if left:
+        sys.exit(f"error: a batch of {task['batch']} cannot be shared out evenly to {processes} processes")
+    at_once = max(size for size in range(1, min(share, task["per_device_batch"]) + 1) if share % size == 0)
     return {
         "output_dir": str(folder),
         "per_device_train_batch_size": at_once,
-        "gradient_accumulation_steps": task["batch"] // (at_once * processes),
+        "gradient_accumulation_steps": share // at_once,
         "num_train_epochs": len(task["order"]),
         "max_steps": task["steps"],
         "learning_rate": task["learning_rate"],

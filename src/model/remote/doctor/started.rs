@@ -34,7 +34,7 @@ impl Started {
         speaker: &Speaker,
     ) -> Result<Self, Error> {
         let once = Arc::new(Program { replicas: 1, restarts: 0, ..Program::clone(program) });
-        let mut managed = Managed::start(&once, &whose.name, &whose.folder)?;
+        let mut managed = Managed::start(&once, whose)?;
         let endpoint = managed.endpoints().into_iter().next();
         let endpoint = endpoint.ok_or(Error::Cannot("be started: it has no place"))?;
         let host = Arc::new(Host::new(&endpoint, speaker.calls.open_keys)?);
