@@ -1,6 +1,7 @@
 //! Training by a program of its own: the loop around it, with one that only speaks as TRL's does, and with the
 //! real one where there is a Python that has it.
 
+mod epochs;
 mod fake;
 mod real;
 
