@@ -145,9 +145,7 @@ fn costs(
     let manifests = store.manifests()?;
     let mut rates = Vec::new();
     let mut bill = |(engine, loads): (&&str, &Vec<Load>)| {
-        let sum = |count: fn(&Load) -> u64| {
-            loads.iter().map(|load| count(load)).fold(0, u64::saturating_add)
-        };
+        let sum = |count: fn(&Load) -> u64| loads.iter().map(count).fold(0, u64::saturating_add);
         let drawn = sum(|load| load.completion_tokens);
         let rate = measured(&manifests, engine);
         if let Some((rate, from)) = &rate {

@@ -190,7 +190,6 @@ fn refuse_choice(
     let evaluate = values.file.root.evaluate.as_ref().map(Spanned::as_ref);
     let most = Choose::ESTIMATES.len();
     match choice {
-        Choice::Last => None,
         Choice::Epoch(_) | Choice::Best if !keeps => {
             Some("expected `keep_epochs = true` beside this: only the last epoch is kept".to_owned())
         }
@@ -203,7 +202,7 @@ fn refuse_choice(
         Choice::Best if epochs > most => {
             Some(format!("expected at most {most} epochs to choose the best of, found {epochs}"))
         }
-        Choice::Epoch(_) | Choice::Best => None,
+        Choice::Last | Choice::Epoch(_) | Choice::Best => None,
     }
 }
 

@@ -134,9 +134,10 @@ impl Stage for Train {
             io.check_unchanged("model")?;
             io.write::<Metric>([])?;
             let files = files.into_iter().map(|(name, path)| (name, Content::File(path))).collect();
-            return match self.keep_epochs {
-                true => keep_as_epochs(io, self.settings.epochs, files),
-                false => keep(io, files),
+            return if self.keep_epochs {
+                keep_as_epochs(io, self.settings.epochs, files)
+            } else {
+                keep(io, files)
             };
         }
         let start = Start::open(io, None, &self.template_arguments)?;

@@ -25,10 +25,8 @@ pub(super) struct Lesson {
     pub(super) arguments: Map<String, Value>,
     /// Whether thinking is trained on.
     pub(super) thinking: bool,
-    /// Candidates; those that are kept are trained on.
-    pub(super) table: StoredTable,
-    /// What the reference made of them, where that is known.
-    pub(super) logps: Option<StoredTable>,
+    /// Candidates of this iteration and of those before it in its window.
+    pub(super) candidates: Vec<Candidates>,
     /// The texts that pairs are made of: what was thought stands there.
     pub(super) drawn: Vec<Digest>,
     pub(super) start: Files,
@@ -40,6 +38,13 @@ pub(super) struct Lesson {
     pub(super) pairs: usize,
     /// Whether what the reference made of them is written, too.
     pub(super) has_logps: bool,
+}
+
+/// Candidates of an iteration; those that are kept are trained on.
+pub(super) struct Candidates {
+    pub(super) pairs: StoredTable,
+    /// What the reference made of them, where that is known.
+    pub(super) logps: Option<StoredTable>,
 }
 
 /// Finds things in the plan and in the store.
@@ -55,24 +60,31 @@ impl Lesson {
         let plan = experiment.plan();
         let outlooks = survey(store, plan)?;
         let finder = Finder { store, nodes: &plan.nodes, outlooks };
-        let (pair, node) = (format!("pair.m{t}"), format!("train.m{}", t + 1));
-        let Some(train) = finder.node(&node) else {
+        let node = format!("train.m{}", t + 1);
+        // Where epochs are kept, the node of this name chooses among them.
+        let train = finder.node(&format!("{node}.all")).or_else(|| finder.node(&node));
+        let Some(train) = train else {
             let text = format!("`{}` has no {node}", plan.experiment);
             let hint = "an iteration's pairs train the next model: `m0` has those of the first";
             return Err(Failure::new(Kind::Usage, text).hint(hint));
         };
-        let Some(made) = finder.made(&pair)? else {
-            let failure = Failure::new(Kind::Data, format!("{pair} is not made yet"));
-            return Err(failure.hint(format!("`mrx run EXPERIMENT {pair}` makes it")));
-        };
+        let made = finder.pairs_of(train)?;
         let config = train.stage.signature().config;
         let part = |name: &str| config.get(name).cloned().unwrap_or_default();
         let dpo: Dpo = serde_json::from_value(part("dpo"))?;
         let start = finder.model_of(train)?;
         let held_to = format!("reference.m{t}");
         let reference = finder.node(&held_to).filter(|_| !dpo.reference_is_start);
-        let logps =
-            finder.made(&held_to)?.and_then(|made| made.tables.get("reference_logps").copied());
+        let mut scored = makers(train, "reference_logps").into_iter();
+        let mut candidates = Vec::new();
+        let mut drawn = Vec::new();
+        for made in &made {
+            let scored = scored.next().map(|node| finder.made(node)).transpose()?.flatten();
+            let logps = scored.and_then(|made| made.tables.get("reference_logps").copied());
+            let logps = logps.filter(|logps| logps.rows > 0);
+            candidates.push(Candidates { pairs: table_of(made, "pairs")?, logps });
+            drawn.extend(["responses", "judgements"].iter().filter_map(|t| made.key.table(t)));
+        }
         Ok(Self {
             experiment: plan.experiment.clone(),
             node,
@@ -80,12 +92,8 @@ impl Lesson {
             dpo,
             arguments: part("template_arguments").as_object().cloned().unwrap_or_default(),
             thinking: part("thinking").as_bool().unwrap_or(true),
-            table: table_of(&made, "pairs")?,
-            logps: logps.filter(|logps| logps.rows > 0),
-            drawn: ["responses", "judgements"]
-                .into_iter()
-                .filter_map(|t| made.key.table(t))
-                .collect(),
+            candidates,
+            drawn,
             context: context_of(&start)?,
             start,
             reference: reference.map(|node| finder.model_of(node)).transpose()?,
@@ -95,7 +103,34 @@ impl Lesson {
     }
 }
 
+impl Lesson {
+    /// Whether it is known what the reference made of all pairs.
+    pub(super) fn knows_logps(&self) -> bool {
+        self.candidates.iter().all(|candidates| candidates.logps.is_some())
+    }
+}
+
+/// The nodes that make what a node reads of a table, in the order in which it reads them.
+fn makers<'n>(node: &'n Node, wanted: &str) -> Vec<&'n str> {
+    let maker = |source: &'n Source| match source {
+        Source::Table { node, table } if *table == wanted => Some(node.as_str()),
+        _ => None,
+    };
+    node.inputs.iter().filter_map(|input| maker(&input.source)).collect()
+}
+
 impl Finder<'_> {
+    /// What made the pairs that a training reads, this iteration's first.
+    fn pairs_of(&self, train: &Node) -> Result<Vec<Manifest>, Failure> {
+        let made = |pair: &str| {
+            self.made(pair)?.ok_or_else(|| {
+                let failure = Failure::new(Kind::Data, format!("{pair} is not made yet"));
+                failure.hint(format!("`mrx run EXPERIMENT {pair}` makes it"))
+            })
+        };
+        makers(train, "pairs").into_iter().map(made).collect()
+    }
+
     fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name.as_str() == name)
     }

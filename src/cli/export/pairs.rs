@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let mut lesson = Lesson::find(&store, &experiment, model.number)?;
     let rows = Rows::open(&store, *to)?;
     lesson.pairs = rows.check(&lesson)?;
-    lesson.has_logps = *to == Target::Trl && lesson.logps.is_some();
+    lesson.has_logps = *to == Target::Trl && lesson.knows_logps();
     let devices = Devices { processes: *processes, pairs: *per_device };
     let config = recipe::write(*to, &lesson, devices).map_err(Failure::of)?;
     let named = || format!("{}-m{}-{}", lesson.experiment, model.number, to.name()).into();

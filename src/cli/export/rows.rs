@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::lesson::Lesson;
+use super::lesson::{Candidates, Lesson};
 use super::target::Target;
 use crate::cli::failure::{Failure, Kind};
 use crate::query::{Format, Session, TableText, sink};
@@ -40,11 +40,17 @@ impl<'r> Rows<'r> {
 
     /// The kept pairs; those that the reference was asked about, where it was.
     fn kept(&self, lesson: &Lesson) -> String {
-        let pairs = self.table(lesson.table.object);
-        let logps = lesson.logps.map(|logps| self.table(logps.object));
-        let joined =
-            logps.map(|logps| format!(" JOIN {logps} AS r USING (pair_id)")).unwrap_or_default();
-        format!("(FROM {pairs} AS p{joined} WHERE kept)")
+        let of = |candidates: &Candidates| {
+            let pairs = self.table(candidates.pairs.object);
+            let logps = candidates.logps.filter(|_| lesson.knows_logps());
+            let logps = logps.map(|logps| self.table(logps.object));
+            let joined = logps
+                .map(|logps| format!(" JOIN {logps} AS r USING (pair_id)"))
+                .unwrap_or_default();
+            format!("FROM {pairs} AS p{joined} WHERE kept")
+        };
+        let all: Vec<String> = lesson.candidates.iter().map(of).collect();
+        format!("({})", all.join(" UNION ALL BY NAME "))
     }
 
     fn count(&self, query: &str) -> Result<Counted, Failure> {
@@ -139,7 +145,7 @@ impl<'r> Rows<'r> {
             Target::Trl => format!(
                 "messages AS prompt, [{chosen}] AS chosen, [{rejected}] AS rejected{}{}",
                 arguments(&lesson.arguments),
-                if lesson.logps.is_some() { ", ref_chosen_logps, ref_rejected_logps" } else { "" }
+                if lesson.knows_logps() { ", ref_chosen_logps, ref_rejected_logps" } else { "" }
             ),
             Target::Axolotl => format!("messages, {chosen} AS chosen, {rejected} AS rejected"),
             Target::LlamaFactory => {

@@ -140,6 +140,10 @@ fn trains() {
             *tensor = (tensor.as_ref() * (1.0 + 1e-3 / step as f64)).unwrap();
         }
         fake.report(step);
+        if task["keep_epochs"] == true && step.is_multiple_of(fake.per_epoch as u64) {
+            let epoch = step / fake.per_epoch as u64;
+            fake.save(&format!("epoch-{epoch}"), &weights);
+        }
         if step.is_multiple_of(fake.save_steps) {
             fake.save(&format!("checkpoint-{step}"), &weights);
             fs::write(fake.folder.join(format!("checkpoint-{step}/whole")), "").unwrap();

@@ -2,6 +2,7 @@
 //! real one where there is a Python that has it.
 
 mod adapters;
+mod epochs;
 mod fake;
 mod real;
 
