@@ -107,6 +107,16 @@ impl Trl {
         Self { script, versions, dtype, reference, adapter, program }
     }
 
+    /// Says so where a launcher started other processes than its words ask for: accelerate starts one on a CPU,
+    /// however many are asked for.
+    fn check_processes(&self, io: &Io<'_>, running: &Running) {
+        match (self.program.asked_processes(), running.processes()) {
+            (Some(asked), Some(found)) if found < asked => io
+                .warn(format!("the launcher was asked for {asked} processes, and {found} trained")),
+            _ => {}
+        }
+    }
+
     /// How it is started, for the manifest: files among the words stand with their digests, for what they
     /// say may change.
     fn started(&self) -> Result<String, StageError> {
@@ -149,6 +159,7 @@ impl Trl {
         let mut running = Running::start(&self.program, &task, &folder)?;
         let mut watch = Watch::of_steps();
         lesson.take_steps(io, &mut running, &mut watch, None)?;
+        self.check_processes(io, &running);
         let learned = running.learned(&|| !io.interrupted()).map_err(|e| lesson.at_fault(e))?;
         io.reach(std::iter::once(started).chain(running.said()).collect());
         if let Some(text) = watch.said(None, settings, running.steps())? {

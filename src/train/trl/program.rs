@@ -32,4 +32,20 @@ impl Program {
     pub fn words(&self) -> &[String] {
         if self.launch.is_empty() { &self.python } else { &self.launch }
     }
+
+    /// The processes that the launcher is asked for, where its words say so: `--num_processes 8`.
+    #[must_use]
+    pub fn asked_processes(&self) -> Option<usize> {
+        let names = ["--num_processes", "--nproc_per_node", "--nproc-per-node"];
+        let mut words = self.launch.iter();
+        while let Some(word) = words.next() {
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            if names.contains(&name) {
+                let value =
+                    if value.is_empty() { words.next().map_or("", String::as_str) } else { value };
+                return value.parse().ok();
+            }
+        }
+        None
+    }
 }

@@ -65,6 +65,12 @@ impl Running {
         Ok(Self { words, folder, trainer, steps, all, done: 0, heard: 0 })
     }
 
+    /// How many processes train, where that is known.
+    #[must_use]
+    pub fn processes(&self) -> Option<usize> {
+        self.itself().map(|itself| itself.processes)
+    }
+
     /// How many processes train, and on what, where that is known.
     #[must_use]
     pub fn said(&self) -> Option<String> {

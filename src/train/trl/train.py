@@ -80,6 +80,11 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 SHARD = "4GB"
 
 
+def here():
+    """This process among those that train: on a CPU, accelerate knows of the others only where it is told."""
+    return accelerate.PartialState(cpu=not torch.accelerator.is_available())
+
+
 class InOrder(torch.utils.data.Sampler):
     """Takes the lesson's rows in the order that mrx gives each epoch: a seed makes the same one everywhere."""
 
@@ -196,7 +201,7 @@ def save(trainer, folder):
 
 def arguments(task, folder):
     """TRL's arguments, but for those of one objective."""
-    processes = accelerate.PartialState().num_processes
+    processes = here().num_processes
     share, left = divmod(task["batch"], processes)
     if left:
         sys.exit(f"error: a batch of {task['batch']} cannot be shared out evenly to {processes} processes")
@@ -228,7 +233,7 @@ def arguments(task, folder):
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
-        "use_cpu": not torch.cuda.is_available(),
+        "use_cpu": not torch.accelerator.is_available(),
     }
 
 
@@ -316,7 +321,7 @@ def whole(task, folder):
 
     marked = [(int(mark.parent.name.split("-")[1]), mark.parent) for mark in folder.glob("checkpoint-*/whole")]
     step, last = max(((step, at) for step, at in marked if has_epochs(step)), default=(0, None))
-    if accelerate.PartialState().is_main_process:
+    if here().is_main_process:
         steps = folder / "steps.jsonl"
         lines = steps.read_text().splitlines(keepends=True) if steps.exists() else []
         kept = "".join(line for line in lines[:step])
@@ -325,12 +330,12 @@ def whole(task, folder):
         beside.replace(steps)
         trained = {
             "versions": versions()["versions"],
-            "processes": accelerate.PartialState().num_processes,
-            "device": str(accelerate.PartialState().device),
+            "processes": here().num_processes,
+            "device": str(here().device),
             "from": step,
         }
         (folder / "trainer.json").write_text(json.dumps(trained))
-    accelerate.PartialState().wait_for_everyone()
+    here().wait_for_everyone()
     return last
 
 
