@@ -21,7 +21,8 @@ The lesson is a Parquet table of token ids: nothing is tokenised here, nothing i
     model/             the model after the last step, in shards; or PEFT's adapter
     trainer.json       what trained: processes, device, versions; written first
 
-Losses are means over the whole batch, however it is shared out to processes and accumulation steps.
+Losses are means over the whole batch, however it is shared out to processes and accumulation steps: TRL gives
+the losses of a pair, the optimizer and all that accelerate can do; the order of rows and the weights are ours.
 """
 
 import ctypes
@@ -72,7 +73,7 @@ if __name__ == "__main__" and sys.argv[1:] == ["--versions"]:
 
 import accelerate  # noqa: E402  (imports that take seconds come after --versions)
 import torch  # noqa: E402
-from datasets import Dataset  # noqa: E402
+from datasets import Dataset, concatenate_datasets  # noqa: E402
 from peft import LoraConfig, PeftModel, get_peft_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback  # noqa: E402
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
@@ -85,20 +86,37 @@ def here():
     return accelerate.PartialState(cpu=not torch.accelerator.is_available())
 
 
-class InOrder(torch.utils.data.Sampler):
-    """Takes the lesson's rows in the order that mrx gives each epoch: a seed makes the same one everywhere."""
+class Shares:
+    """This process's micro-batches, of the rows that each step takes in the order that mrx gives.
 
-    def __init__(self, order):
-        self.order, self.epoch = order, 0
+    The last batch of an epoch may not be shared out evenly: what is missing is filled up with a row of nothing,
+    which stands last in the lesson. All processes then have as many micro-batches, of the same sizes.
+    """
+
+    def __init__(self, order, batch, at_once):
+        self.order, self.batch, self.at_once, self.epoch = order, batch, at_once, 0
+        self.rank, self.processes = here().process_index, here().num_processes
+        self.batch_sampler = self  # where transformers looks for set_epoch
 
     def set_epoch(self, epoch):
         self.epoch = epoch
 
     def __iter__(self):
-        return iter(self.order[self.epoch])
+        rows = self.order[self.epoch]
+        for start in range(0, len(rows), self.batch):
+            yield from self.mine(rows[start : start + self.batch])
+
+    def mine(self, rows):
+        nothing = len(self.order[0])
+        each = math.ceil(len(rows) / self.processes)
+        micro = math.ceil(each / self.at_once)
+        size = math.ceil(each / micro)
+        rows = rows[self.rank * each : (self.rank + 1) * each]
+        rows = rows + [nothing] * (micro * size - len(rows))
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def __len__(self):
-        return len(self.order[0])
+        return sum(1 for _ in self)
 
 
 class Lesson:
@@ -109,8 +127,11 @@ class Lesson:
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset  # token ids already
 
-    def _get_train_sampler(self, *args, **kwargs):
-        return InOrder(self.task["order"])
+    def get_train_dataloader(self):
+        shares = Shares(self.task["order"], self.task["batch"], self.args.per_device_train_batch_size)
+        return torch.utils.data.DataLoader(
+            self.train_dataset, batch_sampler=shares, collate_fn=self.data_collator, pin_memory=False
+        )
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         # The paper takes an early epoch of a long schedule: it may run over more steps than are taken.
@@ -125,7 +146,7 @@ class Preferences(Lesson, DPOTrainer):
     """DPOTrainer on a lesson.
 
     TRL takes means over a micro-batch and then over micro-batches. Those are means over the batch only where all
-    micro-batches are alike: for the others the losses are weighted by what each holds.
+    micro-batches are alike and full: losses and metrics are weighted by what each holds.
     """
 
     def _precompute_ref_logps(self, dataset, *args):
@@ -135,25 +156,33 @@ class Preferences(Lesson, DPOTrainer):
     def get_batch_samples(self, *args):
         batch, items = super().get_batch_samples(*args)
         held = torch.tensor([sum(counts) for counts in zip(*map(self.held, batch))], device=self.args.device)
-        self.totals = self.accelerator.reduce(held.double(), "sum")
-        self.shares = self.accelerator.num_processes * len(batch)
+        self.totals = self.accelerator.reduce(held, "sum").tolist()
+        self.micro = self.accelerator.num_processes * len(batch)
         return batch, items
 
     @staticmethod
     def held(inputs):
-        """Pairs and chosen tokens of a micro-batch."""
-        chosen, _ = inputs["completion_mask"].chunk(2)
-        return len(chosen), int(chosen.sum())
+        """Pairs and chosen tokens of a micro-batch; a row of nothing has neither."""
+        chosen, _ = inputs["completion_mask"].sum(1).chunk(2)
+        return int((chosen > 0).sum()), int(chosen.sum())
 
     def compute_loss(self, model, inputs, *args, **kwargs):
-        pairs, tokens = (mine * self.shares / all for mine, all in zip(self.held(inputs), self.totals.tolist()))
-        per = [tokens if loss == "sft" else pairs for loss in self.loss_types]
-        self.loss_weights = [weight * share for weight, share in zip(self.task["loss_weights"], per)]
+        pairs, tokens = self.held(inputs)
+        rows = len(inputs["input_ids"]) // 2
+        share = rows * self.micro / self.totals[0]
+        weights = dict(self.task["losses"])
+        nll = weights.pop("sft", 0.0)
+        losses = {loss: weight * share for loss, weight in weights.items()}
+        if nll and tokens:  # a mean over no tokens is none
+            losses["sft"] = nll * tokens * self.micro / self.totals[1]
+        self.loss_types, self.loss_weights = list(losses), list(losses.values())
         loss = super().compute_loss(model, inputs, *args, **kwargs)
         for name, values in self._metrics["train"].items():
             if name.startswith(("rewards/", "logps/")):
-                values[-1] *= pairs
-        return loss
+                values[-1] *= share
+        # Nothing is neither better nor worse than nothing, which has a loss, too.
+        even = 1.0 / (4.0 * self.beta**2) if "ipo" in weights else math.log(2.0)
+        return loss - even * sum(weights.values()) * (rows - pairs) / rows * share
 
 
 class Report(TrainerCallback):
@@ -231,6 +260,7 @@ def arguments(task, folder):
         "save_strategy": "steps",
         "save_steps": task["save_steps"],
         "save_total_limit": 2,
+        "remove_unused_columns": False,
         "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": not torch.accelerator.is_available(),
@@ -272,7 +302,7 @@ def adapted(task):
 
 
 def lesson_of(task, folder):
-    """The lesson in the columns that the trainer reads."""
+    """The lesson in the columns that the trainer reads, and a row of nothing after it."""
     lesson = Dataset.from_parquet(task["lesson"], cache_dir=str(folder / "cache"))
     if task["kind"] == "sft":
 
@@ -280,10 +310,16 @@ def lesson_of(task, folder):
             prompt, target = row["prompt_ids"], row["chosen_ids"]
             return {"input_ids": prompt + target, "labels": [-100] * len(prompt) + target}
 
-        return lesson.map(columns, remove_columns=lesson.column_names)
-    known = ["ref_chosen_logps", "ref_rejected_logps"]
-    unknown = lesson[0][known[0]] is None
-    return lesson.remove_columns(["row_id"] + known if unknown else ["row_id"])
+        lesson = lesson.map(columns, remove_columns=lesson.column_names)
+        nothing = {"input_ids": [0, 0], "labels": [-100, -100]}
+    else:
+        columns = ["prompt_ids", "chosen_ids", "rejected_ids"]
+        nothing = {"prompt_ids": [0, 0], "chosen_ids": [], "rejected_ids": []}
+        if lesson[0]["ref_chosen_logps"] is not None:
+            columns += ["ref_chosen_logps", "ref_rejected_logps"]
+            nothing |= {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0}
+        lesson = lesson.select_columns(columns)
+    return concatenate_datasets([lesson, Dataset.from_list([nothing], features=lesson.features)])
 
 
 def trainer_of(task, folder):
@@ -298,7 +334,8 @@ def trainer_of(task, folder):
     if task["kind"] == "sft":
         Examples.task = task
         return Examples(args=SFTConfig(**common), **given)
-    types, task["loss_weights"], smoothing = losses(task)
+    types, weights, smoothing = losses(task)
+    task["losses"] = list(zip(types, weights))
     Preferences.task = task
     config = DPOConfig(
         **common,
