@@ -55,7 +55,7 @@ pub use refusal::Refusal;
 pub use remote::{Api, Protocol};
 pub use save::{companions, save};
 pub use scripted::Scripted;
-pub use taken::check_trained;
+pub use taken::{check_trained, same_weights};
 pub use threads::spread;
 pub use tokenizer::{Tokenizer, train_tokenizer};
 pub use weights::Weights;

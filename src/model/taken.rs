@@ -9,7 +9,8 @@ use candle_core::{DType, Device};
 use super::config::Config;
 use super::error::Error;
 use super::folder::file_of;
-use super::weights::each;
+use super::tensors::Located;
+use super::weights::{each, find, parameters};
 
 /// What stands in a folder of an adapter alone.
 const ADAPTER: &str = "adapter_config.json";
@@ -41,6 +42,34 @@ pub fn check_trained(files: &BTreeMap<String, PathBuf>, start: &Config) -> Resul
 /// Whether a file holds a model's weights, and not an adapter's.
 fn is_weights(name: &str) -> bool {
     name.ends_with(".safetensors") && !name.starts_with("adapter_")
+}
+
+/// Tells whether two folders hold the same weights, whatever their types and files. The first that differs
+/// ends it. A folder without weights holds none that are the same.
+///
+/// # Errors
+/// As [`super::weights::load`].
+pub fn same_weights(
+    one: &BTreeMap<String, PathBuf>,
+    other: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<bool, Error> {
+    let (one, other) = match (find(one), find(other)) {
+        (Err(Error::NoFile(_)), _) | (_, Err(Error::NoFile(_))) => return Ok(false),
+        (one, other) => (one?, other?),
+    };
+    for parameter in parameters(config) {
+        let numbers = |places: &BTreeMap<String, Located>| -> Result<Vec<f32>, Error> {
+            let missing = || Error::MissingTensor { name: parameter.name.clone() };
+            let place = places.get(&parameter.name).ok_or_else(missing)?;
+            let tensor = place.read(&parameter, DType::F32, &Device::Cpu)?;
+            Ok(tensor.flatten_all()?.to_vec1()?)
+        };
+        if numbers(&one)? != numbers(&other)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Config {

@@ -179,34 +179,6 @@ pub(super) fn each(
     }
 }
 
-/// Tells whether two folders hold the same weights, whatever their types and files. The first that differs
-/// ends it. A folder without weights holds none that are the same.
-///
-/// # Errors
-/// As [`load`].
-pub fn are_equal(
-    one: &BTreeMap<String, PathBuf>,
-    other: &BTreeMap<String, PathBuf>,
-    config: &Config,
-) -> Result<bool, Error> {
-    let (one, other) = match (find(one), find(other)) {
-        (Err(Error::NoFile(_)), _) | (_, Err(Error::NoFile(_))) => return Ok(false),
-        (one, other) => (one?, other?),
-    };
-    for parameter in parameters(config) {
-        let numbers = |places: &BTreeMap<String, Located>| -> Result<Vec<f32>, Error> {
-            let missing = || Error::MissingTensor { name: parameter.name.clone() };
-            let place = places.get(&parameter.name).ok_or_else(missing)?;
-            let tensor = place.read(&parameter, DType::F32, &Device::Cpu)?;
-            Ok(tensor.flatten_all()?.to_vec1()?)
-        };
-        if numbers(&one)? != numbers(&other)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 /// Writes weights as one safetensors file in the order and shapes of a checkpoint, tensor by tensor.
 /// Equal weights make equal bytes.
 ///
@@ -269,7 +241,8 @@ fn shards(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
+/// Finds every tensor of the safetensors among `files`.
+pub(super) fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
     let mut places = BTreeMap::new();
     for name in shards(files)? {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;
@@ -284,7 +257,13 @@ fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, 
 }
 
 impl Located {
-    fn read(&self, parameter: &Parameter, dtype: DType, device: &Device) -> Result<Tensor, Error> {
+    /// Reads the tensor as a parameter of a network.
+    pub(super) fn read(
+        &self,
+        parameter: &Parameter,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, Error> {
         let Self { path, info, .. } = self;
         if info.shape != parameter.shape {
             return Err(Error::TensorShape {

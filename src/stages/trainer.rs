@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::checkpoint::{Content, keep};
 use super::logged;
 use super::models::model_files;
-use crate::model::{self, Config, check_trained, files_read, weights};
+use crate::model::{self, Config, check_trained, files_read, same_weights};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
 use crate::store::Imported;
@@ -85,7 +85,7 @@ impl Import {
         check_trained(files, &config)
             .map_err(|source| NotTaken { folder: from.folder.clone(), source })?;
         let metrics = metrics.as_deref().map(logged::read).transpose()?.unwrap_or_default();
-        if weights::are_equal(files, &start, &config)? {
+        if same_weights(files, &start, &config)? {
             io.warn("its weights are those that training starts from: nothing was learned, or another folder was meant");
         }
         io.import(from.clone());
