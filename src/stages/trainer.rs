@@ -1,6 +1,7 @@
 //! Who trains: this program, or somebody else, whose checkpoint is brought.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -88,10 +89,30 @@ impl Import {
         if same_weights(files, &start, &config)? {
             io.warn("its weights are those that training starts from: nothing was learned, or another folder was meant");
         }
+        if let Some(path) = other_template(&start, files)? {
+            io.warn(format!(
+                "{} is not the chat template of the model that training starts from: from here on conversations \
+                 are written otherwise",
+                path.display()
+            ));
+        }
         io.import(from.clone());
         io.write::<Metric>(metrics.into_iter().map(Ok))?;
         keep(io, made(&start, files))
     }
+}
+
+/// The chat template that was brought, where both have one and they differ.
+fn other_template<'f>(
+    start: &BTreeMap<String, PathBuf>,
+    files: &'f BTreeMap<String, PathBuf>,
+) -> Result<Option<&'f PathBuf>, StageError> {
+    const TEMPLATE: &str = "chat_template.jinja";
+    let (Some(old), Some(new)) = (start.get(TEMPLATE), files.get(TEMPLATE)) else {
+        return Ok(None);
+    };
+    let same = fs::read(old)? == fs::read(new)?;
+    Ok(Some(new).filter(|_| !same))
 }
 
 /// The files of the model: those that were brought, and the companions of the start that they leave out.
