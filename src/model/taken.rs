@@ -10,6 +10,7 @@ use super::adapter::{ADAPTER_CONFIG, is_adapter_alone};
 use super::config::Config;
 use super::error::Error;
 use super::folder::file_of;
+
 use super::weights::each;
 
 /// Checks that the folder whose files these are holds what `start` may be trained to: the same network, and

@@ -153,7 +153,7 @@ pub fn save_merged(
 ///
 /// # Errors
 /// As [`load`].
-pub fn are_equal(
+pub fn same_weights(
     one: &BTreeMap<String, PathBuf>,
     other: &BTreeMap<String, PathBuf>,
     config: &Config,
@@ -245,7 +245,8 @@ fn shards(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
+/// Finds every tensor of the safetensors among `files`.
+pub(super) fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String, Located>, Error> {
     let mut places = BTreeMap::new();
     for name in shards(files)? {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;

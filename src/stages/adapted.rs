@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::model::Config;
 use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, adapted_files, base_files};
-use crate::model::weights::are_equal;
+use crate::model::weights::same_weights;
 use crate::runner::{Io, StageError};
 use crate::store::{Digest, digest_file};
 
@@ -67,7 +67,7 @@ fn check_base(io: &Io<'_>, base: &Files, named: String) -> Result<(), StageError
         let list = std::fs::read_dir(&named)?.collect::<Result<Vec<_>, _>>()?;
         let named =
             list.into_iter().map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
-        are_equal(base, &named.collect(), &Config::open(base)?)?
+        same_weights(base, &named.collect(), &Config::open(base)?)?
     } else {
         io.warn(format!("the adapter was learned on `{named}`, which is not here to compare with"));
         true

@@ -1,6 +1,7 @@
 //! Who trains: this program, or somebody else, whose checkpoint is brought.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -11,7 +12,8 @@ use super::logged;
 use super::models::model_files;
 use super::trl::{AskedBy, Trl};
 use crate::model::adapter::is_adapter_alone;
-use crate::model::{self, Config, check_trained, files_read, weights};
+use crate::model::weights::same_weights;
+use crate::model::{self, Config, check_trained, files_read};
 use crate::records::Metric;
 use crate::runner::{Io, StageError};
 use crate::store::Imported;
@@ -98,13 +100,33 @@ impl Import {
         check_trained(files, &config)
             .map_err(|source| NotTaken { folder: from.folder.clone(), source })?;
         let metrics = metrics.as_deref().map(logged::read).transpose()?.unwrap_or_default();
-        if weights::are_equal(files, &start, &config)? {
+        if same_weights(files, &start, &config)? {
             io.warn("its weights are those that training starts from: nothing was learned, or another folder was meant");
+        }
+        if let Some(path) = other_template(&start, files)? {
+            io.warn(format!(
+                "{} is not the chat template of the model that training starts from: from here on conversations \
+                 are written otherwise",
+                path.display()
+            ));
         }
         io.import(from.clone());
         io.write::<Metric>(metrics.into_iter().map(Ok))?;
         keep(io, made(&start, files))
     }
+}
+
+/// The chat template that was brought, where both have one and they differ.
+fn other_template<'f>(
+    start: &BTreeMap<String, PathBuf>,
+    files: &'f BTreeMap<String, PathBuf>,
+) -> Result<Option<&'f PathBuf>, StageError> {
+    const TEMPLATE: &str = "chat_template.jinja";
+    let (Some(old), Some(new)) = (start.get(TEMPLATE), files.get(TEMPLATE)) else {
+        return Ok(None);
+    };
+    let same = fs::read(old)? == fs::read(new)?;
+    Ok(Some(new).filter(|_| !same))
 }
 
 /// The files of the model: those that were brought, and the companions of the start that they leave out.

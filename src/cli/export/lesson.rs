@@ -19,6 +19,8 @@ pub(super) struct Lesson {
     pub(super) experiment: String,
     /// The node that waits for what comes of it, as `train.m2`.
     pub(super) node: String,
+    /// Whether it waits: it may be trained here instead.
+    pub(super) waits: bool,
     pub(super) settings: Settings,
     pub(super) dpo: Dpo,
     /// What the chat template is given.
@@ -88,6 +90,7 @@ impl Lesson {
         Ok(Self {
             experiment: plan.experiment.clone(),
             node,
+            waits: config.pointer("/trainer/name").and_then(Value::as_str) == Some("import"),
             settings: serde_json::from_value(part("settings"))?,
             dpo,
             arguments: part("template_arguments").as_object().cloned().unwrap_or_default(),

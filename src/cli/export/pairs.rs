@@ -91,13 +91,22 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     for name in written {
         ui.print(&folder.join(name).display().to_string())?;
     }
-    let (pairs, node) = (thousands(lesson.pairs as u64), &lesson.node);
-    ui.say(&format!(
-        "{pairs} pairs; what comes of them becomes {node} by `mrx import checkpoint FOLDER --as {}/m{}`",
-        model.experiment.display(),
-        model.number + 1
-    ));
+    ui.say(&said(&lesson, model));
     Ok(())
+}
+
+/// How many pairs there are, and what is to be done with what comes of them.
+fn said(lesson: &Lesson, model: &NamedModel) -> String {
+    let (pairs, node) = (thousands(lesson.pairs as u64), &lesson.node);
+    let (experiment, next) = (model.experiment.display(), model.number + 1);
+    if lesson.waits {
+        let import = format!("mrx import checkpoint FOLDER --as {experiment}/m{next}");
+        format!("{pairs} pairs; what comes of them becomes {node} by `{import}`")
+    } else {
+        format!(
+            "{pairs} pairs; {node} is trained here, unless `[train]` says `trainer = \"import\"`"
+        )
+    }
 }
 
 /// How LLaMA-Factory is told of the file.

@@ -193,6 +193,9 @@ fn what_a_program_has_no_word_for_is_refused_by_name() {
     pairs("small/m2", &["--to", "trl"]).fails_with(2).says("`small` has no train.m3");
     pairs("small/m0", &["--to", "trl", "--per-device", "0"]).fails_with(2).says("from 1 on");
     pairs("small/m0", &["--to", "nemo"]).fails_with(2).says("llama-factory");
+    pairs("small/m0", &["--to", "trl", "--set", "train.trainer=local"])
+        .success()
+        .says("train.m1 is trained here, unless `[train]` says `trainer = \"import\"`");
     let scripted = Lab::with_loop();
     scripted.mrx(&["run", "loop", "pair.m0"]).success();
     scripted

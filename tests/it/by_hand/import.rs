@@ -110,8 +110,13 @@ fn the_loop_waits_for_what_is_trained_elsewhere_and_goes_on_from_it() {
         "trained/model-00001-of-00002.safetensors"
     ));
     train(&lab, "out/model", "trained again");
+    lab.write(
+        "trained again/chat_template.jinja",
+        "{% for m in messages %}{{ m.content }} {% endfor %}",
+    );
     lab.mrx(&["import", "checkpoint", "trained again", "--as", "small/experiment.toml/m2"])
-        .success();
+        .success()
+        .says("trained again/chat_template.jinja is not the chat template of the model that training starts from");
     lab.mrx(&["run", "small"]).success().says("nothing to do");
     lab.mrx(&["trace", &lab.ask("SELECT min(response_id) FROM responses WHERE model = 'm1'")])
         .success()
