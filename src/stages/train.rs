@@ -186,16 +186,14 @@ impl Train {
             for pair in io.rows::<Candidate>(pairs)? {
                 let Some(sides) = tokeniser.sides(pair?)? else { continue };
                 let reference = match &mut known {
-                    Some(rows) => Some(
-                        rows.next()
-                            .transpose()?
-                            .filter(|row| row.pair_id == sides.pair_id)
-                            .ok_or_else(|| {
-                                let pair_id = sides.pair_id.clone();
-                                NoReference { pairs, reference_logps, pair_id }
-                            })?,
-                    ),
                     None => None,
+                    Some(rows) => match rows.next().transpose()? {
+                        Some(row) if row.pair_id == sides.pair_id => Some(row),
+                        _ => {
+                            let pair_id = sides.pair_id;
+                            return Err(NoReference { pairs, reference_logps, pair_id }.into());
+                        }
+                    },
                 };
                 taken.push(preference(sides, reference.as_ref()));
             }

@@ -56,20 +56,11 @@ fn a_window_is_a_lesson_of_all_its_pairs() {
     // Whoever trains by hand is given the same pairs.
     for keep in ["false", "true"] {
         let keep = format!("train.keep_epochs={keep}");
-        let export = [
-            "export",
-            "pairs",
-            "small/m1",
-            "--to",
-            "trl",
-            "--out",
-            "by hand",
-            "--set",
-            "train.window=2",
-            "--set",
-            &keep,
-        ];
-        lab.mrx(&export).success();
+        let set = ["--set", "train.window=2", "--set", &keep];
+        lab.mrx(&[&["run", "small", "reference.m1", "reference.m1.back1"], &set[..]].concat())
+            .success();
+        let export = ["export", "pairs", "small/m1", "--to", "trl", "--out", "by hand"];
+        lab.mrx(&[&export[..], &set[..]].concat()).success();
         let text = fs::read_to_string(lab.path.join("by hand/pairs.jsonl")).unwrap();
         assert_eq!(text.lines().count().to_string(), kept);
     }
