@@ -63,7 +63,7 @@ fn weights_in(folder: &Path) -> Weights {
 struct Fake {
     folder: PathBuf,
     steps: u64,
-    per_epoch: f64,
+    per_epoch: u64,
     save_steps: u64,
 }
 
@@ -83,7 +83,7 @@ impl Fake {
         let loss = json!(0.7 / step as f64);
         let loss = if number("FAKE_NAN") == Some(step) { Value::Null } else { loss };
         let line = json!({
-            "step": step, "epoch": step as f64 / self.per_epoch, "loss": loss, "grad_norm": 1.0,
+            "step": step, "epoch": step as f64 / self.per_epoch as f64, "loss": loss, "grad_norm": 1.0,
             "learning_rate": 1e-4, "num_tokens": step * 10, "rewards/margins": 0.01 * step as f64,
         });
         let line = if number("FAKE_GARBAGE") == Some(step) {
@@ -115,11 +115,11 @@ impl Fake {
 fn trains() {
     let path = PathBuf::from(var_os("FAKE_TASK").expect("another test starts this one"));
     let task: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let rows = task["order"][0].as_array().unwrap().len() as f64;
+    let rows = task["order"][0].as_array().unwrap().len() as u64;
     let fake = Fake {
         folder: path.parent().unwrap().to_owned(),
         steps: task["steps"].as_u64().unwrap(),
-        per_epoch: (rows / task["batch"].as_f64().unwrap()).ceil(),
+        per_epoch: rows.div_ceil(task["batch"].as_u64().unwrap()),
         save_steps: task["save_steps"].as_u64().unwrap(),
     };
     let last = fake.last();
@@ -140,8 +140,8 @@ fn trains() {
             *tensor = (tensor.as_ref() * (1.0 + 1e-3 / step as f64)).unwrap();
         }
         fake.report(step);
-        if task["keep_epochs"] == true && step.is_multiple_of(fake.per_epoch as u64) {
-            let epoch = step / fake.per_epoch as u64;
+        if task["keep_epochs"] == true && step.is_multiple_of(fake.per_epoch) {
+            let epoch = step / fake.per_epoch;
             fake.save(&format!("epoch-{epoch}"), &weights);
         }
         if step.is_multiple_of(fake.save_steps) {
