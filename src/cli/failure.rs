@@ -121,7 +121,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     checkpoint FOLDER --as EXPERIMENT/NEXT_MODEL` takes what came of it";
         return (None, Some(hint.to_owned()));
     }
-    if let Some(experiment::TrainError::Ended { step: 1.., .. }) = error.downcast_ref() {
+    if let Some(experiment::TrainError::Ended(ended)) = error.downcast_ref()
+        && ended.step > 0
+    {
         let hint = "its own checkpoints are kept: the same command goes on from the last";
         return (None, Some(hint.to_owned()));
     }

@@ -57,7 +57,7 @@ pub(super) fn trl(
     Ok(Some(Trl::new(versions, dtype, reference, adapter(root.adapter.as_ref()), program)))
 }
 
-/// The adapter to learn; where the file names no modules, the attention's, as in LoRA's paper and by PEFT's
+/// The adapter to learn; where the file names no modules, the attention's, as in the paper of `LoRA` and by PEFT's
 /// default for the Llama family.
 fn adapter(table: Option<&Spanned<AdapterTable>>) -> Option<Adapter> {
     let table = table?.as_ref();
@@ -69,9 +69,10 @@ fn adapter(table: Option<&Spanned<AdapterTable>>) -> Option<Adapter> {
     target_modules.sort();
     target_modules.dedup();
     let rank = table.rank.size();
+    let of_rank = f64::from(u32::try_from(table.rank.0).unwrap_or(u32::MAX));
     Some(Adapter {
         rank,
-        alpha: table.alpha.map_or(2.0 * table.rank.0 as f64, |alpha| alpha.0),
+        alpha: table.alpha.map_or(2.0 * of_rank, |alpha| alpha.0),
         dropout: table.dropout.map_or(0.0, |share| share.0),
         target_modules,
     })

@@ -49,22 +49,19 @@ struct Named {
 /// An adapter that was learned elsewhere, with what it stands on. It has to be the base that it names: by its
 /// digest, as mrx writes it, or by a folder that is there.
 pub(super) fn brought(io: &Io<'_>, start: &Files, files: &Files) -> Result<Files, StageError> {
-    let base = base_files(start);
+    let Some(adapter) = Adapter::open(files)? else { return Ok(files.clone()) };
     if let Some(path) = files.get(ADAPTER_CONFIG) {
         let named: Named = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-        check_base(io, &base, named.base_model_name_or_path.unwrap_or_default())?;
+        check_base(io, &base_files(start), &named.base_model_name_or_path.unwrap_or_default())?;
     }
-    match Adapter::open(files)? {
-        Some(adapter) => adapted(io, start, &adapter, files.clone()),
-        None => Ok(files.clone()),
-    }
+    adapted(io, start, &adapter, files.clone())
 }
 
-fn check_base(io: &Io<'_>, base: &Files, named: String) -> Result<(), StageError> {
+fn check_base(io: &Io<'_>, base: &Files, named: &str) -> Result<(), StageError> {
     let is_the_same = if named.parse::<Digest>().is_ok() {
         digest_of(base)? == named
-    } else if Path::new(&named).is_dir() {
-        let list = std::fs::read_dir(&named)?.collect::<Result<Vec<_>, _>>()?;
+    } else if Path::new(named).is_dir() {
+        let list = std::fs::read_dir(named)?.collect::<Result<Vec<_>, _>>()?;
         let named =
             list.into_iter().map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
         same_weights(base, &named.collect(), &Config::open(base)?)?
@@ -72,7 +69,7 @@ fn check_base(io: &Io<'_>, base: &Files, named: String) -> Result<(), StageError
         io.warn(format!("the adapter was learned on `{named}`, which is not here to compare with"));
         true
     };
-    if is_the_same { Ok(()) } else { Err(OtherBase { named }.into()) }
+    if is_the_same { Ok(()) } else { Err(OtherBase { named: named.to_owned() }.into()) }
 }
 
 /// A digest of a base's weights, by the bytes of its files.

@@ -82,7 +82,7 @@ struct NothingToTrain;
 #[error("the checkpoint in {folder} cannot be taken")]
 struct NotTaken {
     folder: String,
-    source: model::Error,
+    source: StageError,
 }
 
 impl Import {
@@ -95,10 +95,9 @@ impl Import {
         let Brought { files, metrics, from } = self.brought.as_ref().ok_or(Awaited)?;
         let config = Config::open(&start)?;
         io.check_unchanged("model")?;
-        let files =
-            &if is_adapter_alone(files) { brought(io, &start, files)? } else { files.clone() };
-        check_trained(files, &config)
-            .map_err(|source| NotTaken { folder: from.folder.clone(), source })?;
+        let fail = |source| NotTaken { folder: from.folder.clone(), source };
+        let files = &whole(io, &start, files).map_err(fail)?;
+        check_trained(files, &config).map_err(|error| fail(error.into()))?;
         let metrics = metrics.as_deref().map(logged::read).transpose()?.unwrap_or_default();
         if same_weights(files, &start, &config)? {
             io.warn("its weights are those that training starts from: nothing was learned, or another folder was meant");
@@ -127,6 +126,15 @@ fn other_template<'f>(
     };
     let same = fs::read(old)? == fs::read(new)?;
     Ok(Some(new).filter(|_| !same))
+}
+
+/// What was brought, with the base of an adapter that came alone.
+fn whole(
+    io: &Io<'_>,
+    start: &BTreeMap<String, PathBuf>,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, PathBuf>, StageError> {
+    if is_adapter_alone(files) { brought(io, start, files) } else { Ok(files.clone()) }
 }
 
 /// The files of the model: those that were brought, and the companions of the start that they leave out.

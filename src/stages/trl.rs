@@ -80,6 +80,9 @@ impl Taught for crate::train::Dpo {
     }
 }
 
+/// The folder of a model to start from, and the adapter to learn on it with the folder of the one to go on with.
+type Begun<'t> = (PathBuf, Option<(&'t Adapter, Option<PathBuf>)>);
+
 /// The model that training starts from has an adapter that is not the one to learn.
 #[derive(Debug, thiserror::Error)]
 #[error("the model to start from has an adapter of {begun}; the one to learn is of {asked}")]
@@ -123,7 +126,9 @@ impl Trl {
         let mut said = Vec::new();
         for word in self.program.words() {
             said.push(match Path::new(word) {
-                path if path.is_file() && !self.program.words().starts_with(&[word.clone()]) => {
+                path if path.is_file()
+                    && !self.program.words().starts_with(std::slice::from_ref(word)) =>
+                {
                     format!("{word} ({})", Digest::of(&std::fs::read(path)?).short())
                 }
                 _ => word.clone(),
@@ -149,7 +154,7 @@ impl Trl {
             dtype: self.dtype,
             model,
             adapter,
-            reference_model: self.reference_model(io)?,
+            reference_model: Self::reference_model(io)?,
             lesson: io.made::<LessonRow>()?,
             examples: lesson.examples.len(),
             keep_epochs,
@@ -183,7 +188,7 @@ impl Trl {
         io: &Io<'_>,
         start: &Start,
         own: PathBuf,
-    ) -> Result<(PathBuf, Option<(&'t Adapter, Option<PathBuf>)>), StageError> {
+    ) -> Result<Begun<'t>, StageError> {
         let Some(adapter) = &self.adapter else { return Ok((start.folder(io, own)?, None)) };
         adapter.check(&start.config)?;
         match (start.apart(io)?, Adapter::open(&start.files)?) {
@@ -198,7 +203,7 @@ impl Trl {
     }
 
     /// The folder of the reference model, where the trainer has to ask one that is not the start.
-    fn reference_model(&self, io: &Io<'_>) -> Result<Option<PathBuf>, StageError> {
+    fn reference_model(io: &Io<'_>) -> Result<Option<PathBuf>, StageError> {
         const INPUT: &str = "reference_model";
         if !io.has(INPUT) {
             return Ok(None);
@@ -215,14 +220,13 @@ impl Trl {
         start: &Start,
         mut files: BTreeMap<String, PathBuf>,
     ) -> Result<Contents<'static>, StageError> {
-        let mut made = match &self.adapter {
-            Some(adapter) => adapted(io, &start.files, adapter, files)?,
-            None => {
-                files.retain(|name, _| name.starts_with("model"));
-                let config = start.files.get_key_value("config.json");
-                files.extend(config.map(|(name, path)| (name.clone(), path.clone())));
-                files
-            }
+        let mut made = if let Some(adapter) = &self.adapter {
+            adapted(io, &start.files, adapter, files)?
+        } else {
+            files.retain(|name, _| name.starts_with("model"));
+            let config = start.files.get_key_value("config.json");
+            files.extend(config.map(|(name, path)| (name.clone(), path.clone())));
+            files
         };
         check_trained(&made, &start.config).map_err(NotTaken)?;
         let companions = model::companions(&start.files);

@@ -26,9 +26,10 @@ pub(super) fn of_both(
         |digest: Option<&Digest>| digest.map_or("(none)".to_owned(), |digest| digest.short());
     let line = |name: &String| {
         let (one, other) = (one.get(name), other.get(name));
-        let change = match one == other {
-            true => format!("{name} {}, in both", said(one)),
-            false => format!("{name} {} → {}", said(one), said(other)),
+        let change = if one == other {
+            format!("{name} {}, in both", said(one))
+        } else {
+            format!("{name} {} → {}", said(one), said(other))
         };
         ChangedSetting { node: maker(second), change }
     };

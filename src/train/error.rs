@@ -122,24 +122,8 @@ pub enum Error {
     #[error("cannot run the trainer")]
     Trainer(#[source] std::io::Error),
     /// A trainer ended before its work did.
-    #[error(
-        "the trainer `{trainer}` ended after step {step} of {steps} ({status}); its last words, of {}:\n{tail}",
-        log.display()
-    )]
-    Ended {
-        /// How it was started.
-        trainer: String,
-        /// Steps that it reported.
-        step: usize,
-        /// Steps that were to be.
-        steps: usize,
-        /// How it ended.
-        status: String,
-        /// What it said last.
-        tail: String,
-        /// Where all that it said is.
-        log: PathBuf,
-    },
+    #[error(transparent)]
+    Ended(Box<Ended>),
     /// The model failed.
     #[error(transparent)]
     Model(#[from] model::Error),
@@ -160,4 +144,25 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// How a trainer ended before its work did.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the trainer `{trainer}` ended after step {step} of {steps} ({status}); its last words, of {}:\n{tail}",
+    log.display()
+)]
+pub struct Ended {
+    /// How it was started.
+    pub trainer: String,
+    /// Steps that it reported.
+    pub step: usize,
+    /// Steps that were to be.
+    pub steps: usize,
+    /// How it ended.
+    pub status: String,
+    /// What it said last.
+    pub tail: String,
+    /// Where all that it said is.
+    pub log: PathBuf,
 }

@@ -12,7 +12,7 @@ use super::program::{Program, SCRIPT};
 use super::steps::Steps;
 use super::task::Task;
 use crate::model::guarded::{Guarded, Launch};
-use crate::train::error::Error;
+use crate::train::error::{Ended, Error};
 use crate::train::learner::{Again, Learned, Learner, Metrics, State};
 
 /// How often its files are looked at.
@@ -118,14 +118,14 @@ impl Running {
 
     fn failed(&self, status: Option<String>) -> Error {
         let tail = self.trainer.as_ref().map(Guarded::tail).unwrap_or_default();
-        Error::Ended {
+        Error::Ended(Box::new(Ended {
             trainer: self.words.clone(),
             step: self.done,
             steps: self.all,
             status: status.unwrap_or_else(|| "it is not running".to_owned()),
             tail,
             log: self.folder.join("trainer.log"),
-        }
+        }))
     }
 
     fn report(&mut self) -> Result<Option<Metrics>, Error> {

@@ -211,7 +211,7 @@ fn what_cannot_be_the_next_model_is_refused_with_file_and_tensor() {
     lab.write("adapter/adapter_config.json", "{}").write("adapter/adapter_model.safetensors", "");
     refused(
         "adapter",
-        "adapter/adapter_config.json is of an adapter, and its folder has no weights of a model",
+        "adapter/adapter_config.json is not a model's configuration: missing field `peft_type`",
     );
     assert_eq!(lab.ask("SELECT count(*) FROM checkpoints"), "0", "nothing was taken");
 }

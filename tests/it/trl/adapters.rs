@@ -120,3 +120,32 @@ fn whole(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[test]
+fn an_adapter_that_was_trained_elsewhere_is_taken_on_the_base_that_it_names() {
+    let lab = local::lab();
+    lab.edit("small/experiment.toml", "[train]", "[train]\ntrainer = \"import\"");
+    lab.mrx(&["run", "small", "reference.m0"]).success();
+    let import = || lab.mrx(&["import", "checkpoint", "adapter", "--as", "small/m1"]);
+    let base = lab.path.join("small/model").display().to_string();
+    let other = local::lab_of_seed(12);
+    let theirs = other.path.join("small/model").display().to_string();
+    let another = "whose weights are not those of the model to start from";
+    beside(&lab, &adapter().to_json(&theirs), &tensors(0.01, 0.02));
+    import().fails_with(1).says("adapter cannot be taken").says(another);
+    beside(&lab, &adapter().to_json(&"0".repeat(64)), &tensors(0.01, 0.02));
+    import().fails_with(1).says(another);
+    beside(&lab, &adapter().to_json(&base), &tensors(0.01, 0.02));
+    import().success();
+    let files =
+        "SELECT string_agg(DISTINCT file, ' ' ORDER BY file) FROM checkpoints WHERE model = 'm1'";
+    assert_eq!(
+        lab.ask(files),
+        "adapter_config.json adapter_model.safetensors base/model.safetensors chat_template.jinja config.json \
+         tokenizer.json"
+    );
+    lab.mrx(&["run", "small", "respond.m1"]).success();
+    let row = lab.ask("SELECT response_id FROM responses WHERE model = 'm1' LIMIT 1");
+    let traced = lab.mrx(&["trace", &row]).success();
+    traced.prints("adapter_model.safetensors").prints("base/model.safetensors");
+}

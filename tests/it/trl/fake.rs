@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::env::{current_exe, var, var_os};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,16 +29,16 @@ pub(super) fn python(lab: &Lab, variables: &[(&str, &str)]) -> String {
     let libraries = var("LD_LIBRARY_PATH").ok();
     let libraries = libraries.as_deref().map(|path| ("LD_LIBRARY_PATH", path));
     for (name, value) in variables.iter().copied().chain(libraries) {
-        text.push_str(&format!("export {name}='{value}'\n"));
+        let _ = writeln!(text, "export {name}='{value}'");
     }
     let wrong = variables.iter().find(|(name, _)| *name == "FAKE_PACKAGES");
     let wrong: Vec<&str> = wrong.map(|(_, what)| *what).into_iter().collect();
     let versions = json!({ "torch": "2.15.0", "transformers": "5.24.0", "trl": "1.16.0" });
     let said = json!({ "versions": versions, "wrong": wrong, "mend": "pip install it" });
-    text.push_str(&format!("case \"$*\" in *--versions) echo '{said}'; exit;; esac\n"));
+    let _ = writeln!(text, "case \"$*\" in *--versions) echo '{said}'; exit;; esac");
     let (program, test) = (current_exe().unwrap(), "trl::fake::trains");
     text.push_str("eval \"FAKE_TASK=\\${$#}\"; export FAKE_TASK\n");
-    text.push_str(&format!("exec '{}' --ignored --exact {test} --nocapture\n", program.display()));
+    let _ = writeln!(text, "exec '{}' --ignored --exact {test} --nocapture", program.display());
     fs::write(&script, text).unwrap();
     format!("sh '{}'", script.display())
 }
@@ -104,7 +105,7 @@ impl Fake {
         let mark = self.folder.join("../crashed");
         if number("FAKE_CRASH") == Some(step) && !mark.exists() {
             fs::write(mark, "").unwrap();
-            eprintln!("RuntimeError: out of luck at step {step}");
+            let _ = writeln!(std::io::stderr(), "RuntimeError: out of luck at step {step}");
             std::process::exit(9);
         }
     }
@@ -137,7 +138,7 @@ fn trains() {
     for step in begun + 1..=fake.steps {
         sleep(Duration::from_millis(number("FAKE_STEP").unwrap_or(0)));
         for tensor in weights.values_mut() {
-            *tensor = (tensor.as_ref() * (1.0 + 1e-3 / step as f64)).unwrap();
+            *tensor = (&*tensor * (1.0 + 1e-3 / step as f64)).unwrap();
         }
         fake.report(step);
         if task["keep_epochs"] == true && step.is_multiple_of(fake.per_epoch) {

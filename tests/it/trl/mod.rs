@@ -46,8 +46,8 @@ fn weights_of(lab: &Lab) -> String {
 /// The folder in which a trainer works, while it does.
 fn workshop(lab: &Lab) -> Option<std::path::PathBuf> {
     let partial = fs::read_dir(lab.path.join(".mrx/partial")).ok()?;
-    let folders = partial.map(|entry| entry.unwrap().path().join("trainer"));
-    folders.filter(|path| path.is_dir()).next()
+    let mut folders = partial.map(|entry| entry.unwrap().path().join("trainer"));
+    folders.find(|path| path.is_dir())
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn wait_for(lab: &Lab, steps: usize) {
         if text.is_some_and(|text| text.unwrap_or_default().lines().count() >= steps) {
             return;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "no step {steps}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "no step {steps}");
         sleep(Duration::from_millis(2));
     }
 }
