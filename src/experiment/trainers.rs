@@ -31,10 +31,9 @@ pub(super) fn trl(
     let asked = [root.sft.as_ref().map(|sft| sft.trainer), Some(root.train.trainer)];
     let trains = asked.contains(&Some(TrainerKind::Trl));
     let span = root.trainer.as_ref().map_or(0..0, Spanned::span);
-    if let Some(adapter) = root.adapter.as_ref()
-        && asked.iter().flatten().any(|trainer| *trainer != TrainerKind::Trl)
-    {
-        let message = "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[train]`, and in `[sft]`";
+    if let Some(adapter) = root.adapter.as_ref().filter(|_| !trains) {
+        let message =
+            "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[sft]` or `[train]`";
         return Err(file.text.error(&adapter.span(), message));
     }
     if !trains {

@@ -389,6 +389,9 @@ def main(path):
     task = json.loads(Path(path).read_text())
     last = whole(task, folder)
     trainer = trainer_of(task, folder)
+    steps = (folder / "steps.jsonl").read_text().splitlines()
+    if steps:
+        trainer._total_train_tokens = int(json.loads(steps[-1]).get("num_tokens", 0))
     report = Report(folder, task["keep_epochs"])
     report.trainer = trainer
     trainer.add_callback(report)
