@@ -36,6 +36,13 @@ pub(super) fn trl(
             "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[sft]` or `[train]`";
         return Err(file.text.error(&adapter.span(), message));
     }
+    let random = root.model.as_ref().is_some_and(|model| model.as_ref().init.is_some());
+    let tuned = root.sft.as_ref().is_some_and(|sft| sft.trainer == TrainerKind::Trl);
+    if let Some(adapter) = root.adapter.as_ref().filter(|_| random && tuned) {
+        let message = "an adapter on random weights learns little: with `[model.init]`, expected `[sft]` to \
+                       train all weights, by `trainer = \"local\"`";
+        return Err(file.text.error(&adapter.span(), message));
+    }
     if !trains {
         return match &root.trainer {
             None => Ok(None),

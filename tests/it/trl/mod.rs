@@ -15,6 +15,20 @@ use std::time::{Duration, Instant};
 use crate::lab::{Lab, Outcome};
 use crate::local;
 
+/// An adapter that stands on nothing.
+const RANDOM: &str = r#"
+name = "random"
+[model.init]
+path = "../small/model"
+[sft]
+sql = "../small/prompts.sql"
+trainer = "trl"
+[adapter]
+rank = 2
+[prompts]
+sql = "../small/prompts.sql"
+"#;
+
 /// A lab whose experiment is trained by the trainer that does what the variables say.
 fn lab(variables: &[(&str, &str)]) -> Lab {
     let lab = local::lab();
@@ -201,6 +215,8 @@ fn settings_that_a_trainer_does_not_have_are_refused_by_name() {
     let both = ["--set", "train.label_smoothing=0.1", "--set", "train.length_normalised=true"];
     let both = lab.mrx(&[&["plan", "small"], &both[..]].concat());
     both.fails_with(1).says("no label smoothing of the length-normalised loss");
+    lab.write("random/experiment.toml", RANDOM);
+    lab.mrx(&["plan", "random"]).fails_with(1).says("an adapter on random weights learns little");
     lab.write("mrx.toml", "[trainer]\ndtype = \"bfloat16\"\n");
     let machine = lab.command(&["plan", "small"]).env("MRX_CONFIG", "mrx.toml").output().unwrap();
     let said = String::from_utf8_lossy(&machine.stderr).into_owned();
@@ -208,6 +224,23 @@ fn settings_that_a_trainer_does_not_have_are_refused_by_name() {
         said.contains("`dtype` decides results: it belongs in the experiment's own file"),
         "{said}"
     );
+}
+
+#[test]
+fn a_launcher_that_starts_fewer_processes_than_it_is_asked_for_is_told() {
+    let lab = lab(&[]);
+    let script = lab.path.join("fake.sh");
+    let launch = |processes: u32| {
+        let words = format!("trainer.launch=sh '{}' --num_processes {processes}", script.display());
+        let name = format!("name=of-{processes}");
+        let batch = format!("train.batch={processes}");
+        let set = ["--set", &words, "--set", &name, "--set", &batch];
+        lab.mrx(&[&["run", "small", "train.m1"], &set[..]].concat()).success()
+    };
+    launch(4).says("the launcher was asked for 4 processes, and 3 trained");
+    launch(3).does_not_say("the launcher");
+    let shown = lab.mrx(&["show", "of-4/train.m1"]).success();
+    shown.prints("--num_processes 4").prints("fake.sh (");
 }
 
 #[test]
