@@ -389,6 +389,9 @@ def main(path):
     task = json.loads(Path(path).read_text())
     last = whole(task, folder)
     trainer = trainer_of(task, folder)
+    # transformers gives the padding token no gradient where it is read, and in chats it often ends turns. What is
+    # padding here is masked: it has none to give.
+    trainer.model.get_input_embeddings().padding_idx = None
     steps = (folder / "steps.jsonl").read_text().splitlines()
     if steps:
         trainer._total_train_tokens = int(json.loads(steps[-1]).get("num_tokens", 0))
