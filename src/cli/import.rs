@@ -1,7 +1,6 @@
 //! `mrx import`: what was made elsewhere becomes the result of a node that waits for it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::alone::{attempt, one_node, to_make};
 use super::failure::{Failure, Kind};
@@ -9,7 +8,7 @@ use super::machine::Here;
 use super::named_model::NamedModel;
 use super::place::StorePlace;
 use super::ui::Ui;
-use crate::experiment::{Brought, Experiment};
+use crate::experiment::{Brought, Experiment, listed};
 use crate::runner::{Event, Listener, NodeName, Plan};
 use crate::store::Imported;
 
@@ -64,8 +63,11 @@ fn checkpoint(args: &CheckpointArgs, place: &StorePlace, ui: &Ui) -> Result<(), 
         0 => "sft.m0".to_owned(),
         number => format!("train.m{number}"),
     };
+    let files = listed(folder).map_err(|error| {
+        Failure::new(Kind::Data, format!("cannot read the folder {}: {error}", folder.display()))
+    })?;
     let brought = Brought {
-        files: files_of(folder)?,
+        files,
         metrics: metrics.clone(),
         from: Imported {
             folder: std::path::absolute(folder)?.display().to_string(),
@@ -87,22 +89,6 @@ fn checkpoint(args: &CheckpointArgs, place: &StorePlace, ui: &Ui) -> Result<(), 
     }
     attempt(&store, plan, &name, (&Warnings(ui), device))?.map_err(Failure::of)?;
     ui.print(&format!("{name:<16} is made"))
-}
-
-/// The files of a folder, but for hidden ones.
-fn files_of(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let fail = |error: std::io::Error| {
-        Failure::new(Kind::Data, format!("cannot read the folder {}: {error}", folder.display()))
-    };
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_file() && !name.starts_with('.') {
-            files.insert(name, path);
-        }
-    }
-    Ok(files)
 }
 
 fn refuse_unless_it_waits(plan: &Plan, name: &NodeName) -> Result<(), Failure> {

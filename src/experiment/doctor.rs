@@ -11,7 +11,7 @@ use super::engines::Engines;
 use super::find;
 use super::locate;
 use super::machine::Machine;
-use super::named::{Files, listed};
+use super::named::Files;
 use super::settings::M0;
 use super::toml_file::{File, JudgeModel};
 use crate::runner::StageError;
@@ -19,7 +19,7 @@ use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Finding, How, Options, Servers, Whose, examine, preset_of,
     report,
 };
-use crate::stages::{Api, Arguments, Engine, EngineVersion, Protocol, files_read};
+use crate::stages::{Api, Arguments, Engine, EngineVersion, Protocol, files_read, listed};
 
 /// Why nobody can be looked at.
 #[derive(Debug, thiserror::Error)]

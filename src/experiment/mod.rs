@@ -38,7 +38,7 @@ pub use versus::Versus;
 
 pub use crate::stages::{
     Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, ModelError, Rendered, SCRIPT,
-    Schedule, Settings, TooManyRefused, TrainError, asked, remote,
+    Schedule, Settings, TooManyRefused, TrainError, asked, listed, remote,
 };
 pub use reader::{Reader, Whose};
 

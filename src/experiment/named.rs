@@ -7,23 +7,10 @@ use toml::Spanned;
 
 use super::Error;
 use super::toml_file::{File, Model};
-use crate::stages::{Template, TemplateError, files_read};
+use crate::stages::{Template, TemplateError, files_read, listed};
 
 /// The files of a folder, or those that a query may read, by the names under which they are known.
 pub(super) type Files = BTreeMap<String, PathBuf>;
-
-/// Lists the files of a folder, but for hidden ones.
-pub(super) fn listed(folder: &Path) -> std::io::Result<Files> {
-    let mut files = Files::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_file() && !name.starts_with('.') {
-            files.insert(name, entry.path());
-        }
-    }
-    Ok(files)
-}
 
 impl File {
     /// Reads a query.

@@ -194,7 +194,7 @@ fn pair(values: &Values<'_>, template: Option<&Template>, t: usize) -> Result<Pa
 fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let table = &values.file.root.train;
     let node = format!("{}.m{}", Verb::Train.name(), t + 1);
-    let trainer = training::trainer(values, table.trainer, &node);
+    let trainer = training::trainer(values, table.trainer, &node)?;
     Ok(Train {
         engine: training::engine(values, &trainer),
         trainer,
@@ -211,7 +211,7 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
 pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> {
     let model = values.file.root.model.as_ref();
     let init = model.and_then(|model| model.as_ref().init.as_ref());
-    let trainer = training::trainer(values, table.trainer, &format!("{}.{M0}", Verb::Sft.name()));
+    let trainer = training::trainer(values, table.trainer, &format!("{}.{M0}", Verb::Sft.name()))?;
     Ok(Sft {
         engine: training::engine(values, &trainer),
         trainer,

@@ -30,28 +30,11 @@ pub(super) fn trl(
     let root = &file.root;
     let asked = [root.sft.as_ref().map(|sft| sft.trainer), Some(root.train.trainer)];
     let trains = asked.contains(&Some(TrainerKind::Trl));
-    let span = root.trainer.as_ref().map_or(0..0, Spanned::span);
-    if let Some(adapter) = root.adapter.as_ref().filter(|_| !trains) {
-        let message =
-            "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[sft]` or `[train]`";
-        return Err(file.text.error(&adapter.span(), message));
-    }
-    let random = root.model.as_ref().is_some_and(|model| model.as_ref().init.is_some());
-    let tuned = root.sft.as_ref().is_some_and(|sft| sft.trainer == TrainerKind::Trl);
-    if let Some(adapter) = root.adapter.as_ref().filter(|_| random && tuned) {
-        let message = "an adapter on random weights learns little: with `[model.init]`, expected `[sft]` to \
-                       train all weights, by `trainer = \"local\"`";
-        return Err(file.text.error(&adapter.span(), message));
-    }
+    check(file, trains)?;
     if !trains {
-        return match &root.trainer {
-            None => Ok(None),
-            Some(table) => {
-                let message = "`[trainer]` is about TRL: expected `trainer = \"trl\"` in `[sft]` or `[train]`";
-                Err(file.text.error(&table.span(), message))
-            }
-        };
+        return Ok(None);
     }
+    let span = root.trainer.as_ref().map_or(0..0, Spanned::span);
     let ours = root.trainer.as_ref().map(|table| table.as_ref().clone()).unwrap_or_default();
     ours.check(&file.text)?;
     let folder = file.text.path.parent().unwrap_or(Path::new(""));
@@ -61,6 +44,32 @@ pub(super) fn trl(
     let dtype = table.dtype.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
     let reference = table.reference.as_ref().map(|named| *named.as_ref()).unwrap_or_default();
     Ok(Some(Trl::new(versions, dtype, reference, adapter(root.adapter.as_ref()), program)))
+}
+
+/// Checks that what is said of TRL is said to somebody, and that an adapter has something to stand on.
+fn check(file: &File, trains: bool) -> Result<(), Error> {
+    let root = &file.root;
+    let random = root.model.as_ref().is_some_and(|model| model.as_ref().init.is_some());
+    let tuned = root.sft.as_ref().is_some_and(|sft| sft.trainer == TrainerKind::Trl);
+    let adapter = root.adapter.as_ref().map(Spanned::span);
+    let trainer = root.trainer.as_ref().map(Spanned::span);
+    let mistakes = [
+        (
+            adapter.clone().filter(|_| !trains),
+            "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[sft]` or `[train]`",
+        ),
+        (
+            adapter.filter(|_| random && tuned),
+            "an adapter on random weights learns little: with `[model.init]`, expected `[sft]` to train all \
+             weights, by `trainer = \"local\"`",
+        ),
+        (
+            trainer.filter(|_| !trains),
+            "`[trainer]` is about TRL: expected `trainer = \"trl\"` in `[sft]` or `[train]`",
+        ),
+    ];
+    let found = mistakes.into_iter().find_map(|(span, message)| Some((span?, message)));
+    found.map_or(Ok(()), |(span, message)| Err(file.text.error(&span, message)))
 }
 
 /// The adapter to learn; where the file names no modules, the attention's, as in the paper of `LoRA` and by PEFT's

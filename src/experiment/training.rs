@@ -99,18 +99,22 @@ impl Training {
 }
 
 /// Who makes the model of a node; with the checkpoint that is brought for it, where one is.
-pub(super) fn trainer(values: &Values<'_>, kind: TrainerKind, node: &str) -> Trainer {
-    match kind {
+pub(super) fn trainer(
+    values: &Values<'_>,
+    kind: TrainerKind,
+    node: &str,
+) -> Result<Trainer, Error> {
+    Ok(match kind {
         TrainerKind::Local => Trainer::Local,
         TrainerKind::Trl => match &values.engines.trl {
             Some(trl) => Trainer::Trl(Box::new(trl.clone())),
-            None => Trainer::Local,
+            None => return Err(values.file.text.error(&(0..0), "nothing is known of TRL here")),
         },
         TrainerKind::Import => {
             let brought = values.engines.brought.as_ref().filter(|(of, _)| of == node);
             Trainer::Import(Import { brought: brought.map(|(_, brought)| brought.clone()) })
         }
-    }
+    })
 }
 
 /// What trains, where that is this program.

@@ -2,10 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+
+/// Lists the files of a folder by name, but for hidden ones.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn listed(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_file() && !name.starts_with('.') {
+            files.insert(name, entry.path());
+        }
+    }
+    Ok(files)
+}
 
 /// The file of a name.
 pub(super) fn file_of<'f>(

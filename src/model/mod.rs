@@ -50,6 +50,7 @@ pub use config::Config;
 pub use device::open_device;
 pub use engine::{Engine, Version};
 pub use error::Error;
+pub use folder::listed;
 pub use language::{Language, Tokenised};
 pub use local::Local;
 pub use network::{Batch, Network};

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::model::Config;
 use crate::model::adapter::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, Adapter, adapted_files, base_files};
 use crate::model::weights::same_weights;
+use crate::model::{Config, listed};
 use crate::runner::{Io, StageError};
 use crate::store::{Digest, digest_file};
 
@@ -61,10 +61,7 @@ fn check_base(io: &Io<'_>, base: &Files, named: &str) -> Result<(), StageError> 
     let is_the_same = if named.parse::<Digest>().is_ok() {
         digest_of(base)? == named
     } else if Path::new(named).is_dir() {
-        let list = std::fs::read_dir(named)?.collect::<Result<Vec<_>, _>>()?;
-        let named =
-            list.into_iter().map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
-        same_weights(base, &named.collect(), &Config::open(base)?)?
+        same_weights(base, &listed(Path::new(named))?, &Config::open(base)?)?
     } else {
         io.warn(format!("the adapter was learned on `{named}`, which is not here to compare with"));
         true

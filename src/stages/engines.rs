@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::models::{lay_out_apart, lay_out_full, model_files, open_model};
+use super::models::{lay_out_apart, lay_out_full, model_files, name_of, open_model};
 use crate::model::adapter::Adapter;
 use crate::model::remote::{ByFiles, How, Remote, Whose};
 use crate::model::{Arguments, Engine, LanguageModel};
@@ -39,7 +39,7 @@ pub(super) fn open_by(
         format!("{digest} by {} with {}", json!([engine, place(engine)]), arguments.to_json());
     io.open(&name, || {
         let files = if declared.is_none() { Some(model_files(io)?) } else { None };
-        let ours = format!("mrx-{}", digest.short());
+        let ours = name_of(io, "model")?;
         let laid_out = files.as_ref().map(|files| lay_out(io, engine, &ours, files)).transpose()?;
         let (folder, adapter) = laid_out.unwrap_or_default();
         let served = declared.as_ref().and_then(|named| named.get(SERVED)).cloned();

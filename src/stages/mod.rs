@@ -52,6 +52,7 @@ pub use crate::model::adapter::Adapter;
 pub use crate::model::remote;
 pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
+    listed,
 };
 pub use crate::train::Error as TrainError;
 pub use crate::train::adamw::AdamW;

@@ -40,6 +40,11 @@ pub(super) fn files_of(io: &Io<'_>, input: &str) -> Result<BTreeMap<String, Path
     by_name(io.rows(input)?, |object| io.object(object))
 }
 
+/// What a model is called where other programs find it.
+pub(super) fn name_of(io: &Io<'_>, input: &str) -> Result<String, StageError> {
+    Ok(format!("mrx-{}", io.digest(input)?.short()))
+}
+
 /// Lays a model out as a folder for another program, and returns the folder that `model` is in: an adapter is
 /// added to the weights of its base, once.
 pub(super) fn lay_out_full(

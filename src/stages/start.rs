@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::models::{lay_out_apart, lay_out_full, model_files};
+use super::models::{lay_out_apart, lay_out_full, model_files, name_of};
 use crate::model::adapter::is_adapted;
 use crate::model::{self, Arguments, Config, Language, Weights, weights};
 use crate::runner::{Io, StageError};
@@ -66,9 +66,4 @@ impl Start {
         io.check_unchanged("model")?;
         Ok(Some(folders.map(|folder| folder.join("model"))))
     }
-}
-
-/// What a model is called where other programs find it.
-pub(super) fn name_of(io: &Io<'_>, input: &str) -> Result<String, StageError> {
-    Ok(format!("mrx-{}", io.digest(input)?.short()))
 }

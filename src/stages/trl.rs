@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::adapted::{adapted, said};
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::learn::Lesson;
-use super::models::{files_of, lay_out_full};
-use super::start::{Start, name_of};
+use super::models::{files_of, lay_out_full, name_of};
+use super::start::Start;
 use super::unmoved::Watch;
 use crate::model::adapter::Adapter;
 use crate::model::{self, check_trained};
 use crate::records::{Id, LessonRow};
 use crate::runner::{Io, StageError};
-use crate::store::Digest;
+use crate::store::{Digest, digest_file};
 use crate::train::trl::{Dtype, Kind, Program, Running, SCRIPT, Task};
 use crate::train::{Example, Learned, Learner, Objective, Preference, Settings};
 
@@ -123,15 +123,13 @@ impl Trl {
     /// How it is started, for the manifest: files among the words stand with their digests, for what they
     /// say may change.
     fn started(&self) -> Result<String, StageError> {
-        let mut said = Vec::new();
-        for word in self.program.words() {
-            said.push(match Path::new(word) {
-                path if path.is_file()
-                    && !self.program.words().starts_with(std::slice::from_ref(word)) =>
-                {
-                    format!("{word} ({})", Digest::of(&std::fs::read(path)?).short())
-                }
-                _ => word.clone(),
+        let mut words = self.program.words().iter();
+        let mut said: Vec<String> = words.next().cloned().into_iter().collect();
+        for word in words {
+            said.push(if Path::new(word).is_file() {
+                format!("{word} ({})", digest_file(Path::new(word))?.short())
+            } else {
+                word.clone()
             });
         }
         Ok(said.join(" "))

@@ -75,6 +75,13 @@ impl Lesson {
         let part = |name: &str| config.get(name).cloned().unwrap_or_default();
         let dpo: Dpo = serde_json::from_value(part("dpo"))?;
         let start = finder.model_of(train)?;
+        if start.contains_key("adapter_config.json") {
+            let text = format!(
+                "{node} starts from an adapter on a base, and an export has one model to start from"
+            );
+            let hint = "`trainer = \"trl\"` goes on with the adapter";
+            return Err(Failure::new(Kind::Data, text).hint(hint));
+        }
         let held_to = format!("reference.m{t}");
         let reference = finder.node(&held_to).filter(|_| !dpo.reference_is_start);
         let mut scored = makers(train, "reference_logps").into_iter();

@@ -12,6 +12,7 @@ use super::program::{Program, SCRIPT};
 use super::steps::Steps;
 use super::task::Task;
 use crate::model::guarded::{Guarded, Launch};
+use crate::model::listed;
 use crate::train::error::{Ended, Error};
 use crate::train::learner::{Again, Learned, Learner, Metrics, State};
 
@@ -185,12 +186,9 @@ impl Learner for Running {
     }
 }
 
-/// Lists the files of a folder by their names.
+/// Lists the files of a model that the trainer wrote, by their names.
 fn files_in(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
-    let list = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let list = list.map_err(|source| Error::Report { path: folder.to_owned(), source })?;
-    let named = |file: fs::DirEntry| (file.file_name().to_string_lossy().into_owned(), file.path());
-    Ok(list.into_iter().map(named).collect())
+    listed(folder).map_err(|source| Error::Report { path: folder.to_owned(), source })
 }
 
 impl Again for Running {

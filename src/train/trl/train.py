@@ -19,7 +19,7 @@ The lesson is a Parquet table of token ids: nothing is tokenised here, nothing i
     checkpoint-N/      TRL's own checkpoints; the last whole one is gone on from
     epoch-N/           the model after an epoch, where every epoch's is kept
     model/             the model after the last step, in shards; or PEFT's adapter
-    trainer.json       what trained: processes, device, versions; written first
+    trainer.json       what trains: processes and device; written first
 
 Losses are means over the whole batch, however it is shared out to processes and accumulation steps: TRL gives
 the losses of a pair, the optimizer and all that accelerate can do; the order of rows and the weights are ours.
@@ -366,10 +366,8 @@ def whole(task, folder):
         beside.write_text(kept)
         beside.replace(steps)
         trained = {
-            "versions": versions()["versions"],
             "processes": here().num_processes,
             "device": str(here().device),
-            "from": step,
         }
         (folder / "trainer.json").write_text(json.dumps(trained))
     here().wait_for_everyone()

@@ -144,7 +144,11 @@ fn an_adapter_that_was_trained_elsewhere_is_taken_on_the_base_that_it_names() {
         "adapter_config.json adapter_model.safetensors base/model.safetensors chat_template.jinja config.json \
          tokenizer.json"
     );
-    lab.mrx(&["run", "small", "respond.m1"]).success();
+    let export = lab.mrx(&["export", "pairs", "small/m1", "--to", "trl"]);
+    export.fails_with(1).says("pair.m1 is not made yet");
+    lab.mrx(&["run", "small", "reference.m1"]).success();
+    let export = lab.mrx(&["export", "pairs", "small/m1", "--to", "trl"]);
+    export.fails_with(1).says("train.m2 starts from an adapter on a base");
     let row = lab.ask("SELECT response_id FROM responses WHERE model = 'm1' LIMIT 1");
     let traced = lab.mrx(&["trace", &row]).success();
     traced.prints("adapter_model.safetensors").prints("base/model.safetensors");
