@@ -6,6 +6,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use mrx::store::{Digest, Store};
 use regex::Regex;
@@ -71,6 +73,25 @@ impl Lab {
     /// Runs `mrx`.
     pub(crate) fn mrx(&self, arguments: &[&str]) -> Outcome {
         self.outcome(&self.command(arguments).output().unwrap())
+    }
+
+    /// Kills `mrx` after this share of the time that its work takes. Where it had ended before (for a
+    /// machine that others leave alone is faster), the work is undone and killed in half the time.
+    #[track_caller]
+    pub(crate) fn kill(&self, run: &[&str], whole: &mut Duration, share: f64, undo: impl Fn()) {
+        for _ in 0..8 {
+            let mut command = self.command(run);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            sleep(whole.mul_f64(share));
+            let ended = child.try_wait().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let Some(ended) = ended else { return };
+            assert!(ended.success(), "{ended}");
+            undo();
+            *whole /= 2;
+        }
+        panic!("{run:?} ends before it is killed");
     }
 
     /// Runs `mrx` with something on its standard input.

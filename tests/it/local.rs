@@ -1,8 +1,6 @@
 //! The loop on a model that really draws and learns: small, random, and made here.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
-use std::thread::sleep;
 use std::time::Instant;
 
 use candle_core::Device;
@@ -135,27 +133,20 @@ fn training_that_is_killed_goes_on_to_the_same_weights() {
     lab.mrx(&["run", "small", "pair.m0"]).success();
     let began = Instant::now();
     lab.mrx(&run).success();
-    let whole = began.elapsed();
+    let mut whole = began.elapsed();
     let undisturbed = lab.digests("small");
     let trained = |lab: &Lab| lab.ask("SELECT count(*) FROM metrics");
     let rows = trained(&lab);
-    let mut kills = 0;
     for part in [0.15, 0.3, 0.45, 0.6, 0.75, 0.9] {
         forget_training(&lab);
         // Killed twice, the second time where the first attempt had not come.
         for share in [part * 0.5, part] {
-            let mut command = lab.command(&run);
-            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            sleep(whole.mul_f64(share));
-            kills += u32::from(child.try_wait().unwrap().is_none());
-            child.kill().unwrap();
-            child.wait().unwrap();
+            lab.kill(&run, &mut whole, share, || forget_training(&lab));
         }
         lab.mrx(&run).success();
         assert_eq!(lab.digests("small"), undisturbed, "killed at {part} of the way");
         assert_eq!(trained(&lab), rows);
     }
-    assert!(kills > 6, "only {kills} of 12 attempts were cut short");
 }
 
 /// Deletes the run that made M1.
