@@ -98,6 +98,32 @@ pub(super) fn each(
     Ok(())
 }
 
+/// Hands over, one by one, the weights that `config` needs as they lie in a checkpoint, each in the type that it
+/// has there, f64 as f32; what an adapter adds to is f32.
+///
+/// # Errors
+/// As [`load`], and those of `take`.
+pub(super) fn each_as_it_lies(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+    mut take: impl FnMut(Parameter, Tensor) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let deltas = Deltas::find(files, config)?;
+    let cpu = &Device::Cpu;
+    for (parameter, place) in found(files, config)? {
+        let adds = deltas.as_ref().filter(|deltas| deltas.stand_beside(&parameter.name));
+        let tensor = match (adds, place.dtype()?) {
+            (Some(deltas), _) => {
+                deltas.added(&parameter.name, place.tensor(DType::F32, cpu)?, cpu)?
+            }
+            (None, DType::F64) => place.tensor(DType::F32, cpu)?,
+            (None, dtype) => place.tensor(dtype, cpu)?,
+        };
+        take(parameter, tensor)?;
+    }
+    Ok(())
+}
+
 /// Finds every weight that `config` needs, of the shape that it needs, among the files of a folder.
 fn found(
     files: &BTreeMap<String, PathBuf>,
