@@ -11,6 +11,8 @@
 )]
 
 pub mod adapter;
+mod blocks;
+mod cache;
 mod chat;
 mod choose;
 mod config;
@@ -27,7 +29,6 @@ mod network;
 mod open;
 pub(crate) mod ops;
 mod parameters;
-mod places;
 mod queue;
 mod refusal;
 pub mod remote;
@@ -52,7 +53,7 @@ pub use engine::{Engine, Version};
 pub use error::Error;
 pub use folder::listed;
 pub use language::{Language, Tokenised};
-pub use local::Local;
+pub use local::{Local, open_network};
 pub use network::{Batch, Network};
 pub use open::{Rendered, files_read, is_scripted, open, open_with, rendered};
 pub use refusal::Refusal;

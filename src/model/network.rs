@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::cache::Cache;
 use super::config::Config;
 use super::error::Error;
 use super::ops::{
-    Attend, Packed, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
+    Attend, Packed, Placed, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
+    with_values,
 };
 use super::weights::Weights;
 
@@ -127,16 +129,9 @@ impl Batch {
         start..self.tokens.len()
     }
 
-    /// Says what the tokens attend to; where they continue what a cache holds, the last span of each
-    /// row's keys is where its own go.
-    pub(super) fn with_rows(self, rows: Vec<Row>) -> Self {
+    /// Says what the tokens attend to, where that is not what a cache holds.
+    fn with_rows(self, rows: Vec<Row>) -> Self {
         Self { rows: rows.into(), ..self }
-    }
-
-    /// The place of each row's last token.
-    pub(super) fn row_ends(&self) -> Vec<u32> {
-        let last = |row: &Row| u32::try_from(row.queries.end - 1).unwrap_or(u32::MAX);
-        self.rows.iter().map(last).collect()
     }
 
     /// Tokens in it.
@@ -149,36 +144,6 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
-    }
-}
-
-/// Keys and values of tokens that were run, by place.
-#[derive(Debug)]
-pub(super) struct Cache {
-    layers: Vec<(Tensor, Tensor)>, // [places, kv_heads·d] each
-}
-
-impl Cache {
-    pub(super) fn new(network: &Network, places: usize) -> Result<Self> {
-        let Config { num_hidden_layers, num_key_value_heads, head_dim, .. } = *network.config;
-        let make = || {
-            let shape = (places, num_key_value_heads * head_dim);
-            Tensor::zeros(shape, network.dtype(), network.device())
-        };
-        let layers: Result<_> = (0..num_hidden_layers).map(|_| Ok((make()?, make()?))).collect();
-        Ok(Self { layers: layers? })
-    }
-
-    /// Keeps the keys and values of a batch, and returns all that are kept.
-    fn keep(&self, layer: usize, k: &Tensor, v: &Tensor, rows: &[Row]) -> Result<(Tensor, Tensor)> {
-        let (keys, values) = &self.layers[layer];
-        for Row { queries, keys: spans } in rows {
-            let end = spans.last().map_or(0, |span| span.end);
-            let (start, count) = (queries.start, queries.len());
-            keys.slice_set(&k.narrow(0, start, count)?, 0, end - count)?;
-            values.slice_set(&v.narrow(0, start, count)?, 0, end - count)?;
-        }
-        Ok((keys.clone(), values.clone()))
     }
 }
 
@@ -280,9 +245,14 @@ impl Network {
         self.run(batch, None)
     }
 
-    /// The same, for tokens that continue what `cache` holds.
-    pub(super) fn hidden_after(&self, batch: &Batch, cache: &Cache) -> Result<Tensor> {
-        self.run(batch, Some(cache))
+    /// The same, for tokens that continue what `cache` holds, and are kept there as `rows` say.
+    pub(super) fn hidden_after(
+        &self,
+        batch: &Batch,
+        rows: &[Placed],
+        cache: &mut Cache,
+    ) -> Result<Tensor> {
+        self.run(batch, Some((cache, rows)))
     }
 
     /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`.
@@ -291,6 +261,22 @@ impl Network {
     /// Where the device fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         linear(hidden, &self.lm_head)
+    }
+
+    /// The same, in room that is used again: logits of many rows are the largest thing that is computed.
+    pub(super) fn logits_to(&self, hidden: &Tensor, to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        match &self.lm_head {
+            Weight::Packed(head) => with_values::<f32, _>(hidden, |hidden| {
+                to.resize(hidden.len() / head.dims().1.max(1) * head.dims().0, 0.0);
+                head.times(hidden, to);
+                Ok(())
+            }),
+            head => {
+                to.extend(linear(hidden, head)?.flatten_all()?.to_vec1::<f32>()?);
+                Ok(())
+            }
+        }
     }
 
     /// log-probability of each of `targets`, `[targets]` in nats, after the tokens at `sources`.
@@ -303,11 +289,12 @@ impl Network {
         token_logps(&self.logits(&hidden.index_select(&sources, 0)?)?, targets)
     }
 
-    fn run(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Tensor> {
+    fn run(&self, batch: &Batch, mut after: Option<(&mut Cache, &[Placed])>) -> Result<Tensor> {
         let angles = self.angles(&batch.positions)?;
         let mut x = self.embed(&batch.tokens)?; // [tokens, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
-            x = self.layer(index, layer, &x, &angles, &batch.rows, cache)?;
+            let after = after.as_mut().map(|(cache, rows)| (&mut **cache, *rows));
+            x = self.layer((index, layer), &x, &angles, &batch.rows, after)?;
         }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
@@ -326,12 +313,11 @@ impl Network {
 
     fn layer(
         &self,
-        index: usize,
-        layer: &Layer,
+        (index, layer): (usize, &Layer),
         x: &Tensor,
         angles: &Angles,
         rows: &Arc<[Row]>,
-        cache: Option<&Cache>,
+        after: Option<(&mut Cache, &[Placed])>,
     ) -> Result<Tensor> {
         let eps = self.config.rms_norm_eps;
         let Layer { self_attn, mlp, .. } = layer;
@@ -342,11 +328,13 @@ impl Network {
         let v = self_attn.v_proj.forward(&normed)?; // [tokens, kv_heads·d]
         let q = rotary(&q, &angles.cos, &angles.sin)?; // [tokens, heads·d]
         let k = rotary(&k, &angles.cos, &angles.sin)?; // [tokens, kv_heads·d]
-        let (k, v) = match cache {
-            Some(cache) => cache.keep(index, &k, &v, rows)?,
-            None => (k, v),
+        let attended = match after {
+            Some((cache, rows)) => {
+                cache.keep(index, &k, &v, rows)?;
+                cache.attend(index, &q, rows)?
+            }
+            None => attention(&q, &k, &v, &self.attend(index, rows))?,
         };
-        let attended = attention(&q, &k, &v, &self.attend(index, rows))?;
         let x = (x + self_attn.o_proj.forward(&attended)?)?;
 
         let normed = rms_norm(&x, &layer.post_attention_layernorm, eps)?;

@@ -10,8 +10,8 @@ use super::config::SUPPORTED;
 use super::folder::{file_of, parse};
 use super::save::companions;
 use super::{
-    Arguments, Chat, Config, Error, LanguageModel, Local, Message, Scripted, Tokenizer, scripted,
-    weights,
+    Arguments, Chat, Config, Error, LanguageModel, Local, Message, Scripted, Tokenizer, local,
+    scripted, weights,
 };
 
 /// What every configuration says first.
@@ -68,10 +68,11 @@ pub fn open(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
 ) -> Result<Box<dyn LanguageModel>, Error> {
-    open_with(files, device, &Arguments::default())
+    open_with(files, device, &Arguments::default(), local::CACHE_MEMORY)
 }
 
-/// Opens a model as [`open`] does, and gives its chat template arguments. A scripted one has none.
+/// Opens a model as [`open`] does, gives its chat template arguments, and says how many bytes of keys and values
+/// it may keep. A scripted one has none of these.
 ///
 /// # Errors
 /// As [`open`], and where the template never reads one of them.
@@ -79,11 +80,13 @@ pub fn open_with(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
     arguments: &Arguments,
+    cache_memory: u64,
 ) -> Result<Box<dyn LanguageModel>, Error> {
     match architecture(files)?.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
         Some(known) if SUPPORTED.contains(&known) => {
-            Ok(Box::new(Local::open(files, device)?.with_arguments(arguments)?))
+            let local = Local::open(files, device)?.with_cache_memory(cache_memory);
+            Ok(Box::new(local.with_arguments(arguments)?))
         }
         found => Err(Error::Unsupported {
             path: file_of(files, "config.json")?.to_owned(),

@@ -27,8 +27,8 @@ pub(super) fn stored<T: Real>(values: Vec<T>) -> CpuStorage {
     T::to_cpu_storage_owned(values)
 }
 
-/// Lends the numbers of a contiguous CPU tensor to `read`.
-pub(super) fn with_values<T: Real, R>(
+/// Lends the numbers of a CPU tensor to `read`, in their order.
+pub(crate) fn with_values<T: Real, R>(
     tensor: &Tensor,
     read: impl FnOnce(&[T]) -> Result<R>,
 ) -> Result<R> {

@@ -17,18 +17,23 @@ mod lanes;
 mod linear;
 mod logps;
 mod packed;
+mod paged;
 mod rms_norm;
 mod rotary;
 mod swiglu;
 mod tile;
+mod weigh;
 
 pub(crate) use attention::{Attend, Row, attention};
+pub(crate) use fused::with_values;
 pub(crate) use linear::{Weight, linear};
 pub(crate) use logps::token_logps;
 pub(crate) use packed::Packed;
+pub(crate) use paged::{Attention, BLOCK, Heads, Placed};
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rotary::rotary;
 pub(crate) use swiglu::swiglu;
+pub(crate) use weigh::{STRETCH, Weighed, exp_sum};
 
 #[cfg(test)]
 mod tests {
