@@ -9,12 +9,14 @@ use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::adapter::{Deltas, base_files, is_adapted};
 use super::config::Config;
 use super::error::Error;
-use super::folder::{parse, replace_file};
+use super::folder::{gguf_of, parse, replace_file};
+use super::gguf::Gguf;
 pub use super::parameters::{Kind, Parameter, parameters};
 pub(crate) use super::tensors::Pending;
 pub(crate) use super::tensors::write_tensors;
@@ -66,12 +68,16 @@ pub fn load(
     dtype: DType,
     device: &Device,
 ) -> Result<Weights, Error> {
-    let mut weights = Weights::new();
-    each(files, config, dtype, device, |parameter, _, tensor| {
-        weights.insert(parameter.name, tensor);
-        Ok(())
-    })?;
-    Ok(weights)
+    let deltas = Deltas::find(files, config)?;
+    let read = |(parameter, place): (Parameter, Located)| {
+        let tensor = read(&parameter, &place, deltas.as_ref(), (dtype, device))?;
+        Ok((parameter.name, tensor))
+    };
+    let found = found(files, config)?;
+    if device.is_cpu() {
+        return found.into_par_iter().map(read).collect();
+    }
+    found.into_iter().map(read).collect()
 }
 
 /// Hands over, one by one, the weights that [`load`] reads, each with the file that it is from.
@@ -87,15 +93,25 @@ pub(super) fn each(
 ) -> Result<(), Error> {
     let deltas = Deltas::find(files, config)?;
     for (parameter, place) in found(files, config)? {
-        let tensor = place.tensor(dtype, device)?;
-        let tensor = match &deltas {
-            Some(deltas) => deltas.added(&parameter.name, tensor, device)?,
-            None => tensor,
-        };
-        let tensor = parameter.kind.transposed(&tensor)?;
-        take(parameter, &place.path, tensor)?;
+        let tensor = read(&parameter, &place, deltas.as_ref(), (dtype, device))?;
+        take(parameter, place.path(), tensor)?;
     }
     Ok(())
+}
+
+/// Reads one weight, with what an adapter adds to it, as it lies here: of which type, and where.
+fn read(
+    parameter: &Parameter,
+    place: &Located,
+    deltas: Option<&Deltas>,
+    (dtype, device): (DType, &Device),
+) -> Result<Tensor, Error> {
+    let tensor = place.tensor(dtype, device)?;
+    let tensor = match deltas {
+        Some(deltas) => deltas.added(&parameter.name, tensor, device)?,
+        None => tensor,
+    };
+    Ok(parameter.kind.transposed(&tensor)?)
 }
 
 /// Finds every weight that `config` needs, of the shape that it needs, among the files of a folder.
@@ -103,7 +119,10 @@ fn found(
     files: &BTreeMap<String, PathBuf>,
     config: &Config,
 ) -> Result<Vec<(Parameter, Located)>, Error> {
-    let mut places = find(&base_files(files))?;
+    let mut places = match gguf_of(files) {
+        Some(path) => Gguf::open(path)?.places()?,
+        None => find(&base_files(files))?,
+    };
     let mut all = Vec::new();
     for parameter in parameters(config) {
         let Some(place) = places.remove(&parameter.name) else {
@@ -118,7 +137,7 @@ fn found(
     places.remove("lm_head.weight");
     places.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     match places.into_iter().next() {
-        Some((name, Located { path, .. })) => Err(Error::UnknownTensor { path, name }),
+        Some((name, place)) => Err(Error::UnknownTensor { path: place.path().to_owned(), name }),
         None => Ok(all),
     }
 }
@@ -251,8 +270,8 @@ pub(super) fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String,
     for name in shards(files)? {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;
         for (name, place) in contents(path)? {
-            if let Some(Located { path: first, .. }) = places.insert(name.clone(), place) {
-                let reason = format!("`{name}` is in {}, too", first.display());
+            if let Some(first) = places.insert(name.clone(), place) {
+                let reason = format!("`{name}` is in {}, too", first.path().display());
                 return Err(Error::Weights { path: path.clone(), reason });
             }
         }

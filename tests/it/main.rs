@@ -20,6 +20,7 @@ mod estimates;
 mod evaluation;
 mod experiment;
 mod folders;
+mod gguf;
 mod help;
 mod ids;
 mod judged;
