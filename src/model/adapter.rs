@@ -254,6 +254,11 @@ impl Deltas {
         }
     }
 
+    /// Whether anything is added to a weight.
+    pub(super) fn stand_beside(&self, name: &str) -> bool {
+        self.pairs.contains_key(name)
+    }
+
     /// Adds to a weight, as it lies in a checkpoint, what the adapter adds, in f32.
     pub(super) fn added(
         &self,

@@ -13,13 +13,14 @@ use super::config::Config;
 use super::feed::Feed;
 use super::generate::{Job, groups};
 use super::language::{Language, Tokenised};
-use super::network::Network;
+use super::network::{Network, Part};
+use super::ops::Packed;
 use super::queue::Queue;
 use super::refusal::Refusal;
 use super::score::score;
 use super::tokenizer::Tokenizer;
-use super::{Asker, Error, LanguageModel, Message, Prompt, ScoreRequest};
-use super::{Weights, weights};
+use super::weights::{Kind, Lying};
+use super::{Asker, Error, LanguageModel, Message, Prompt, ScoreRequest, weights};
 
 /// A model that is loaded.
 #[derive(Debug)]
@@ -29,27 +30,21 @@ pub struct Local {
 }
 
 impl Local {
-    /// Loads the model whose folder holds `files`, by name, in f32.
+    /// Loads the model whose folder holds `files`, by name. On the CPU its weights stay in the type that they
+    /// have; all is computed in f32.
     ///
     /// # Errors
     /// Where a file is missing, damaged, or does not fit the others.
     pub fn open(files: &BTreeMap<String, PathBuf>, device: &Device) -> Result<Self, Error> {
         let config = Arc::new(Config::open(files)?);
-        let weights = weights::load(files, &config, DType::F32, device)?;
-        Self::with_weights(files, config, &weights)
-    }
-
-    /// Puts the model of a folder together with weights that are not, or not yet, in it.
-    ///
-    /// # Errors
-    /// Where a file is missing, damaged, or does not fit the others.
-    pub fn with_weights(
-        files: &BTreeMap<String, PathBuf>,
-        config: Arc<Config>,
-        weights: &Weights,
-    ) -> Result<Self, Error> {
         let language = Language::open(files, &config)?;
-        let network = Network::new(config, weights)?;
+        let network = if device.is_cpu() {
+            let parts = packed(files, &config)?;
+            Network::of(config, &parts)?
+        } else {
+            let weights = weights::load(files, &config, DType::F32, device)?;
+            Network::new(config, &weights)?
+        };
         Ok(Self { network, language })
     }
 
@@ -171,6 +166,30 @@ impl LanguageModel for Local {
         }
         score(&self.network, groups(prompts), &continuations)
     }
+}
+
+/// The parts of a network that draws and is not trained.
+fn packed(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+) -> Result<BTreeMap<String, Part>, Error> {
+    weights::made_of(files, config, |parameter, lying| {
+        let tensor = match lying {
+            Lying::Numbers(tensor) => tensor,
+            Lying::Blocks(kind, bytes) => {
+                let dims = (parameter.shape[0], parameter.shape[1]);
+                return Ok(Part::Packed(Arc::new(Packed::of_blocks(kind, &bytes, dims)?)));
+            }
+        };
+        Ok(match parameter.kind {
+            Kind::Projection => Part::Packed(Arc::new(Packed::of(&tensor)?)),
+            Kind::Table if config.tie_word_embeddings => {
+                Part::Packed(Arc::new(Packed::of(&tensor)?))
+            }
+            Kind::Table => Part::Tensor(tensor),
+            Kind::Scale | Kind::Bias => Part::Tensor(tensor.to_dtype(DType::F32)?),
+        })
+    })
 }
 
 fn weight_count(config: &Config) -> usize {

@@ -8,6 +8,7 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,14 +16,16 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::Config;
 use super::error::Error;
-use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
+use super::ops::{
+    Attend, Packed, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
+};
 use super::weights::Weights;
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
 pub struct Network {
     config: Arc<Config>,
-    embed_tokens: Tensor, // [vocabulary, hidden]
+    embed_tokens: Part, // [vocabulary, hidden]
     layers: Vec<Layer>,
     norm: Tensor, // [hidden]
     lm_head: Weight,
@@ -57,6 +60,15 @@ struct Mlp {
 struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+}
+
+/// A weight as a network holds it.
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    /// Numbers to compute with as they are; a projection `[inputs, outputs]`.
+    Tensor(Tensor),
+    /// A projection, or an embedding that is the head, too, packed for drawing.
+    Packed(Arc<Packed>),
 }
 
 /// Tokens to run, end to end, and what they attend to.
@@ -182,12 +194,30 @@ impl Network {
     /// # Errors
     /// Where one is missing.
     pub fn new(config: Arc<Config>, weights: &Weights) -> std::result::Result<Self, Error> {
-        let get = |name: &str| {
+        let part =
+            |(name, tensor): (&String, &Tensor)| (name.clone(), Part::Tensor(tensor.clone()));
+        Self::of(config, &weights.iter().map(part).collect())
+    }
+
+    /// Puts a network together from its parts, by their names in a checkpoint.
+    pub(super) fn of(
+        config: Arc<Config>,
+        parts: &BTreeMap<String, Part>,
+    ) -> std::result::Result<Self, Error> {
+        let part = |name: &str| {
             let missing = || Error::MissingTensor { name: name.to_owned() };
-            weights.get(name).cloned().ok_or_else(missing)
+            parts.get(name).cloned().ok_or_else(missing)
+        };
+        let get = |name: &str| match part(name)? {
+            Part::Tensor(tensor) => Ok(tensor),
+            Part::Packed(_) => Err(Error::MissingTensor { name: name.to_owned() }),
+        };
+        let weight = |name: &str| match part(name)? {
+            Part::Tensor(tensor) => Ok::<_, Error>(Weight::InOut(tensor)),
+            Part::Packed(packed) => Ok(Weight::Packed(packed)),
         };
         let project = |name: String, bias: bool| {
-            let weight = Weight::InOut(get(&format!("{name}.weight"))?);
+            let weight = weight(&format!("{name}.weight"))?;
             let bias = bias.then(|| get(&format!("{name}.bias"))).transpose()?;
             Ok::<_, Error>(Linear { weight, bias })
         };
@@ -214,11 +244,11 @@ impl Network {
                 },
             })
         };
-        let embed_tokens = get("model.embed_tokens.weight")?;
-        let lm_head = if config.tie_word_embeddings {
-            Weight::OutIn(embed_tokens.clone())
-        } else {
-            Weight::InOut(get("lm_head.weight")?)
+        let embed_tokens = part("model.embed_tokens.weight")?;
+        let lm_head = match &embed_tokens {
+            _ if !config.tie_word_embeddings => weight("lm_head.weight")?,
+            Part::Tensor(table) => Weight::OutIn(table.clone()),
+            Part::Packed(table) => Weight::Packed(Arc::clone(table)),
         };
         let layers: std::result::Result<_, Error> =
             (0..config.num_hidden_layers).map(layer).collect();
@@ -235,11 +265,11 @@ impl Network {
     /// Where its weights are.
     #[must_use]
     pub fn device(&self) -> &Device {
-        self.embed_tokens.device()
+        self.norm.device()
     }
 
     fn dtype(&self) -> DType {
-        self.embed_tokens.dtype()
+        self.norm.dtype()
     }
 
     /// The hidden state of every token, `[tokens, hidden]`, ready for the [head](Self::logits).
@@ -274,13 +304,24 @@ impl Network {
     }
 
     fn run(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Tensor> {
-        let tokens = Tensor::from_slice(&batch.tokens, batch.tokens.len(), self.device())?;
         let angles = self.angles(&batch.positions)?;
-        let mut x = self.embed_tokens.index_select(&tokens, 0)?; // [tokens, hidden]
+        let mut x = self.embed(&batch.tokens)?; // [tokens, hidden]
         for (index, layer) in self.layers.iter().enumerate() {
             x = self.layer(index, layer, &x, &angles, &batch.rows, cache)?;
         }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    fn embed(&self, tokens: &[u32]) -> Result<Tensor> {
+        match &self.embed_tokens {
+            Part::Tensor(table) => {
+                let tokens = Tensor::from_slice(tokens, tokens.len(), self.device())?;
+                table.index_select(&tokens, 0)?.to_dtype(self.dtype())
+            }
+            Part::Packed(table) => {
+                Tensor::from_vec(table.rows(tokens)?, (tokens.len(), table.dims().1), self.device())
+            }
+        }
     }
 
     fn layer(

@@ -1,10 +1,12 @@
 //! The weights on their way from and to safetensors. A folder with an adapter has those of its base, with what
 //! the adapter adds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -112,6 +114,41 @@ fn read(
         None => tensor,
     };
     Ok(parameter.kind.transposed(&tensor)?)
+}
+
+/// A weight as it lies in a checkpoint.
+pub(super) enum Lying<'p> {
+    /// In the type that it has there, f64 as f32; f32 where an adapter adds to it.
+    Numbers(Tensor),
+    /// A matrix in blocks, and the bytes of its rows.
+    Blocks(GgmlDType, Cow<'p, [u8]>),
+}
+
+/// Makes something of every weight that `config` needs, by its name, of some of them at once.
+///
+/// # Errors
+/// As [`load`], and those of `make`.
+pub(super) fn made_of<T: Send>(
+    files: &BTreeMap<String, PathBuf>,
+    config: &Config,
+    make: impl Fn(&Parameter, Lying<'_>) -> Result<T, Error> + Sync,
+) -> Result<BTreeMap<String, T>, Error> {
+    let (deltas, cpu) = (Deltas::find(files, config)?, &Device::Cpu);
+    let one = |(parameter, place): (Parameter, Located)| {
+        let adds = deltas.as_ref().filter(|deltas| deltas.stand_beside(&parameter.name));
+        let lying = match (adds, place.blocks(), place.dtype()?) {
+            (Some(deltas), _, _) => {
+                let tensor = place.tensor(DType::F32, cpu)?;
+                Lying::Numbers(deltas.added(&parameter.name, tensor, cpu)?)
+            }
+            (None, Some(kind), _) if place.shape().len() == 2 => Lying::Blocks(kind, place.bytes()),
+            (None, _, DType::F64) => Lying::Numbers(place.tensor(DType::F32, cpu)?),
+            (None, _, dtype) => Lying::Numbers(place.tensor(dtype, cpu)?),
+        };
+        let made = make(&parameter, lying)?;
+        Ok((parameter.name, made))
+    };
+    found(files, config)?.into_par_iter().map(one).collect()
 }
 
 /// Finds every weight that `config` needs, of the shape that it needs, among the files of a folder.

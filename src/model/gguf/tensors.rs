@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::TensorInfo;
+use safetensors::Dtype;
 
 use super::metadata::Gguf;
 use crate::model::error::Error;
@@ -58,7 +60,7 @@ impl Gguf {
             path: self.file.path().to_owned(),
             reason: format!("`{name}` {reason}"),
         })?;
-        let (shape, form) = (info.shape.dims().to_vec(), Form::Blocks(info.ggml_dtype));
+        let (shape, form) = (info.shape.dims().to_vec(), form_of(info.ggml_dtype));
         let place = Located::new(self.file.clone(), name.to_owned(), shape, form, range);
         Ok(match self.heads_in_turns(name)? {
             Some(heads) => place.interleaved(heads),
@@ -98,6 +100,16 @@ impl Gguf {
             Some("attn_k") => Ok(Some(self.kv_heads()?)),
             _ => Ok(None),
         }
+    }
+}
+
+/// Numbers that stand by themselves are no blocks.
+const fn form_of(kind: GgmlDType) -> Form {
+    match kind {
+        GgmlDType::F32 => Form::Plain(Dtype::F32),
+        GgmlDType::F16 => Form::Plain(Dtype::F16),
+        GgmlDType::BF16 => Form::Plain(Dtype::BF16),
+        blocks => Form::Blocks(blocks),
     }
 }
 

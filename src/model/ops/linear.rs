@@ -6,12 +6,15 @@
 
 #![expect(unsafe_code, reason = "gemm takes pointers; `product` holds them to their slices")]
 
+use std::sync::Arc;
+
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use gemm::Parallelism;
 
 use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::Real;
+use super::packed::{Packed, Times};
 
 /// A matrix to multiply rows by, and which way it lies.
 #[derive(Debug, Clone)]
@@ -20,12 +23,17 @@ pub(crate) enum Weight {
     InOut(Tensor),
     /// `[outputs, inputs]`: an embedding that is the head, too.
     OutIn(Tensor),
+    /// Packed for drawing. It has no gradient.
+    Packed(Arc<Packed>),
 }
 
 /// `x` `[rows, inputs]` times `weight`: `[rows, outputs]`.
 pub(crate) fn linear(x: &Tensor, weight: &Weight) -> Result<Tensor> {
-    let (Weight::InOut(w) | Weight::OutIn(w)) = weight;
-    let out_in = matches!(weight, Weight::OutIn(_));
+    let (w, out_in) = match weight {
+        Weight::InOut(w) => (w, false),
+        Weight::OutIn(w) => (w, true),
+        Weight::Packed(packed) => return x.contiguous()?.apply_op1_no_bwd(&Times(packed.clone())),
+    };
     if covers(x) && covers(w) && x.dtype() == w.dtype() {
         x.apply_op2(w, Linear { out_in })
     } else if out_in {

@@ -12,17 +12,21 @@
 )]
 
 mod attention;
+mod blocks;
 mod fused;
 mod lanes;
 mod linear;
 mod logps;
+mod packed;
 mod rms_norm;
 mod rotary;
 mod swiglu;
+mod tile;
 
 pub(crate) use attention::{Attend, Row, attention};
 pub(crate) use linear::{Weight, linear};
 pub(crate) use logps::token_logps;
+pub(crate) use packed::Packed;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rotary::rotary;
 pub(crate) use swiglu::swiglu;

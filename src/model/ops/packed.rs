@@ -1,0 +1,359 @@
+//! A projection as it lies in memory for drawing: in panels of 32 outputs, in the type that its file has.
+//!
+//! `gemm` packs a weight again for every product, which costs as much as the product itself where it has few
+//! rows; here that is done once. Each number of a result is summed along the inputs in their order, in f32,
+//! whatever the rows beside it, the threads, and the type that the weights are kept in.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use candle_core::quantized::GgmlDType;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::blocks::Blocks;
+use super::fused::{stored, values};
+use super::tile::{HIGH, Pairs, Panel, Plain, WIDTH, for_registers, in_tiles, store};
+
+/// Rows that are run through all panels of a thread before the next ones: as many as stay in the cache of a
+/// core beside a panel.
+const ROWS_AT_A_TIME: usize = 192;
+
+/// Parts that a thread's share of the panels is cut into, for threads do not run at one speed.
+const SHARES_PER_THREAD: usize = 3;
+
+/// A projection, `[outputs, inputs]`.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    panels: Panels,
+    inputs: usize,
+    outputs: usize,
+}
+
+/// The numbers of panel after panel, the last filled up with zeros.
+#[derive(Debug)]
+enum Panels {
+    /// `[inputs, WIDTH]` a panel.
+    F32(Vec<f32>),
+    /// `[inputs / 2, WIDTH]` a panel: of every two inputs the first in the lower half.
+    Bf16(Vec<u32>),
+    /// `[inputs, WIDTH]` a panel.
+    F16(Vec<f16>),
+    /// Blocks that share a scale, row after row.
+    Blocks(Blocks),
+}
+
+impl Packed {
+    /// Packs a matrix `[outputs, inputs]` as it lies in a checkpoint, in f32, bf16 or f16.
+    pub(crate) fn of(weight: &Tensor) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        let weight = weight.contiguous()?;
+        let (storage, layout) = weight.storage_and_layout();
+        let candle_core::Storage::Cpu(storage) = &*storage else {
+            bail!("a weight that is packed lies on the CPU");
+        };
+        let start = layout.start_offset();
+        let panels = match storage {
+            CpuStorage::F32(w) => {
+                Panels::F32(laid_out(&w[start..], outputs, inputs, inputs, |row, k| row[k]))
+            }
+            CpuStorage::F16(w) => {
+                Panels::F16(laid_out(&w[start..], outputs, inputs, inputs, |row, k| row[k]))
+            }
+            CpuStorage::BF16(w) => {
+                let pair = |row: &[bf16], k: usize| {
+                    let high = row.get(2 * k + 1).map_or(0, |w| w.to_bits());
+                    u32::from(row[2 * k].to_bits()) | u32::from(high) << 16
+                };
+                Panels::Bf16(laid_out(&w[start..], outputs, inputs, inputs.div_ceil(2), pair))
+            }
+            _ => bail!("{:?} is not a type that weights are kept in", weight.dtype()),
+        };
+        Ok(Self { panels, inputs, outputs })
+    }
+
+    /// Keeps a matrix `[outputs, inputs]` in the blocks that it has in a GGUF file.
+    pub(crate) fn of_blocks(kind: GgmlDType, bytes: &[u8], dims: (usize, usize)) -> Result<Self> {
+        let (outputs, inputs) = dims;
+        let blocks = Blocks::of(kind, bytes, inputs)?;
+        Ok(Self { panels: Panels::Blocks(blocks), inputs, outputs })
+    }
+
+    /// Its shape: outputs, inputs.
+    pub(crate) const fn dims(&self) -> (usize, usize) {
+        (self.outputs, self.inputs)
+    }
+
+    /// The type of its numbers.
+    pub(crate) const fn dtype(&self) -> DType {
+        match self.panels {
+            Panels::F32(_) | Panels::Blocks(_) => DType::F32,
+            Panels::Bf16(_) => DType::BF16,
+            Panels::F16(_) => DType::F16,
+        }
+    }
+
+    /// The weights of some outputs, `[rows, inputs]` in f32: an embedding that is the head, too.
+    pub(crate) fn rows(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(rows.len() * self.inputs);
+        for &row in rows {
+            let row = row as usize;
+            if row >= self.outputs {
+                bail!("there is no row {row} in a table of {}", self.outputs);
+            }
+            if let Panels::Blocks(blocks) = &self.panels {
+                numbers.extend(blocks.row(row));
+                continue;
+            }
+            let (panel, lane) = (row / WIDTH, row % WIDTH);
+            let at = |per_panel: usize, k: usize| (panel * per_panel + k) * WIDTH + lane;
+            numbers.extend((0..self.inputs).map(|k| match &self.panels {
+                Panels::F32(w) => w[at(self.inputs, k)],
+                Panels::F16(w) => w[at(self.inputs, k)].to_f32(),
+                Panels::Bf16(w) => {
+                    let pair = w[at(self.inputs.div_ceil(2), k / 2)];
+                    f32::from_bits(if k % 2 == 0 { pair << 16 } else { pair & HIGH })
+                }
+                Panels::Blocks(_) => f32::NAN,
+            }));
+        }
+        Ok(numbers)
+    }
+
+    /// `x` `[rows, inputs]` times this, `[rows, outputs]`, written over `y`.
+    pub(crate) fn times(&self, x: &[f32], y: &mut [f32]) {
+        let rows = x.len() / self.inputs.max(1);
+        assert_eq!(
+            (x.len(), y.len()),
+            (rows * self.inputs, rows * self.outputs),
+            "sizes of a product"
+        );
+        let threads = rayon::current_num_threads();
+        let panels = self.outputs.div_ceil(WIDTH);
+        let shares = if threads == 1 { 1 } else { (SHARES_PER_THREAD * threads).min(panels) };
+        let per_share = panels.div_ceil(shares.max(1)).max(1);
+        let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
+        parts.resize_with(panels.div_ceil(per_share), || Vec::with_capacity(rows));
+        for row in y.chunks_exact_mut(self.outputs.max(1)) {
+            for (part, columns) in parts.iter_mut().zip(row.chunks_mut(per_share * WIDTH)) {
+                part.push(columns);
+            }
+        }
+        let work = |(share, mut y): (usize, Vec<&mut [f32]>)| {
+            let first = share * per_share;
+            self.run(x, first..panels.min(first + per_share), &mut y);
+        };
+        if parts.len() == 1 {
+            parts.into_iter().enumerate().for_each(work);
+        } else {
+            parts.into_par_iter().enumerate().for_each(work);
+        }
+    }
+
+    /// Runs all rows through some panels: `y` has of each row the columns of these.
+    fn run(&self, x: &[f32], panels: Range<usize>, y: &mut [&mut [f32]]) {
+        let inputs = self.inputs;
+        match &self.panels {
+            Panels::F32(w) => {
+                let panels = some(w, inputs * WIDTH, panels).map(Plain).collect();
+                Arch::new().dispatch(Product { x, inputs, panels, y });
+            }
+            Panels::Bf16(w) => {
+                let panels = some(w, inputs.div_ceil(2) * WIDTH, panels).map(Pairs).collect();
+                Arch::new().dispatch(Product { x, inputs, panels, y });
+            }
+            Panels::F16(w) => {
+                let mut wide = vec![0.0; inputs * WIDTH];
+                for (nth, panel) in some(w, inputs * WIDTH, panels).enumerate() {
+                    panel.convert_to_f32_slice(&mut wide);
+                    let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
+                    let panels = vec![Plain(&wide)];
+                    Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
+                }
+            }
+            Panels::Blocks(blocks) => {
+                let mut wide = vec![0.0; inputs * WIDTH];
+                for (nth, panel) in panels.enumerate() {
+                    blocks.widen(panel, &mut wide);
+                    let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
+                    let panels = vec![Plain(&wide)];
+                    Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
+                }
+            }
+        }
+    }
+}
+
+/// Some of the panels of `size` words each.
+fn some<W>(words: &[W], size: usize, panels: Range<usize>) -> impl Iterator<Item = &[W]> {
+    words[panels.start * size..panels.end * size].chunks_exact(size.max(1))
+}
+
+/// Lays rows out in panels: `take` gives the word number `k` of a row.
+fn laid_out<T: Sync, W: Default + Clone + Send>(
+    weight: &[T],
+    outputs: usize,
+    inputs: usize,
+    words: usize,
+    take: impl Fn(&[T], usize) -> W + Sync,
+) -> Vec<W> {
+    let mut panels = vec![W::default(); outputs.div_ceil(WIDTH) * words * WIDTH];
+    let size = (words * WIDTH).max(1);
+    let rows = weight[..outputs * inputs].par_chunks(WIDTH * inputs.max(1));
+    panels.par_chunks_mut(size).zip(rows).for_each(|(panel, rows)| {
+        let rows: Vec<&[T]> = rows.chunks(inputs).collect();
+        for (k, lanes) in panel.chunks_exact_mut(WIDTH).enumerate() {
+            for (lane, row) in lanes.iter_mut().zip(&rows) {
+                *lane = take(row, k);
+            }
+        }
+    });
+    panels
+}
+
+/// Rows through panels.
+struct Product<'r, 'y, P> {
+    x: &'r [f32],
+    inputs: usize,
+    panels: Vec<P>,
+    /// Of each row the columns of these panels.
+    y: &'r mut [&'y mut [f32]],
+}
+
+impl<P: Panel> WithSimd for Product<'_, '_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for_registers!(S, V, R => self.run::<S, V, R>(simd));
+    }
+}
+
+impl<P: Panel> Product<'_, '_, P> {
+    #[inline(always)]
+    fn run<S: Simd, const V: usize, const MOST: usize>(self, simd: S) {
+        let Self { x, inputs, panels, y } = self;
+        for start in (0..y.len()).step_by(ROWS_AT_A_TIME) {
+            let end = y.len().min(start + ROWS_AT_A_TIME);
+            for (nth, panel) in panels.iter().enumerate() {
+                in_tiles!(MOST, start..end, |first, R| {
+                    let mut rows = [&x[..0]; R];
+                    for r in 0..R {
+                        rows[r] = &x[(first + r) * inputs..][..inputs];
+                    }
+                    let zero = [[simd.splat_f32s(0.0); V]; R];
+                    let sums = panel.add(simd, rows, zero);
+                    for r in 0..R {
+                        store::<S, V>(simd, sums[r], columns(y[first + r], nth));
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// The columns of one panel in those of a row.
+#[inline(always)]
+fn columns(row: &mut [f32], panel: usize) -> &mut [f32] {
+    let end = row.len().min((panel + 1) * WIDTH);
+    &mut row[panel * WIDTH..end]
+}
+
+/// `x` `[rows, inputs]` times a packed weight.
+pub(super) struct Times(pub(super) Arc<Packed>);
+
+impl CustomOp1 for Times {
+    fn name(&self) -> &'static str {
+        "packed-linear"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, inputs) = layout.shape().dims2()?;
+        if inputs != self.0.inputs {
+            bail!("{rows} rows of {inputs} do not fit a weight of {} inputs", self.0.inputs);
+        }
+        let mut y = vec![0.0; rows * self.0.outputs];
+        self.0.times(values(x, layout)?, &mut y);
+        Ok((stored(y), Shape::from((rows, self.0.outputs))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use candle_core::quantized::QTensor;
+
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        let number = |i: usize| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0;
+        (0..count).map(number).collect()
+    }
+
+    fn product(packed: &Packed, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.len() / packed.inputs * packed.outputs];
+        packed.times(x, &mut y);
+        y
+    }
+
+    /// Σ x·w in the order of the inputs.
+    fn plainly(x: &[f32], w: &[f32], inputs: usize) -> Vec<f32> {
+        let sum =
+            |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| x.mul_add(*w, sum));
+        let row = |x| w.chunks_exact(inputs).map(move |w| sum(x, w));
+        x.chunks_exact(inputs).flat_map(row).collect()
+    }
+
+    #[test]
+    fn each_number_is_summed_in_the_order_of_the_inputs_in_whatever_type_weights_are_kept() {
+        for (inputs, outputs) in [(1, 1), (7, 5), (32, 32), (65, 100), (96, 33)] {
+            for dtype in [DType::F32, DType::BF16, DType::F16] {
+                let w =
+                    Tensor::from_vec(numbers(inputs * outputs, 1), (outputs, inputs), &Device::Cpu);
+                let w = w.unwrap().to_dtype(dtype).unwrap();
+                let packed = Packed::of(&w).unwrap();
+                let wide = w.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
+                let wide = wide.to_vec1::<f32>().unwrap();
+                for rows in [0, 1, 2, 5, 12, 13, 29, 200] {
+                    let x = numbers(rows * inputs, 2);
+                    let expected = plainly(&x, &wide, inputs);
+                    assert_eq!(
+                        product(&packed, &x),
+                        expected,
+                        "{inputs}×{outputs} {dtype:?} {rows}"
+                    );
+                }
+                let some = [outputs as u32 - 1, 0];
+                let rows = [&wide[(outputs - 1) * inputs..], &wide[..inputs]].concat();
+                assert_eq!(packed.rows(&some).unwrap(), rows);
+                assert!(packed.rows(&[outputs as u32]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_the_numbers_that_they_widen_to() {
+        use GgmlDType::{Q4_0, Q4_1, Q4K, Q6K, Q8_0};
+        let inputs = 512;
+        for outputs in [1, 32, 70] {
+            for kind in [Q8_0, Q4_0, Q4_1, Q4K, Q6K] {
+                let w =
+                    Tensor::from_vec(numbers(inputs * outputs, 1), (outputs, inputs), &Device::Cpu);
+                let blocks = QTensor::quantize(&w.unwrap(), kind).unwrap();
+                let wide = Packed::of(&blocks.dequantize(&Device::Cpu).unwrap()).unwrap();
+                let bytes = blocks.data().unwrap();
+                let packed = Packed::of_blocks(kind, &bytes, (outputs, inputs)).unwrap();
+                for rows in [1, 13] {
+                    let x = numbers(rows * inputs, 2);
+                    assert_eq!(product(&packed, &x), product(&wide, &x), "{kind:?} {outputs}");
+                }
+                let some = [outputs as u32 - 1, 0];
+                assert_eq!(packed.rows(&some).unwrap(), wide.rows(&some).unwrap());
+                assert!(Packed::of_blocks(kind, &bytes[1..], (outputs, inputs)).is_err());
+            }
+        }
+    }
+}
