@@ -30,8 +30,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Loads the model whose folder holds `files`, by name. On the CPU its weights stay in the type that they
-    /// have; all is computed in f32.
+    /// Loads the model whose folder holds `files`, by name. Its weights stay in the type that they
+    /// have; on the CPU all is computed in f32.
     ///
     /// # Errors
     /// Where a file is missing, damaged, or does not fit the others.
@@ -42,7 +42,8 @@ impl Local {
             let parts = packed(files, &config)?;
             Network::of(config, &parts)?
         } else {
-            let weights = weights::load(files, &config, DType::F32, device)?;
+            let dtype = weights::dtype_of(files, &config)?;
+            let weights = weights::load(files, &config, dtype, device)?;
             Network::new(config, &weights)?
         };
         Ok(Self { network, language })

@@ -2,8 +2,8 @@
 //!
 //! - [`Scripted`]: answers by rule
 //! - [`remote`]: a model in another program, behind HTTP or files
-//! - [`Local`]: a Hugging Face folder on candle: its [`Config`], [`weights`], [`Tokenizer`] and
-//!   [`Chat`] template make a [`Network`], which draws in batches and scores
+//! - [`Local`]: a Hugging Face folder or a GGUF file on candle: its [`Config`], [`weights`], [`Tokenizer`]
+//!   and [`Chat`] template make a [`Network`], which draws in batches and scores
 
 #![expect(
     clippy::cast_precision_loss,

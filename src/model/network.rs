@@ -17,7 +17,8 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::config::Config;
 use super::error::Error;
 use super::ops::{
-    Attend, Packed, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
+    Attend, Packed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
+    wide,
 };
 use super::weights::Weights;
 
@@ -76,7 +77,7 @@ pub(super) enum Part {
 pub struct Batch {
     tokens: Vec<u32>,
     positions: Vec<u32>,
-    rows: Arc<[Row]>,
+    rows: Rows,
 }
 
 impl Batch {
@@ -285,12 +286,13 @@ impl Network {
         self.run(batch, Some(cache))
     }
 
-    /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`.
+    /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`; in f32
+    /// where those are in 16 bits.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        linear(hidden, &self.lm_head)
+        wide(&linear(hidden, &self.lm_head)?)
     }
 
     /// log-probability of each of `targets`, `[targets]` in nats, after the tokens at `sources`.
@@ -330,7 +332,7 @@ impl Network {
         layer: &Layer,
         x: &Tensor,
         angles: &Angles,
-        rows: &Arc<[Row]>,
+        rows: &Rows,
         cache: Option<&Cache>,
     ) -> Result<Tensor> {
         let eps = self.config.rms_norm_eps;
@@ -364,7 +366,7 @@ impl Network {
         rms_norm(&heads, norm, self.config.rms_norm_eps)?.reshape((tokens, width))
     }
 
-    fn attend(&self, layer: usize, rows: &Arc<[Row]>) -> Attend {
+    fn attend(&self, layer: usize, rows: &Rows) -> Attend {
         Attend {
             rows: rows.clone(),
             heads: self.config.num_attention_heads,
@@ -381,9 +383,10 @@ impl Network {
             .flat_map(|&position| frequencies.iter().map(move |f| position as f32 * f));
         let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
         let shape = (positions.len(), frequencies.len());
-        let tensor = |numbers: Vec<f32>| {
-            Tensor::from_vec(numbers, shape, self.device())?.to_dtype(self.dtype())
-        };
+        // An angle in 16 bits would be another one.
+        let dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let tensor =
+            |numbers: Vec<f32>| Tensor::from_vec(numbers, shape, self.device())?.to_dtype(dtype);
         Ok(Angles { cos: tensor(cos)?, sin: tensor(sin)? })
     }
 }

@@ -116,6 +116,20 @@ fn read(
     Ok(parameter.kind.transposed(&tensor)?)
 }
 
+/// The type that most of the weights have in a checkpoint, that of the embedding: f32 where that is none which a
+/// device computes with.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn dtype_of(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<DType, Error> {
+    let all = found(files, config)?;
+    let table = all.iter().find(|(parameter, _)| parameter.kind == Kind::Table);
+    Ok(match table.map(|(_, place)| place.dtype()).transpose()? {
+        Some(half @ (DType::BF16 | DType::F16)) => half,
+        _ => DType::F32,
+    })
+}
+
 /// A weight as it lies in a checkpoint.
 pub(super) enum Lying<'p> {
     /// In the type that it has there, f64 as f32; f32 where an adapter adds to it.

@@ -21,6 +21,7 @@ mod evaluation;
 mod experiment;
 mod folders;
 mod gguf;
+mod gpu;
 mod help;
 mod ids;
 mod judged;

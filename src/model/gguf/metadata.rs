@@ -29,7 +29,13 @@ impl Gguf {
         check_alignment(file.bytes()).map_err(refused)?;
         let content = Content::read(&mut Cursor::new(file.bytes()));
         let content = content.map_err(|error| refused(plainly(&error.to_string())))?;
-        Ok(Self { file, content })
+        let gguf = Self { file, content };
+        match gguf.whole("split.count") {
+            Some(parts) if parts > 1 => {
+                Err(gguf.refused(format!("it is one of {parts} parts of a file that was split")))
+            }
+            _ => Ok(gguf),
+        }
     }
 
     pub(super) fn refused(&self, reason: impl Into<String>) -> Error {

@@ -8,6 +8,9 @@ use candle_core::{CpuStorage, Result, bail};
 
 use super::tile::WIDTH;
 
+/// Inputs that are turned about at a time: as many as stay in the nearest cache.
+const TURNED_AT_A_TIME: usize = 32;
+
 /// A projection `[outputs, inputs]`, the blocks of `WIDTH` outputs a panel.
 pub(super) struct Blocks {
     panels: Vec<Box<dyn QuantizedType>>,
@@ -46,9 +49,12 @@ impl Blocks {
     /// Writes a panel as `[inputs, WIDTH]` over `wide`.
     pub(super) fn widen(&self, panel: usize, wide: &mut [f32]) {
         let rows = self.rows_of(panel);
-        for (lane, row) in rows.chunks_exact(self.inputs).enumerate() {
-            for (lanes, number) in wide.chunks_exact_mut(WIDTH).zip(row) {
-                lanes[lane] = *number;
+        for (nth, wide) in wide.chunks_mut(TURNED_AT_A_TIME * WIDTH).enumerate() {
+            for (lane, row) in rows.chunks_exact(self.inputs).enumerate() {
+                let row = &row[nth * TURNED_AT_A_TIME..];
+                for (lanes, number) in wide.chunks_exact_mut(WIDTH).zip(row) {
+                    lanes[lane] = *number;
+                }
             }
         }
     }

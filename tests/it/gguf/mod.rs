@@ -15,7 +15,7 @@ use mrx::model::{
 };
 use serde_json::json;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, skip};
 use twins::{Metadata, TEXTS, Twins, patch};
 
 fn open(path: &Path) -> Local {
@@ -255,6 +255,7 @@ fn a_file_that_cannot_be_run_is_refused_by_what_is_wrong_with_it() {
     expect(without("tokenizer.ggml.merges"), "it has no `tokenizer.ggml.merges`");
     expect(without("tokenizer.chat_template"), "it has no `tokenizer.chat_template`");
     expect(without("tokenizer.ggml.eos_token_id"), "names no token that ends a text");
+    expect(set("split.count", Value::U16(3)), "it is one of 3 parts");
     expect(set("general.alignment", Value::U32(0)), "`general.alignment` is 0");
 }
 
@@ -285,4 +286,31 @@ fn a_file_that_is_damaged_is_told_from_one_that_is_not() {
     patch(file, &kind, &other);
     let found = fault(file);
     assert!(found.contains("GGML's type 20; read are f32"), "{found}");
+}
+
+#[test]
+fn a_real_file_reads_texts_as_its_folder_does() {
+    const VARIABLE: &str = "MRX_TEST_GGUF";
+    let Some(file) = std::env::var_os(VARIABLE) else {
+        return skip(&format!("{VARIABLE} names no file with a folder of its name beside it"));
+    };
+    let (file, folder) = (open(Path::new(&file)), open(&Path::new(&file).with_extension("")));
+    let words = [
+        "the", " cat", "  two", "\n", "\t", "12", "345", "'s", "WE'LL", "ß", "naïve", "北京", "한국어", "\u{1f600}",
+        "e\u{301}", "don't", "=>", "x_y", "3.14", "\r\n", "<|im_end|>", "<|im_start|>user", "…", "Ünïcode", "﷽",
+    ];
+    let mut state = 7_u64;
+    for _ in 0..4000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            text.push_str(words[(state >> 33) as usize % words.len()]);
+            if state >> 60 < 6 {
+                text.push(' ');
+            }
+        }
+        let ids = folder.tokens(&asked(&text)).unwrap();
+        assert_eq!(file.tokens(&asked(&text)).unwrap(), ids, "{text:?}");
+        assert_eq!(file.text(&ids).unwrap(), folder.text(&ids).unwrap());
+    }
 }
