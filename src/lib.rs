@@ -38,8 +38,9 @@
 //! | `study` | `query`, `records`, `store`, `runner` |
 //! | `cli` | `study`, `experiment`, `runner`, `query`, `store`, `records` |
 //!
-//! `report` is drawn where it will stand; there is nothing in it yet. Unsafe code is denied but for two
-//! places: the matrix product in `model/ops/linear.rs`, and a variable that `main.rs` sets for candle.
+//! `report` is drawn where it will stand; there is nothing in it yet. Unsafe code is denied but for three
+//! places: the matrix product in `model/ops/linear.rs`, the files that `model/mapped.rs` maps, and a variable that
+//! `main.rs` sets for candle.
 //!
 //! Seven words: a **record** (row) stands in a **table**, named by its **digest**; a **stage** turns
 //! tables into tables; a **node** is a stage with a place in an **experiment**; a **model** turns text

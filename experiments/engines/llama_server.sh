@@ -12,7 +12,10 @@
 set -eu
 model=$1 port=$2 name=$3
 gguf=$(dirname "$model")/$name.gguf
-if [ ! -e "$gguf" ]; then
+if [ -f "$model" ]; then
+    # The experiment begins with a GGUF file.
+    gguf=$model
+elif [ ! -e "$gguf" ]; then
     # Links are followed: the files themselves are in the store.
     ${CONVERT:-convert_hf_to_gguf.py} "$model" --outtype f32 --outfile "$gguf.part"
     mv "$gguf.part" "$gguf"

@@ -121,6 +121,11 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     checkpoint FOLDER --as EXPERIMENT/NEXT_MODEL` takes what came of it";
         return (None, Some(hint.to_owned()));
     }
+    if error.is::<experiment::FromGguf>() {
+        let hint = "name as `path` the folder of Hugging Face that the file was made from, as it is or after `mrx \
+                    import checkpoint`; a GGUF file alone goes as far as its pairs: `mrx run EXPERIMENT pair.m0`";
+        return (None, Some(hint.to_owned()));
+    }
     if let Some(experiment::TrainError::Ended(ended)) = error.downcast_ref()
         && ended.step > 0
     {

@@ -11,7 +11,7 @@ use super::memory::for_cache;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, refuse_unlearned};
 use crate::query::MemoryLimit;
 use crate::runner::{
     FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
@@ -68,6 +68,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let machine = here.machine(&args.device);
     let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;
+    refuse_unlearned(experiment.plan(), &wanted)?;
     let store = place.create()?;
     here.save(&store)?;
     let interrupt = Interrupt::default();

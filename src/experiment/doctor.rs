@@ -19,7 +19,7 @@ use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Finding, How, Options, Servers, Whose, examine, preset_of,
     report,
 };
-use crate::stages::{Api, Arguments, Engine, EngineVersion, Protocol, files_read, listed};
+use crate::stages::{Api, Arguments, Engine, EngineVersion, Protocol, files_read, gguf_of, listed};
 
 /// Why nobody can be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -250,7 +250,7 @@ fn engine_at(endpoint: Endpoint, dialect: Dialect, name: String, has_folder: boo
 fn model_folder(folder: &Path) -> Result<Files, NoPatient> {
     let fail = |source| NoPatient::Folder { path: folder.to_owned(), source };
     let files = listed(folder).map_err(fail)?;
-    if files.contains_key("config.json") {
+    if files.contains_key("config.json") || gguf_of(&files).is_some() {
         Ok(files_read(&files))
     } else {
         Err(NoPatient::NoModel(folder.to_owned()))

@@ -8,6 +8,7 @@ mod epochs;
 mod estimates;
 mod evaluation;
 mod iteration;
+mod learned;
 mod locate;
 mod loop_;
 mod machine;
@@ -30,6 +31,7 @@ mod versus;
 use std::path::{Path, PathBuf};
 
 use engines::Engines;
+pub use learned::refuse_unlearned;
 pub use locate::{Error, Position};
 pub use machine::{Machine, NoReports, Reports};
 pub use scale::{Load, Scale};
@@ -37,8 +39,8 @@ use toml_file::File;
 pub use versus::Versus;
 
 pub use crate::stages::{
-    Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, ModelError, Rendered, SCRIPT,
-    Schedule, Settings, TooManyRefused, TrainError, asked, listed, remote,
+    Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, FromGguf, ModelError, Rendered,
+    SCRIPT, Schedule, Settings, TooManyRefused, TrainError, asked, listed, remote,
 };
 pub use reader::{Reader, Whose};
 

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::Error;
 use super::toml_file::{File, Model};
-use crate::stages::{Template, TemplateError, files_read, listed};
+use crate::stages::{Template, TemplateError, files_read, gguf_of, listed};
 
 /// The files of a folder, or those that a query may read, by the names under which they are known.
 pub(super) type Files = BTreeMap<String, PathBuf>;
@@ -49,14 +49,19 @@ impl File {
         self.model_folder(named)
     }
 
-    /// Lists the files of a model's folder that are read; their digests stand for the model.
+    /// Lists the files of a model's folder that are read, or its GGUF file; their digests stand for the model.
     pub(super) fn model_folder(&self, named: &Spanned<PathBuf>) -> Result<Files, Error> {
         let folder = self.find(named.as_ref());
         let failed = |why: String| self.text.error(&named.span(), why);
         let files = listed(&folder).map_err(|e| {
-            failed(format!("cannot read the model folder {}: {e}", folder.display()))
+            let shown = folder.display();
+            if folder.is_file() {
+                failed(format!("expected a model folder or a GGUF file, {shown} is neither"))
+            } else {
+                failed(format!("cannot read the model folder {shown}: {e}"))
+            }
         })?;
-        if files.contains_key("config.json") {
+        if files.contains_key("config.json") || gguf_of(&files).is_some() {
             Ok(files_read(&files))
         } else {
             Err(failed(format!(

@@ -1,9 +1,9 @@
 //! Keys and values of what was run, by block. A block has its memory from when it is first filled.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::Config;
-use super::ops::{Attend, Attention, BLOCK, Heads, Placed, Row, attention, with_values};
+use super::ops::{Attend, Attention, BLOCK, Heads, Placed, Row, Rows, attention, with_values};
 
 /// Keys and values of all layers.
 #[derive(Debug)]
@@ -23,7 +23,11 @@ enum Kept {
 
 impl Cache {
     /// Room for `most` blocks of a network's keys and values.
-    pub(super) fn new(config: &Config, most: usize, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        config: &Config,
+        most: usize,
+        (dtype, device): (DType, &Device),
+    ) -> Result<Self> {
         let heads = Heads {
             heads: config.num_attention_heads,
             kv_heads: config.num_key_value_heads,
@@ -32,14 +36,18 @@ impl Cache {
         let kept = if device.is_cpu() {
             Kept::Blocks(Vec::new())
         } else {
-            Kept::Tensors(Self::tensors(config, most, device)?)
+            Kept::Tensors(Self::tensors(config, most, (dtype, device))?)
         };
         Ok(Self { kept, heads, windows: config.windows.clone() })
     }
 
-    fn tensors(config: &Config, most: usize, device: &Device) -> Result<Vec<(Tensor, Tensor)>> {
+    fn tensors(
+        config: &Config,
+        most: usize,
+        (dtype, device): (DType, &Device),
+    ) -> Result<Vec<(Tensor, Tensor)>> {
         let shape = (most * BLOCK, config.num_key_value_heads * config.head_dim);
-        let make = || Tensor::zeros(shape, candle_core::DType::F32, device);
+        let make = || Tensor::zeros(shape, dtype, device);
         (0..config.num_hidden_layers).map(|_| Ok((make()?, make()?))).collect()
     }
 
@@ -115,8 +123,22 @@ impl Cache {
         }
     }
 
+    /// What the rows of a run attend to, for devices that want it laid out: once for all layers.
+    pub(super) fn rows(&self, rows: &[Placed]) -> Rows {
+        match self.kept {
+            Kept::Blocks(_) => Rows::default(),
+            Kept::Tensors(_) => rows.iter().map(spans).collect::<Vec<_>>().into(),
+        }
+    }
+
     /// Attention of queries `[tokens, heads·d]` to what is kept at a layer.
-    pub(super) fn attend(&self, layer: usize, q: &Tensor, rows: &[Placed]) -> Result<Tensor> {
+    pub(super) fn attend(
+        &self,
+        layer: usize,
+        q: &Tensor,
+        rows: &[Placed],
+        laid_out: &Rows,
+    ) -> Result<Tensor> {
         let (heads, window) = (self.heads, self.windows[layer]);
         match &self.kept {
             Kept::Blocks(blocks) => {
@@ -125,9 +147,8 @@ impl Cache {
             }
             Kept::Tensors(layers) => {
                 let (keys, values) = &layers[layer];
-                let rows: Vec<Row> = rows.iter().map(spans).collect();
                 let Heads { heads, kv_heads, dim: head_dim } = heads;
-                let how = Attend { rows: rows.into(), heads, kv_heads, head_dim, window };
+                let how = Attend { rows: laid_out.clone(), heads, kv_heads, head_dim, window };
                 attention(q, keys, values, &how)
             }
         }
@@ -166,8 +187,6 @@ fn spans(row: &Placed) -> Row {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
-
     use super::*;
 
     fn numbers(rows: usize, columns: usize, seed: usize) -> Tensor {
@@ -193,11 +212,13 @@ mod tests {
             let [k, v] = [1, 2].map(|seed| numbers(tokens, kv_heads * dim, 3 * nth + seed));
             cache.reach(4);
             cache.keep(1, &k, &v, &rows).unwrap();
-            let out = cache.attend(1, &numbers(tokens, heads * dim, 3 * nth), &rows).unwrap();
+            let q = numbers(tokens, heads * dim, 3 * nth);
+            let out = cache.attend(1, &q, &rows, &cache.rows(&rows)).unwrap();
             all.extend(out.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         }
         cache.copy(2, 3).unwrap();
-        let out = cache.attend(1, &numbers(1, heads * dim, 9), &[placed(0..1, 20, &[3])]).unwrap();
+        let rows = [placed(0..1, 20, &[3])];
+        let out = cache.attend(1, &numbers(1, heads * dim, 9), &rows, &cache.rows(&rows)).unwrap();
         all.extend(out.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         all
     }

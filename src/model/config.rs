@@ -1,14 +1,13 @@
 //! `config.json` of the Llama family, as transformers 4 and 5 spell it.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_transformers::models::llama::{Llama3RopeConfig, LlamaEosToks};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::error::Error;
-use super::folder::{file_of, parse};
+use super::folder::parse;
 
 /// Architectures that the one decoder runs.
 pub(super) const SUPPORTED: [&str; 4] =
@@ -106,14 +105,6 @@ fn default_activation() -> String {
 }
 
 impl Config {
-    /// Reads the `config.json` of the model whose folder holds `files`, by name.
-    ///
-    /// # Errors
-    /// Where there is none; else as [`Config::read`].
-    pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, Error> {
-        Self::read(file_of(files, "config.json")?)
-    }
-
     /// Reads the file at `path`.
     ///
     /// # Errors

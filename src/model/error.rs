@@ -41,6 +41,14 @@ pub enum Error {
         /// What is run.
         known: Vec<&'static str>,
     },
+    /// A GGUF file cannot be read, or asks for what is not computed.
+    #[error("{} is not a GGUF file of a model that is run: {reason}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A template failed.
     #[error("template `{name}`: {reason}")]
     Template {

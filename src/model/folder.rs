@@ -2,16 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 
-/// Lists the files of a folder by name, but for hidden ones.
+/// The name that a GGUF file has among the files of a model, whatever it is called: it is all of them.
+pub(super) const GGUF: &str = "model.gguf";
+
+/// Lists the files of a folder by name, but for hidden ones. A GGUF file is a model by itself.
 ///
 /// # Errors
 /// Where it cannot be read.
 pub fn listed(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    if folder.is_file() && begins_as_gguf(folder)? {
+        return Ok(BTreeMap::from([(GGUF.to_owned(), folder.to_owned())]));
+    }
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -21,6 +27,21 @@ pub fn listed(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
         }
     }
     Ok(files)
+}
+
+fn begins_as_gguf(path: &Path) -> io::Result<bool> {
+    let mut magic = Vec::new();
+    fs::File::open(path)?.take(4).read_to_end(&mut magic)?;
+    Ok(magic == b"GGUF")
+}
+
+/// The GGUF file that a model is, where it is one.
+#[must_use]
+pub fn gguf_of(files: &BTreeMap<String, PathBuf>) -> Option<&Path> {
+    match files.first_key_value() {
+        Some((name, path)) if name == GGUF && files.len() == 1 => Some(path),
+        _ => None,
+    }
 }
 
 /// The file of a name.

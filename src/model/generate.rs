@@ -156,7 +156,7 @@ impl<'j> Worker<'j> {
         Ok(Self {
             job,
             taken,
-            cache: Cache::new(network.config(), job.blocks, network.device())?,
+            cache: Cache::new(network.config(), job.blocks, network.numbers_on())?,
             blocks: Blocks::new(job.blocks),
             opened: VecDeque::new(),
             active: Vec::new(),

@@ -1,15 +1,16 @@
 //! What a model reads and writes: text to ids by its chat template and tokenizer, and back.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::chat::{Arguments, Chat};
 use super::config::{Config, ids};
-use super::folder::{file_of, parse};
+use super::folder::{file_of, gguf_of, parse};
 use super::generate::Ended;
+use super::gguf::Gguf;
 use super::queue::Queued;
 use super::tokenizer::Tokenizer;
 use super::{Ask, Continuation, Error, Message, Prompt, Refusal, Reply};
@@ -43,6 +44,14 @@ struct GenerationConfig {
     eos_token_id: Option<Value>,
 }
 
+/// What a GGUF file says of its texts, for a model of so many ids.
+fn of_gguf(path: &Path, vocabulary: usize) -> Result<(Tokenizer, Chat), Error> {
+    let gguf = Gguf::open(path)?;
+    let tokenizer = Tokenizer::new(gguf.tokenizer()?, path, vocabulary)?;
+    let (template, tokens) = gguf.chat_template()?;
+    Ok((tokenizer, Chat::new(template.to_owned(), None, None)?.with_tokens(tokens)))
+}
+
 impl Language {
     /// Reads what the folder of a model says of its texts.
     ///
@@ -50,8 +59,13 @@ impl Language {
     /// Where a file is missing, damaged, or does not fit the others.
     pub fn open(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<Self, Error> {
         let vocabulary = config.vocab_size;
-        let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, vocabulary)?;
-        let chat = Chat::open(files)?;
+        let (tokenizer, chat) = match gguf_of(files) {
+            Some(path) => of_gguf(path, vocabulary)?,
+            None => (
+                Tokenizer::open(file_of(files, "tokenizer.json")?, vocabulary)?,
+                Chat::open(files)?,
+            ),
+        };
         let mut ends = config.eos_token_ids.clone();
         if let Some(path) = files.get("generation_config.json") {
             let published: GenerationConfig = parse(path)?;

@@ -20,7 +20,7 @@ use super::queue::Queue;
 use super::refusal::Refusal;
 use super::score::score;
 use super::tokenizer::Tokenizer;
-use super::weights::Kind;
+use super::weights::{Kind, Lying};
 use super::{Asker, Error, LanguageModel, Message, Prompt, ScoreRequest, weights};
 
 /// A model that is loaded.
@@ -32,8 +32,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Loads the model whose folder holds `files`, by name. On the CPU its weights stay in the type that they
-    /// have; all is computed in f32.
+    /// Loads the model whose folder holds `files`, by name. Its weights stay in the type that they
+    /// have; on the CPU all is computed in f32.
     ///
     /// # Errors
     /// Where a file is missing, damaged, or does not fit the others.
@@ -192,7 +192,8 @@ pub fn open_network(
         let parts = packed(files, &config)?;
         return Network::of(config, &parts);
     }
-    let weights = weights::load(files, &config, DType::F32, device)?;
+    let dtype = weights::dtype_of(files, &config)?;
+    let weights = weights::load(files, &config, dtype, device)?;
     Network::new(config, &weights)
 }
 
@@ -201,20 +202,23 @@ fn packed(
     files: &BTreeMap<String, PathBuf>,
     config: &Config,
 ) -> Result<BTreeMap<String, Part>, Error> {
-    let mut parts = BTreeMap::new();
-    weights::each_as_it_lies(files, config, |parameter, tensor| {
-        let part = match parameter.kind {
+    weights::made_of(files, config, |parameter, lying| {
+        let tensor = match lying {
+            Lying::Numbers(tensor) => tensor,
+            Lying::Blocks(kind, bytes) => {
+                let dims = (parameter.shape[0], parameter.shape[1]);
+                return Ok(Part::Packed(Arc::new(Packed::of_blocks(kind, &bytes, dims)?)));
+            }
+        };
+        Ok(match parameter.kind {
             Kind::Projection => Part::Packed(Arc::new(Packed::of(&tensor)?)),
             Kind::Table if config.tie_word_embeddings => {
                 Part::Packed(Arc::new(Packed::of(&tensor)?))
             }
             Kind::Table => Part::Tensor(tensor),
             Kind::Scale | Kind::Bias => Part::Tensor(tensor.to_dtype(DType::F32)?),
-        };
-        parts.insert(parameter.name, part);
-        Ok(())
-    })?;
-    Ok(parts)
+        })
+    })
 }
 
 fn weight_count(config: &Config) -> usize {

@@ -2,8 +2,8 @@
 //!
 //! - [`Scripted`]: answers by rule
 //! - [`remote`]: a model in another program, behind HTTP or files
-//! - [`Local`]: a Hugging Face folder on candle: its [`Config`], [`weights`], [`Tokenizer`] and
-//!   [`Chat`] template make a [`Network`], which draws in batches and scores
+//! - [`Local`]: a Hugging Face folder or a GGUF file on candle: its [`Config`], [`weights`], [`Tokenizer`]
+//!   and [`Chat`] template make a [`Network`], which draws in batches and scores
 
 #![expect(
     clippy::cast_precision_loss,
@@ -22,9 +22,12 @@ mod error;
 mod feed;
 mod folder;
 mod generate;
+mod gguf;
 pub mod guarded;
 mod language;
 mod local;
+mod located;
+mod mapped;
 mod network;
 mod open;
 pub(crate) mod ops;
@@ -51,7 +54,7 @@ pub use config::Config;
 pub use device::open_device;
 pub use engine::{Engine, Version};
 pub use error::Error;
-pub use folder::listed;
+pub use folder::{gguf_of, listed};
 pub use language::{Language, Tokenised};
 pub use local::{Local, open_network};
 pub use network::{Batch, Network};

@@ -18,8 +18,8 @@ use super::cache::Cache;
 use super::config::Config;
 use super::error::Error;
 use super::ops::{
-    Attend, Packed, Placed, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
-    with_values,
+    Attend, Packed, Placed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu,
+    token_logps, wide, with_values,
 };
 use super::weights::Weights;
 
@@ -78,7 +78,7 @@ pub(super) enum Part {
 pub struct Batch {
     tokens: Vec<u32>,
     positions: Vec<u32>,
-    rows: Arc<[Row]>,
+    rows: Rows,
 }
 
 impl Batch {
@@ -233,6 +233,11 @@ impl Network {
         self.norm.device()
     }
 
+    /// The type of what it computes, and where.
+    pub(super) fn numbers_on(&self) -> (DType, &Device) {
+        (self.dtype(), self.device())
+    }
+
     fn dtype(&self) -> DType {
         self.norm.dtype()
     }
@@ -255,12 +260,13 @@ impl Network {
         self.run(batch, Some((cache, rows)))
     }
 
-    /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`.
+    /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`; in f32
+    /// where those are in 16 bits.
     ///
     /// # Errors
     /// Where the device fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        linear(hidden, &self.lm_head)
+        wide(&linear(hidden, &self.lm_head)?)
     }
 
     /// The same, in room that is used again: logits of many rows are the largest thing that is computed.
@@ -273,7 +279,7 @@ impl Network {
                 Ok(())
             }),
             head => {
-                to.extend(linear(hidden, head)?.flatten_all()?.to_vec1::<f32>()?);
+                to.extend(wide(&linear(hidden, head)?)?.flatten_all()?.to_vec1::<f32>()?);
                 Ok(())
             }
         }
@@ -292,9 +298,13 @@ impl Network {
     fn run(&self, batch: &Batch, mut after: Option<(&mut Cache, &[Placed])>) -> Result<Tensor> {
         let angles = self.angles(&batch.positions)?;
         let mut x = self.embed(&batch.tokens)?; // [tokens, hidden]
+        let rows = match &after {
+            Some((cache, rows)) => cache.rows(rows),
+            None => batch.rows.clone(),
+        };
         for (index, layer) in self.layers.iter().enumerate() {
             let after = after.as_mut().map(|(cache, rows)| (&mut **cache, *rows));
-            x = self.layer((index, layer), &x, &angles, &batch.rows, after)?;
+            x = self.layer((index, layer), &x, &angles, &rows, after)?;
         }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
@@ -316,7 +326,7 @@ impl Network {
         (index, layer): (usize, &Layer),
         x: &Tensor,
         angles: &Angles,
-        rows: &Arc<[Row]>,
+        rows: &Rows,
         after: Option<(&mut Cache, &[Placed])>,
     ) -> Result<Tensor> {
         let eps = self.config.rms_norm_eps;
@@ -329,9 +339,9 @@ impl Network {
         let q = rotary(&q, &angles.cos, &angles.sin)?; // [tokens, heads·d]
         let k = rotary(&k, &angles.cos, &angles.sin)?; // [tokens, kv_heads·d]
         let attended = match after {
-            Some((cache, rows)) => {
-                cache.keep(index, &k, &v, rows)?;
-                cache.attend(index, &q, rows)?
+            Some((cache, placed)) => {
+                cache.keep(index, &k, &v, placed)?;
+                cache.attend(index, &q, placed, rows)?
             }
             None => attention(&q, &k, &v, &self.attend(index, rows))?,
         };
@@ -352,7 +362,7 @@ impl Network {
         rms_norm(&heads, norm, self.config.rms_norm_eps)?.reshape((tokens, width))
     }
 
-    fn attend(&self, layer: usize, rows: &Arc<[Row]>) -> Attend {
+    fn attend(&self, layer: usize, rows: &Rows) -> Attend {
         Attend {
             rows: rows.clone(),
             heads: self.config.num_attention_heads,
@@ -369,9 +379,10 @@ impl Network {
             .flat_map(|&position| frequencies.iter().map(move |f| position as f32 * f));
         let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
         let shape = (positions.len(), frequencies.len());
-        let tensor = |numbers: Vec<f32>| {
-            Tensor::from_vec(numbers, shape, self.device())?.to_dtype(self.dtype())
-        };
+        // An angle in 16 bits would be another one.
+        let dtype = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+        let tensor =
+            |numbers: Vec<f32>| Tensor::from_vec(numbers, shape, self.device())?.to_dtype(dtype);
         Ok(Angles { cos: tensor(cos)?, sin: tensor(sin)? })
     }
 }

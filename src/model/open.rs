@@ -7,11 +7,12 @@ use candle_core::Device;
 use serde::Deserialize;
 
 use super::config::SUPPORTED;
-use super::folder::{file_of, parse};
+use super::folder::{file_of, gguf_of, parse};
+use super::gguf::Gguf;
 use super::save::companions;
 use super::{
-    Arguments, Chat, Config, Error, LanguageModel, Local, Message, Scripted, Tokenizer, local,
-    scripted, weights,
+    Arguments, Config, Error, Language, LanguageModel, Local, Message, Scripted, local, scripted,
+    weights,
 };
 
 /// What every configuration says first.
@@ -22,8 +23,24 @@ struct Architecture {
     architectures: Vec<String>,
 }
 
+impl Config {
+    /// Reads what the model of these files computes: the `config.json` of its folder, or what its GGUF file says.
+    ///
+    /// # Errors
+    /// Where there is neither; else as [`Config::read`].
+    pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Self, Error> {
+        match gguf_of(files) {
+            Some(path) => Gguf::open(path)?.config(),
+            None => Self::read(file_of(files, "config.json")?),
+        }
+    }
+}
+
 /// Names the architecture of the model whose folder holds `files`, by name.
 fn architecture(files: &BTreeMap<String, PathBuf>) -> Result<Option<String>, Error> {
+    if gguf_of(files).is_some() {
+        return Ok(None);
+    }
     let config: Architecture = parse(file_of(files, "config.json")?)?;
     Ok(config.architecture.or_else(|| config.architectures.into_iter().next()))
 }
@@ -38,6 +55,9 @@ pub fn files_read(files: &BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf
 }
 
 fn names_read(files: &BTreeMap<String, PathBuf>) -> Result<Vec<String>, Error> {
+    if gguf_of(files).is_some() {
+        return Ok(files.keys().cloned().collect());
+    }
     let mut names = vec!["config.json".to_owned()];
     if is_scripted(files)? {
         names.extend(scripted::templates(files)?);
@@ -82,6 +102,10 @@ pub fn open_with(
     arguments: &Arguments,
     cache_memory: u64,
 ) -> Result<Box<dyn LanguageModel>, Error> {
+    if gguf_of(files).is_some() {
+        let local = Local::open(files, device)?.with_cache_memory(cache_memory);
+        return Ok(Box::new(local.with_arguments(arguments)?));
+    }
     match architecture(files)?.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
         Some(known) if SUPPORTED.contains(&known) => {
@@ -119,8 +143,9 @@ pub fn rendered(
         return Ok(Rendered { text, tokens: Vec::new() });
     }
     let config = Config::open(files)?;
-    let tokenizer = Tokenizer::open(file_of(files, "tokenizer.json")?, config.vocab_size)?;
-    let text = Chat::open(files)?.with_arguments(arguments)?.render(messages, true)?;
+    let Language { tokenizer, chat, .. } =
+        Language::open(files, &config)?.with_arguments(arguments)?;
+    let text = chat.render(messages, true)?;
     let token = |id| Ok((id, tokenizer.token_of(id).unwrap_or_default()));
     let tokens = tokenizer.encode(&text)?.into_iter().map(token).collect::<Result<_, Error>>()?;
     Ok(Rendered { text, tokens })

@@ -85,7 +85,7 @@ impl Run<'_> {
     fn score(&self, network: &Network) -> Result<Vec<(usize, usize, f64)>, Error> {
         let most = self.blocks();
         let blocks = Blocks::new(most);
-        let mut cache = Cache::new(network.config(), most, network.device())?;
+        let mut cache = Cache::new(network.config(), most, network.numbers_on())?;
         let full = || Error::CacheFull { needed: self.tokens, places: most * BLOCK };
         let (mut batch, mut first, mut held) = (Builder::default(), Targets::default(), Vec::new());
         for (prompt, asked) in &self.prompts {

@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo, View};
 
 use super::error::Error;
+use super::located::Form;
+pub(super) use super::located::Located;
+use super::mapped::Mapped;
 
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,89 +144,49 @@ pub fn copy(path: &Path, to: &mut dyn Write, wrote: &mut Wrote<'_>) -> Result<()
 /// # Errors
 /// Where the file is damaged.
 pub fn list(path: &Path) -> Result<Vec<StoredTensor>, Error> {
-    let located = contents(path)?.into_iter();
-    let mut tensors: Vec<StoredTensor> =
-        located.map(|(name, at)| StoredTensor::new(name, &at.info, at.first)).collect();
+    let (header, first) = read_header(&*Mapped::open(path)?)?;
+    let stored = |(name, info): (String, &TensorInfo)| StoredTensor::new(name, info, first as u64);
+    let mut tensors: Vec<StoredTensor> = header.tensors().into_iter().map(stored).collect();
     tensors.sort_by(|a, b| (a.offset, a.bytes, &a.name).cmp(&(b.offset, b.bytes, &b.name)));
     Ok(tensors)
-}
-
-/// Where a tensor lies.
-pub(super) struct Located {
-    pub(super) path: PathBuf,
-    name: String,
-    info: TensorInfo,
-    /// The first byte of the file's tensors.
-    first: u64,
 }
 
 /// Longest header that is read, as in the safetensors library.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Reads a file's header: no tensor may overlap another, leave a gap, or end past the file.
-pub(super) fn contents(path: &Path) -> Result<Vec<(String, Located)>, Error> {
-    let damaged = |reason: String| Error::Weights { path: path.to_owned(), reason };
-    let unread = |source| Error::Read { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(unread)?;
-    let length = file.metadata().map_err(unread)?.len();
-    let mut size = [0; 8];
-    file.read_exact(&mut size).map_err(|_| damaged("it has no header".to_owned()))?;
-    let size = u64::from_le_bytes(size);
-    if size > LONGEST_HEADER || size + 8 > length {
+/// Reads a file's header, and tells the first byte after it: no tensor may overlap another, leave a gap, or end
+/// past the file.
+fn read_header(file: &Mapped) -> Result<(Metadata, usize), Error> {
+    let damaged = |reason: String| Error::Weights { path: file.path().to_owned(), reason };
+    let (bytes, length) = (file.bytes(), file.bytes().len() as u64);
+    let Some((size, rest)) = bytes.split_first_chunk() else {
+        return Err(damaged("it has no header".to_owned()));
+    };
+    let size = u64::from_le_bytes(*size);
+    let header = usize::try_from(size).ok().filter(|_| size <= LONGEST_HEADER);
+    let Some(header) = header.and_then(|size| rest.get(..size)) else {
         return Err(damaged(format!("a header of {size} bytes in a file of {length}")));
-    }
-    let mut header = Vec::new();
-    Read::by_ref(&mut file).take(size).read_to_end(&mut header).map_err(unread)?;
-    let header: Metadata = serde_json::from_slice(&header).map_err(|e| damaged(e.to_string()))?;
-    let end = size + 8 + header.data_len() as u64;
+    };
+    let first = size_of::<u64>() + header.len();
+    let header: Metadata = serde_json::from_slice(header).map_err(|e| damaged(e.to_string()))?;
+    let end = (first + header.data_len()) as u64;
     if end != length {
         return Err(damaged(format!("its header speaks of {end} bytes, the file has {length}")));
     }
-    let located = |(name, info): (String, &TensorInfo)| {
-        let (path, info, first) = (path.to_owned(), info.clone(), size + 8);
-        (name.clone(), Located { path, name, info, first })
-    };
-    Ok(header.tensors().into_iter().map(located).collect())
+    Ok((header, first))
 }
 
-impl Located {
-    pub(super) fn shape(&self) -> &[usize] {
-        &self.info.shape
-    }
-
-    /// Its type, one that is read.
-    pub(super) fn dtype(&self) -> Result<DType, Error> {
-        match self.info.dtype {
-            Dtype::F32 => Ok(DType::F32),
-            Dtype::F64 => Ok(DType::F64),
-            Dtype::F16 => Ok(DType::F16),
-            Dtype::BF16 => Ok(DType::BF16),
-            other => {
-                let reason = format!("`{}` is {other:?}: not a type that is read", self.name);
-                Err(Error::Weights { path: self.path.clone(), reason })
-            }
-        }
-    }
-
-    /// Reads it as it lies, as `dtype`.
-    pub(super) fn tensor(&self, dtype: DType, device: &Device) -> Result<Tensor, Error> {
-        let tensor =
-            Tensor::from_raw_buffer(&self.bytes()?, self.dtype()?, &self.info.shape, device)?;
-        Ok(tensor.to_dtype(dtype)?)
-    }
-
-    /// Reads the tensor's bytes.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, Error> {
-        let (start, end) = self.info.data_offsets;
-        let mut bytes = vec![0; end - start];
-        File::open(&self.path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(self.first + start as u64))?;
-                file.read_exact(&mut bytes)
-            })
-            .map_err(|source| Error::Read { path: self.path.clone(), source })?;
-        Ok(bytes)
-    }
+/// Finds the tensors of a safetensors file.
+pub(super) fn contents(path: &Path) -> Result<Vec<(String, Located)>, Error> {
+    let file = Mapped::open(path)?;
+    let (header, first) = read_header(&file)?;
+    let located = |(name, info): (String, &TensorInfo)| {
+        let (start, end) = info.data_offsets;
+        let (shape, form) = (info.shape.clone(), Form::Plain(info.dtype));
+        let range = first + start..first + end;
+        (name.clone(), Located::new(file.clone(), name, shape, form, range))
+    };
+    Ok(header.tensors().into_iter().map(located).collect())
 }
 
 #[cfg(test)]

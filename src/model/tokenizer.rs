@@ -24,6 +24,16 @@ impl Tokenizer {
         let fail = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
         let inner =
             tokenizers::Tokenizer::from_bytes(read(path)?).map_err(|e| fail(e.to_string()))?;
+        Self::new(inner, path, vocab_size)
+    }
+
+    /// Takes the tokenizer of the file at `path`, for a model of `vocab_size` ids.
+    pub(super) fn new(
+        inner: tokenizers::Tokenizer,
+        path: &Path,
+        vocab_size: usize,
+    ) -> Result<Self, Error> {
+        let fail = |reason: String| Error::Tokenizer { path: path.to_owned(), reason };
         let highest = inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
         if let Some((token, id)) = highest
             && id as usize >= vocab_size

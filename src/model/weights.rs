@@ -1,20 +1,24 @@
 //! The weights on their way from and to safetensors. A folder with an adapter has those of its base, with what
 //! the adapter adds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::adapter::{Deltas, base_files, is_adapted};
 use super::config::Config;
 use super::error::Error;
-use super::folder::{parse, replace_file};
+use super::folder::{gguf_of, parse, replace_file};
+use super::gguf::Gguf;
 pub use super::parameters::{Kind, Parameter, parameters};
 pub(crate) use super::tensors::Pending;
 pub(crate) use super::tensors::write_tensors;
@@ -66,12 +70,16 @@ pub fn load(
     dtype: DType,
     device: &Device,
 ) -> Result<Weights, Error> {
-    let mut weights = Weights::new();
-    each(files, config, dtype, device, |parameter, _, tensor| {
-        weights.insert(parameter.name, tensor);
-        Ok(())
-    })?;
-    Ok(weights)
+    let deltas = Deltas::find(files, config)?;
+    let read = |(parameter, place): (Parameter, Located)| {
+        let tensor = read(&parameter, &place, deltas.as_ref(), (dtype, device))?;
+        Ok((parameter.name, tensor))
+    };
+    let found = found(files, config)?;
+    if device.is_cpu() {
+        return found.into_par_iter().map(read).collect();
+    }
+    found.into_iter().map(read).collect()
 }
 
 /// Hands over, one by one, the weights that [`load`] reads, each with the file that it is from.
@@ -87,41 +95,74 @@ pub(super) fn each(
 ) -> Result<(), Error> {
     let deltas = Deltas::find(files, config)?;
     for (parameter, place) in found(files, config)? {
-        let tensor = place.tensor(dtype, device)?;
-        let tensor = match &deltas {
-            Some(deltas) => deltas.added(&parameter.name, tensor, device)?,
-            None => tensor,
-        };
-        let tensor = parameter.kind.transposed(&tensor)?;
-        take(parameter, &place.path, tensor)?;
+        let tensor = read(&parameter, &place, deltas.as_ref(), (dtype, device))?;
+        take(parameter, place.path(), tensor)?;
     }
     Ok(())
 }
 
-/// Hands over, one by one, the weights that `config` needs as they lie in a checkpoint, each in the type that it
-/// has there, f64 as f32; what an adapter adds to is f32.
+/// Reads one weight, with what an adapter adds to it, as it lies here: of which type, and where.
+fn read(
+    parameter: &Parameter,
+    place: &Located,
+    deltas: Option<&Deltas>,
+    (dtype, device): (DType, &Device),
+) -> Result<Tensor, Error> {
+    let tensor = place.tensor(dtype, device)?;
+    let tensor = match deltas {
+        Some(deltas) => deltas.added(&parameter.name, tensor, device)?,
+        None => tensor,
+    };
+    Ok(parameter.kind.transposed(&tensor)?)
+}
+
+/// The type that most of the weights have in a checkpoint, that of the embedding: f32 where that is none which a
+/// device computes with.
 ///
 /// # Errors
-/// As [`load`], and those of `take`.
-pub(super) fn each_as_it_lies(
+/// As [`load`].
+pub(super) fn dtype_of(files: &BTreeMap<String, PathBuf>, config: &Config) -> Result<DType, Error> {
+    let all = found(files, config)?;
+    let table = all.iter().find(|(parameter, _)| parameter.kind == Kind::Table);
+    Ok(match table.map(|(_, place)| place.dtype()).transpose()? {
+        Some(half @ (DType::BF16 | DType::F16)) => half,
+        _ => DType::F32,
+    })
+}
+
+/// A weight as it lies in a checkpoint.
+pub(super) enum Lying<'p> {
+    /// In the type that it has there, f64 as f32; f32 where an adapter adds to it.
+    Numbers(Tensor),
+    /// A matrix in blocks, and the bytes of its rows.
+    Blocks(GgmlDType, Cow<'p, [u8]>),
+}
+
+/// Makes something of every weight that `config` needs, by its name, of some of them at once.
+///
+/// # Errors
+/// As [`load`], and those of `make`.
+pub(super) fn made_of<T: Send>(
     files: &BTreeMap<String, PathBuf>,
     config: &Config,
-    mut take: impl FnMut(Parameter, Tensor) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let deltas = Deltas::find(files, config)?;
-    let cpu = &Device::Cpu;
-    for (parameter, place) in found(files, config)? {
+    make: impl Fn(&Parameter, Lying<'_>) -> Result<T, Error> + Sync,
+) -> Result<BTreeMap<String, T>, Error> {
+    let (deltas, cpu) = (Deltas::find(files, config)?, &Device::Cpu);
+    let one = |(parameter, place): (Parameter, Located)| {
         let adds = deltas.as_ref().filter(|deltas| deltas.stand_beside(&parameter.name));
-        let tensor = match (adds, place.dtype()?) {
-            (Some(deltas), _) => {
-                deltas.added(&parameter.name, place.tensor(DType::F32, cpu)?, cpu)?
+        let lying = match (adds, place.blocks(), place.dtype()?) {
+            (Some(deltas), _, _) => {
+                let tensor = place.tensor(DType::F32, cpu)?;
+                Lying::Numbers(deltas.added(&parameter.name, tensor, cpu)?)
             }
-            (None, DType::F64) => place.tensor(DType::F32, cpu)?,
-            (None, dtype) => place.tensor(dtype, cpu)?,
+            (None, Some(kind), _) if place.shape().len() == 2 => Lying::Blocks(kind, place.bytes()),
+            (None, _, DType::F64) => Lying::Numbers(place.tensor(DType::F32, cpu)?),
+            (None, _, dtype) => Lying::Numbers(place.tensor(dtype, cpu)?),
         };
-        take(parameter, tensor)?;
-    }
-    Ok(())
+        let made = make(&parameter, lying)?;
+        Ok((parameter.name, made))
+    };
+    found(files, config)?.into_par_iter().map(one).collect()
 }
 
 /// Finds every weight that `config` needs, of the shape that it needs, among the files of a folder.
@@ -129,7 +170,10 @@ fn found(
     files: &BTreeMap<String, PathBuf>,
     config: &Config,
 ) -> Result<Vec<(Parameter, Located)>, Error> {
-    let mut places = find(&base_files(files))?;
+    let mut places = match gguf_of(files) {
+        Some(path) => Gguf::open(path)?.places()?,
+        None => find(&base_files(files))?,
+    };
     let mut all = Vec::new();
     for parameter in parameters(config) {
         let Some(place) = places.remove(&parameter.name) else {
@@ -144,7 +188,7 @@ fn found(
     places.remove("lm_head.weight");
     places.retain(|name, _| !name.ends_with(".rotary_emb.inv_freq"));
     match places.into_iter().next() {
-        Some((name, Located { path, .. })) => Err(Error::UnknownTensor { path, name }),
+        Some((name, place)) => Err(Error::UnknownTensor { path: place.path().to_owned(), name }),
         None => Ok(all),
     }
 }
@@ -277,8 +321,8 @@ pub(super) fn find(files: &BTreeMap<String, PathBuf>) -> Result<BTreeMap<String,
     for name in shards(files)? {
         let path = files.get(&name).ok_or(Error::NoFile(name))?;
         for (name, place) in contents(path)? {
-            if let Some(Located { path: first, .. }) = places.insert(name.clone(), place) {
-                let reason = format!("`{name}` is in {}, too", first.display());
+            if let Some(first) = places.insert(name.clone(), place) {
+                let reason = format!("`{name}` is in {}, too", first.path().display());
                 return Err(Error::Weights { path: path.clone(), reason });
             }
         }

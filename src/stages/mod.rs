@@ -52,7 +52,7 @@ pub use crate::model::adapter::Adapter;
 pub use crate::model::remote;
 pub use crate::model::{
     Api, Arguments, Engine, Message, Protocol, Rendered, Version as EngineVersion, files_read,
-    listed,
+    gguf_of, listed,
 };
 pub use crate::train::Error as TrainError;
 pub use crate::train::adamw::AdamW;
@@ -81,6 +81,7 @@ pub use rubric::{
     ReadVerdict, Rule, RuleOptions, Template, TemplateError, Thinking, Which,
 };
 pub use sft::Sft;
+pub use start::FromGguf;
 pub use tiers::{ActorPairs, Cut, EqualScores, Ties};
 pub use train::{NoPairs, OnNoPairs, Train};
 pub use trainer::{Awaited, Brought, Import, Trainer};

@@ -9,6 +9,14 @@ use crate::model::adapter::is_adapted;
 use crate::model::{self, Arguments, Config, Language, Weights, weights};
 use crate::runner::{Io, StageError};
 
+/// A training that would start from a GGUF file.
+#[derive(Debug, thiserror::Error)]
+#[error("training cannot start from {}: a GGUF file is drawn from and scores, it does not learn", path.display())]
+pub struct FromGguf {
+    /// The file.
+    pub path: PathBuf,
+}
+
 /// The model that a training starts from. Its weights are not in memory yet.
 pub(super) struct Start {
     pub(super) language: Language,
@@ -28,6 +36,9 @@ impl Start {
         // A model that draws and one that learns do not stand in memory together.
         io.let_go();
         let files = model_files(io)?;
+        if let Some(path) = model::gguf_of(&files) {
+            return Err(FromGguf { path: path.to_owned() }.into());
+        }
         let config = Arc::new(Config::open(&files)?);
         let language = Language::open(&files, &config)?.with_arguments(arguments)?;
         Ok(Self { language, files, config, random })

@@ -20,6 +20,8 @@ mod estimates;
 mod evaluation;
 mod experiment;
 mod folders;
+mod gguf;
+mod gpu;
 mod help;
 mod ids;
 mod judged;

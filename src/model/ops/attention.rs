@@ -1,37 +1,21 @@
-//! Causal attention over rows of different lengths, without padding: every row names its queries,
-//! and the places of its keys, which rows that begin alike may share.
+//! Causal attention over rows of different lengths, without padding.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail};
-use candle_transformers::utils::{build_additive_causal_mask, repeat_kv};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, add_scaled, dot, largest, map_sum, vectorised};
-
-/// One sequence: its queries are its last tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// Places of its queries.
-    pub(crate) queries: Range<usize>,
-    /// Places of all its keys and values, by position.
-    pub(crate) keys: Vec<Range<usize>>,
-}
-
-impl Row {
-    fn key_count(&self) -> usize {
-        self.keys.iter().map(ExactSizeIterator::len).sum()
-    }
-}
+use super::plain;
+pub(crate) use super::rows::{Row, Rows};
 
 /// How to attend.
 #[derive(Debug, Clone)]
 pub(crate) struct Attend {
-    /// The rows, in the order of their queries, which lie end to end.
-    pub(crate) rows: Arc<[Row]>,
+    /// The rows.
+    pub(crate) rows: Rows,
     /// Query heads.
     pub(crate) heads: usize,
     /// Key-value heads: a divisor of `heads`.
@@ -49,28 +33,8 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend) -> Res
     if covers(q) && covers(k) && covers(v) {
         return q.apply_op3(k, v, how.clone());
     }
-    let rows: Result<Vec<Tensor>> =
-        how.rows.iter().map(|row| attend_plainly(q, k, v, how, row)).collect();
-    Tensor::cat(&rows?, 0)
-}
-
-/// One row in candle's own operations.
-fn attend_plainly(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend, row: &Row) -> Result<Tensor> {
-    let (tokens, keys, d) = (row.queries.len(), row.key_count(), how.head_dim);
-    let gather = |all: &Tensor| -> Result<Tensor> {
-        let parts: Result<Vec<Tensor>> =
-            row.keys.iter().map(|span| all.narrow(0, span.start, span.len())).collect();
-        let own = Tensor::cat(&parts?, 0)?.reshape((1, keys, how.kv_heads, d))?;
-        repeat_kv(own.transpose(1, 2)?, how.heads / how.kv_heads)?.contiguous() // [1, heads, keys, d]
-    };
-    let q = q.narrow(0, row.queries.start, tokens)?.reshape((1, tokens, how.heads, d))?;
-    let scores = q.transpose(1, 2)?.contiguous()?.matmul(&gather(k)?.transpose(2, 3)?)?;
-    // candle counts the tokens that a window reaches back to, without the own one.
-    let window = how.window.map(|window| window - 1);
-    let mask = build_additive_causal_mask(tokens, keys - tokens, window, q.device(), q.dtype())?;
-    let scores = (scores * (d as f64).sqrt().recip())?.broadcast_add(&mask)?;
-    let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&gather(v)?)?;
-    out.transpose(1, 2)?.reshape((tokens, how.heads * d))
+    let groups = how.rows.laid_out(how.window, q.device())?;
+    plain::attention(q, (k, v), &groups, (how.kv_heads, how.head_dim))
 }
 
 /// Queries that one thread takes at a time.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, largest, map_sum, vectorised};
+use super::plain;
 
 /// log softmax(`logits` `[tokens, vocabulary]`) at `targets`, one a row: `[tokens]`, in nats.
 pub(crate) fn token_logps(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
@@ -18,7 +19,7 @@ pub(crate) fn token_logps(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
         return logits.apply_op1(TokenLogps { targets: targets.into() });
     }
     let targets = Tensor::from_slice(targets, (rows, 1), logits.device())?;
-    candle_nn::ops::log_softmax(logits, D::Minus1)?.gather(&targets, 1)?.squeeze(1)
+    plain::token_logps(logits, &targets)
 }
 
 struct TokenLogps {

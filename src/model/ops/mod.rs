@@ -12,24 +12,28 @@
 )]
 
 mod attention;
+mod blocks;
 mod fused;
 mod lanes;
 mod linear;
 mod logps;
 mod packed;
 mod paged;
+mod plain;
 mod rms_norm;
 mod rotary;
+mod rows;
 mod swiglu;
 mod tile;
 mod weigh;
 
-pub(crate) use attention::{Attend, Row, attention};
+pub(crate) use attention::{Attend, Row, Rows, attention};
 pub(crate) use fused::with_values;
 pub(crate) use linear::{Weight, linear};
 pub(crate) use logps::token_logps;
 pub(crate) use packed::Packed;
 pub(crate) use paged::{Attention, BLOCK, Heads, Placed};
+pub(crate) use plain::wide;
 pub(crate) use rms_norm::rms_norm;
 pub(crate) use rotary::rotary;
 pub(crate) use swiglu::swiglu;
@@ -104,19 +108,70 @@ mod tests {
         let row =
             |queries: Range<usize>, keys: &[Range<usize>]| Row { queries, keys: keys.to_vec() };
         let own = |queries: Range<usize>| row(queries.clone(), std::slice::from_ref(&queries));
-        let rows = [own(0..4), own(4..9), row(9..11, &[4..9, 9..11]), row(11..14, &[4..7, 11..14])];
+        let rows = [
+            own(0..4),
+            own(4..9),
+            row(9..11, &[4..9, 9..11]),
+            row(11..14, &[4..7, 11..14]),
+            row(14..15, &[4..9, 14..15]),
+            row(15..16, &[0..2, 15..16]),
+        ];
         for window in [None, Some(3)] {
             for kv_heads in [1, 2, 4] {
                 let how =
-                    Attend { rows: rows.clone().into(), heads: 4, kv_heads, head_dim: 6, window };
+                    Attend { rows: rows.to_vec().into(), heads: 4, kv_heads, head_dim: 6, window };
                 let vars = [
-                    numbers(14, 24, 1),
-                    numbers(14, 6 * kv_heads, 2),
-                    numbers(14, 6 * kv_heads, 3),
+                    numbers(16, 24, 1),
+                    numbers(16, 6 * kv_heads, 2),
+                    numbers(16, 6 * kv_heads, 3),
                 ];
                 let name = format!("{kv_heads} heads of keys, {window:?}");
                 compare(&name, &vars, |x| attention(&x[0], &x[1], &x[2], &how));
             }
         }
+    }
+
+    /// What numbers of 16 bits come to, beside what the same numbers come to in f64.
+    fn halved(name: &str, inputs: &[Var], run: impl Fn(&[Tensor]) -> Result<Tensor>) {
+        let half: Vec<Tensor> = inputs.iter().map(|x| x.to_dtype(DType::F16).unwrap()).collect();
+        let exact: Vec<Tensor> = half.iter().map(|x| x.to_dtype(DType::F64).unwrap()).collect();
+        let [half, exact] = [half, exact].map(|inputs| {
+            let y = run(&inputs).unwrap().to_dtype(DType::F64).unwrap();
+            y.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        });
+        // A number is rounded once or twice on its way out, and the sum of a row in f32 is not.
+        let most = exact.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
+        for (half, exact) in half.iter().zip(&exact) {
+            assert!((half - exact).abs() < 2e-3 * most.max(1.0), "{name}: {half} and {exact}");
+        }
+    }
+
+    #[test]
+    fn operations_on_16_bits_sum_in_32() {
+        halved("swiglu", &[numbers(5, 24, 1), numbers(5, 24, 2)], |x| swiglu(&x[0], &x[1]));
+        halved("logps", &[numbers(3, 3000, 1)], |x| token_logps(&x[0], &[0, 23, 2999]));
+        let angles = numbers(5, 4, 3).as_detached_tensor();
+        let (cos, sin) = (angles.cos().unwrap(), angles.sin().unwrap());
+        halved("rotary", &[numbers(5, 24, 1)], |x| {
+            let wide = if x[0].dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+            rotary(&x[0], &cos.to_dtype(wide)?, &sin.to_dtype(wide)?)
+        });
+        let scale = Tensor::ones(24, DType::F64, &Device::Cpu).unwrap();
+        halved("rms-norm", &[numbers(5, 24, 1)], |x| {
+            rms_norm(&x[0], &scale.to_dtype(x[0].dtype())?, 1e-5)
+        });
+        let keys = 700;
+        let rows = vec![
+            Row { queries: 0..5, keys: vec![0..keys] },
+            Row { queries: 5..6, keys: vec![0..keys] },
+            Row { queries: 6..7, keys: vec![3..9] },
+        ];
+        let how = Attend { rows: rows.into(), heads: 4, kv_heads: 2, head_dim: 6, window: None };
+        let inputs = [numbers(7, 24, 1), numbers(keys, 12, 2), numbers(keys, 12, 3)];
+        halved("attention", &inputs, |x| attention(&x[0], &x[1], &x[2], &how));
+        // More equal shares than the largest number of 16 bits.
+        let zeros = Tensor::zeros((1, 70_000), DType::F16, &Device::Cpu).unwrap();
+        let logp = token_logps(&zeros, &[7]).unwrap().to_vec1::<f32>().unwrap()[0];
+        assert!((logp + 70_000_f32.ln()).abs() < 1e-4, "{logp}");
     }
 }

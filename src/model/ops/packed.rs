@@ -7,12 +7,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::blocks::Blocks;
 use super::fused::{stored, values};
 use super::tile::{HIGH, Pairs, Panel, Plain, WIDTH, for_registers, in_tiles, store};
 
@@ -40,6 +42,8 @@ enum Panels {
     Bf16(Vec<u32>),
     /// `[inputs, WIDTH]` a panel.
     F16(Vec<f16>),
+    /// Blocks that share a scale, row after row.
+    Blocks(Blocks),
 }
 
 impl Packed {
@@ -71,6 +75,13 @@ impl Packed {
         Ok(Self { panels, inputs, outputs })
     }
 
+    /// Keeps a matrix `[outputs, inputs]` in the blocks that it has in a GGUF file.
+    pub(crate) fn of_blocks(kind: GgmlDType, bytes: &[u8], dims: (usize, usize)) -> Result<Self> {
+        let (outputs, inputs) = dims;
+        let blocks = Blocks::of(kind, bytes, inputs)?;
+        Ok(Self { panels: Panels::Blocks(blocks), inputs, outputs })
+    }
+
     /// Its shape: outputs, inputs.
     pub(crate) const fn dims(&self) -> (usize, usize) {
         (self.outputs, self.inputs)
@@ -84,6 +95,10 @@ impl Packed {
             if row >= self.outputs {
                 bail!("there is no row {row} in a table of {}", self.outputs);
             }
+            if let Panels::Blocks(blocks) = &self.panels {
+                numbers.extend(blocks.row(row));
+                continue;
+            }
             let (panel, lane) = (row / WIDTH, row % WIDTH);
             let at = |per_panel: usize, k: usize| (panel * per_panel + k) * WIDTH + lane;
             numbers.extend((0..self.inputs).map(|k| match &self.panels {
@@ -93,6 +108,7 @@ impl Packed {
                     let pair = w[at(self.inputs.div_ceil(2), k / 2)];
                     f32::from_bits(if k % 2 == 0 { pair << 16 } else { pair & HIGH })
                 }
+                Panels::Blocks(_) => f32::NAN,
             }));
         }
         Ok(numbers)
@@ -144,6 +160,15 @@ impl Packed {
                 let mut wide = vec![0.0; inputs * WIDTH];
                 for (nth, panel) in some(w, inputs * WIDTH, panels).enumerate() {
                     panel.convert_to_f32_slice(&mut wide);
+                    let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
+                    let panels = vec![Plain(&wide)];
+                    Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
+                }
+            }
+            Panels::Blocks(blocks) => {
+                let mut wide = vec![0.0; inputs * WIDTH];
+                for (nth, panel) in panels.enumerate() {
+                    blocks.widen(panel, &mut wide);
                     let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
                     let panels = vec![Plain(&wide)];
                     Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
@@ -249,6 +274,7 @@ impl CustomOp1 for Times {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::quantized::QTensor;
     use candle_core::{DType, Device};
 
     use super::*;
@@ -295,6 +321,29 @@ mod tests {
                 let rows = [&wide[(outputs - 1) * inputs..], &wide[..inputs]].concat();
                 assert_eq!(packed.rows(&some).unwrap(), rows);
                 assert!(packed.rows(&[outputs as u32]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_are_the_numbers_that_they_widen_to() {
+        use GgmlDType::{Q4_0, Q4_1, Q4K, Q6K, Q8_0};
+        let inputs = 512;
+        for outputs in [1, 32, 70] {
+            for kind in [Q8_0, Q4_0, Q4_1, Q4K, Q6K] {
+                let w =
+                    Tensor::from_vec(numbers(inputs * outputs, 1), (outputs, inputs), &Device::Cpu);
+                let blocks = QTensor::quantize(&w.unwrap(), kind).unwrap();
+                let wide = Packed::of(&blocks.dequantize(&Device::Cpu).unwrap()).unwrap();
+                let bytes = blocks.data().unwrap();
+                let packed = Packed::of_blocks(kind, &bytes, (outputs, inputs)).unwrap();
+                for rows in [1, 13] {
+                    let x = numbers(rows * inputs, 2);
+                    assert_eq!(product(&packed, &x), product(&wide, &x), "{kind:?} {outputs}");
+                }
+                let some = [outputs as u32 - 1, 0];
+                assert_eq!(packed.rows(&some).unwrap(), wide.rows(&some).unwrap());
+                assert!(Packed::of_blocks(kind, &bytes[1..], (outputs, inputs)).is_err());
             }
         }
     }

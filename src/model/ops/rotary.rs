@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, vectorised};
+use super::plain;
 
 /// Turns the pairs (xᵢ, xᵢ₊d⸝₂) of every head of `x` `[tokens, heads·d]` by the angles whose `cos`
 /// and `sin` are given, `[tokens, d/2]`.
@@ -12,11 +13,7 @@ pub(crate) fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     if covers(x) && covers(cos) && covers(sin) {
         return x.apply_op3(cos, sin, Rotary { back: false });
     }
-    let (tokens, width) = x.dims2()?;
-    let dim = 2 * cos.dim(1)?;
-    let heads = x.reshape((tokens, width / dim, dim))?.transpose(0, 1)?.unsqueeze(0)?;
-    let rotated = candle_nn::rotary_emb::rope_slow(&heads, cos, sin)?;
-    rotated.squeeze(0)?.transpose(0, 1)?.reshape((tokens, width))
+    plain::rotary(x, cos, sin)
 }
 
 /// `back` rotates by the opposite angle, which is the gradient.

@@ -5,13 +5,14 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, vectorised};
+use super::plain;
 
 /// silu(`gate`)·`up`, number by number; both of one shape.
 pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     if covers(gate) && covers(up) && gate.shape() == up.shape() {
         gate.apply_op2(up, SwiGlu)
     } else {
-        candle_nn::ops::silu(gate)?.mul(up)
+        plain::swiglu(gate, up)
     }
 }
 

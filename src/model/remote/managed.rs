@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::error::Error;
 use super::how::{Endpoint, Program};
 use super::speaker::Whose;
+use crate::model::folder::GGUF;
 use crate::model::guarded::{Guarded, Launch};
 
 /// Ranks that vLLM makes room for.
@@ -74,7 +75,9 @@ impl Managed {
 
     /// The words that start a replica.
     fn words(&self, port: u16) -> Vec<String> {
-        let model = self.folder.join("model");
+        let folder = self.folder.join("model");
+        let file = folder.join(GGUF);
+        let model = if file.is_file() { file } else { folder };
         // A base goes by another name than the adapter on it, which is what is asked.
         let base = format!("{}-base", self.name);
         let name = if self.adapter.is_some() { &base } else { &self.name };
