@@ -8,6 +8,8 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
+mod pass;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,7 +18,9 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::config::Config;
 use super::error::Error;
 use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
+use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
+pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
@@ -57,6 +61,15 @@ struct Mlp {
 struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    delta: Option<Delta>,
+}
+
+/// What an adapter adds: scale·(x·A)·B.
+#[derive(Debug, Clone)]
+struct Delta {
+    a: Weight, // inputs → rank
+    b: Weight, // rank → outputs
+    scale: f64,
 }
 
 /// Tokens to run, end to end, and what they attend to.
@@ -189,7 +202,7 @@ impl Network {
         let project = |name: String, bias: bool| {
             let weight = Weight::InOut(get(&format!("{name}.weight"))?);
             let bias = bias.then(|| get(&format!("{name}.bias"))).transpose()?;
-            Ok::<_, Error>(Linear { weight, bias })
+            Ok::<_, Error>(Linear { weight, bias, delta: None })
         };
         let layer = |layer: usize| {
             let at = |block: &str| format!("model.layers.{layer}.{block}");
@@ -230,6 +243,13 @@ impl Network {
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// Numbers that it computes with.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        let count = |parameter: Parameter| parameter.shape.iter().product::<usize>();
+        parameters(&self.config).into_iter().map(count).sum()
     }
 
     /// Where its weights are.
@@ -274,13 +294,17 @@ impl Network {
     }
 
     fn run(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Tensor> {
-        let tokens = Tensor::from_slice(&batch.tokens, batch.tokens.len(), self.device())?;
         let angles = self.angles(&batch.positions)?;
-        let mut x = self.embed_tokens.index_select(&tokens, 0)?; // [tokens, hidden]
+        let mut x = self.embedded(batch)?;
         for (index, layer) in self.layers.iter().enumerate() {
             x = self.layer(index, layer, &x, &angles, &batch.rows, cache)?;
         }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
+    }
+
+    fn embedded(&self, batch: &Batch) -> Result<Tensor> {
+        let tokens = Tensor::from_slice(&batch.tokens, batch.tokens.len(), self.device())?;
+        self.embed_tokens.index_select(&tokens, 0) // [tokens, hidden]
     }
 
     fn layer(
@@ -350,8 +374,12 @@ impl Network {
 impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = linear(x, &self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        match &self.delta {
+            Some(Delta { a, b, scale }) => y + (linear(&linear(x, a)?, b)? * *scale)?,
             None => Ok(y),
         }
     }

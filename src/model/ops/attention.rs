@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, bail}
 use candle_transformers::utils::{build_additive_causal_mask, repeat_kv};
 use rayon::prelude::*;
 
+use super::back::plain_back;
 use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, add_scaled, dot, largest, map_sum, vectorised};
 
@@ -52,6 +53,20 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend) -> Res
     let rows: Result<Vec<Tensor>> =
         how.rows.iter().map(|row| attend_plainly(q, k, v, how, row)).collect();
     Tensor::cat(&rows?, 0)
+}
+
+/// The gradients of `q`, `k` and `v`.
+pub(crate) fn attention_back(
+    [q, k, v]: [&Tensor; 3],
+    how: &Attend,
+    grad: &Tensor,
+) -> Result<[Tensor; 3]> {
+    if [q, k, v, grad].into_iter().all(covers) {
+        if let (Some(dq), Some(dk), Some(dv)) = how.bwd(q, k, v, q, grad)? {
+            return Ok([dq, dk, dv]);
+        }
+    }
+    plain_back([q, k, v], grad, |[q, k, v]| attention(q, k, v, how))
 }
 
 /// One row in candle's own operations.

@@ -22,6 +22,16 @@ pub(crate) enum Weight {
     OutIn(Tensor),
 }
 
+impl Weight {
+    /// The same matrix, transposed: what gradients run through on their way back.
+    pub(crate) fn flipped(&self) -> Self {
+        match self {
+            Self::InOut(w) => Self::OutIn(w.clone()),
+            Self::OutIn(w) => Self::InOut(w.clone()),
+        }
+    }
+}
+
 /// `x` `[rows, inputs]` times `weight`: `[rows, outputs]`.
 pub(crate) fn linear(x: &Tensor, weight: &Weight) -> Result<Tensor> {
     let (Weight::InOut(w) | Weight::OutIn(w)) = weight;
@@ -100,7 +110,7 @@ impl CustomOp2 for Linear {
 
 /// Numbers in row order, or (`transposed`) in column order.
 #[derive(Clone, Copy)]
-struct Matrix<'v, T> {
+pub(super) struct Matrix<'v, T> {
     values: &'v [T],
     rows: usize,
     columns: usize,
@@ -108,12 +118,12 @@ struct Matrix<'v, T> {
 }
 
 impl<'v, T> Matrix<'v, T> {
-    fn of(values: &'v [T], rows: usize, columns: usize) -> Self {
+    pub(super) fn of(values: &'v [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix and its numbers");
         Self { values, rows, columns, transposed: false }
     }
 
-    const fn transposed(self) -> Self {
+    pub(super) const fn transposed(self) -> Self {
         let Self { values, rows, columns, transposed } = self;
         Self { values, rows: columns, columns: rows, transposed: !transposed }
     }
@@ -148,18 +158,40 @@ fn fewest_rows<T>(b: &Matrix<'_, T>) -> usize {
     small.max(split).max(2)
 }
 
-#[expect(clippy::many_single_char_names, reason = "the names that every gemm gives its matrices")]
 fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
-    let (m, k, n) = (a.rows, a.columns, b.columns);
-    let mut y = vec![T::zero(); m * n];
-    let ((a_rows, a_columns), (b_rows, b_columns)) = (a.strides(), b.strides());
+    let mut y = vec![T::zero(); a.rows * b.columns];
     let threads = match rayon::current_num_threads() {
         1 => Parallelism::None,
         threads => Parallelism::Rayon(threads),
     };
-    // SAFETY: `Matrix::of` checked that `a` holds m·k numbers and `b` k·n (`product` checked that
-    // the k are one), and `strides` spans exactly those; `y` holds m·n, is written in row order,
-    // and is borrowed by nobody else. gemm reads and writes within these shapes alone.
+    multiply_onto(&mut y, Onto::Nothing, a, b, threads);
+    y
+}
+
+/// What a product is written onto.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onto {
+    /// Whatever is there is forgotten.
+    Nothing,
+    /// The product is added to what is there.
+    Sum,
+}
+
+/// Writes a·b in row order.
+#[expect(clippy::many_single_char_names, reason = "the names that every gemm gives its matrices")]
+pub(super) fn multiply_onto<T: Real>(
+    y: &mut [T],
+    onto: Onto,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    threads: Parallelism,
+) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert_eq!((k, y.len()), (b.rows, m * n), "the shapes of a product");
+    let ((a_rows, a_columns), (b_rows, b_columns)) = (a.strides(), b.strides());
+    // SAFETY: `Matrix::of` checked that `a` holds m·k numbers and `b` k·n (the k are one), and
+    // `strides` spans exactly those; `y` holds m·n, is written in row order, and is borrowed by
+    // nobody else. gemm reads and writes within these shapes alone.
     unsafe {
         gemm::gemm(
             m,
@@ -168,14 +200,14 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
             y.as_mut_ptr(),
             1,
             n.cast_signed(),
-            false,
+            onto == Onto::Sum,
             a.values.as_ptr(),
             a_columns,
             a_rows,
             b.values.as_ptr(),
             b_columns,
             b_rows,
-            T::zero(),
+            T::one(),
             T::one(),
             false,
             false,
@@ -183,7 +215,6 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
             threads,
         );
     }
-    y
 }
 
 #[cfg(test)]

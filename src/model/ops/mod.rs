@@ -12,6 +12,7 @@
 )]
 
 mod attention;
+mod back;
 mod fused;
 mod lanes;
 mod linear;
@@ -20,12 +21,15 @@ mod rms_norm;
 mod rotary;
 mod swiglu;
 
-pub(crate) use attention::{Attend, Row, attention};
+pub(crate) use attention::{Attend, Row, attention, attention_back};
+pub(crate) use back::{add, add_bias, add_product, add_rows, add_scaled, clear};
+pub(crate) use fused::with_values_mut;
+pub(crate) use lanes::vectorised;
 pub(crate) use linear::{Weight, linear};
-pub(crate) use logps::token_logps;
-pub(crate) use rms_norm::rms_norm;
-pub(crate) use rotary::rotary;
-pub(crate) use swiglu::swiglu;
+pub(crate) use logps::{token_logps, token_logps_back};
+pub(crate) use rms_norm::{rms_norm, rms_norm_back};
+pub(crate) use rotary::{rotary, rotary_back};
+pub(crate) use swiglu::{swiglu, swiglu_back};
 
 #[cfg(test)]
 mod tests {
