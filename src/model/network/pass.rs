@@ -12,7 +12,7 @@ use candle_core::{Result, Tensor, TensorId};
 
 use super::{Angles, Batch, Delta, Layer, Linear, Network};
 use crate::model::ops::{
-    Row, Weight, add, add_bias, add_product, add_rows, add_scaled, attention, attention_back, clear,
+    Row, Weight, add, add_bias, add_product, add_rows, add_scaled, attention_back, attention_in_blocks, clear,
     linear, rms_norm, rms_norm_back, rotary, rotary_back, swiglu, swiglu_back, token_logps,
     token_logps_back,
 };
@@ -160,7 +160,7 @@ impl Network {
         let k = self.heads(raw_k.clone(), self_attn.k_norm.as_ref())?;
         let q = rotary(&q, &angles.cos, &angles.sin)?;
         let k = rotary(&k, &angles.cos, &angles.sin)?;
-        let attended = attention(&q, &k, &v, &self.attend(index, rows))?;
+        let attended = attention_in_blocks([&q, &k, &v], &self.attend(index, rows))?;
         let middle = (x + self_attn.o_proj.forward(&attended)?)?;
         let normed = rms_norm(&middle, &layer.post_attention_layernorm, eps)?;
         let gate = mlp.gate_proj.forward(&normed)?;

@@ -11,6 +11,7 @@
     reason = "what is not inlined into a vectorised loop is compiled for any machine"
 )]
 
+mod attend_blocks;
 mod attention;
 mod back;
 mod fused;
@@ -21,6 +22,7 @@ mod rms_norm;
 mod rotary;
 mod swiglu;
 
+pub(crate) use attend_blocks::attention_in_blocks;
 pub(crate) use attention::{Attend, Row, attention, attention_back};
 pub(crate) use back::{add, add_bias, add_product, add_rows, add_scaled, clear};
 pub(crate) use fused::with_values_mut;
@@ -113,6 +115,23 @@ mod tests {
                 let name = format!("{kv_heads} heads of keys, {window:?}");
                 compare(&name, &vars, |x| attention(&x[0], &x[1], &x[2], &how));
             }
+        }
+    }
+
+    #[test]
+    fn attention_block_by_block_is_the_same_over_many_blocks() {
+        let rows = [
+            Row { queries: 0..700, keys: vec![0..700] },
+            Row { queries: 700..1000, keys: vec![0..700, 700..1000] },
+        ];
+        for window in [None, Some(300)] {
+            let how =
+                Attend { rows: rows.clone().into(), heads: 4, kv_heads: 2, head_dim: 4, window };
+            let vars = [numbers(1000, 16, 1), numbers(1000, 8, 2), numbers(1000, 8, 3)];
+            let [q, k, v] = vars.each_ref().map(|var| var.as_tensor());
+            let in_blocks = attention_in_blocks([q, k, v], &how).unwrap();
+            close("in blocks", &in_blocks, &attention(q, k, v, &how).unwrap());
+            compare("back", &vars, |x| attention(&x[0], &x[1], &x[2], &how));
         }
     }
 }
