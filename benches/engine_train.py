@@ -72,9 +72,12 @@ class Clock(TrainerCallback):
 
 
 class OfIds(DPOTrainer):
-    """Over a dataset that already holds the ids."""
+    """Over a dataset that already holds the ids and the reference's log-probabilities."""
 
     def _prepare_dataset(self, dataset, *_):
+        return dataset
+
+    def _precompute_ref_logps(self, dataset, *_):
         return dataset
 
 

@@ -64,8 +64,20 @@ const ROWS: [Row; 6] = [
     Row { name: "sft-4000", kind: Kind::Sft, batch: 8, prompt: (100, 200), answer: (250, 450) },
     Row { name: "dpo-1000", kind: Kind::Dpo, batch: 4, prompt: (30, 60), answer: (60, 110) },
     Row { name: "dpo-4000", kind: Kind::Dpo, batch: 4, prompt: (100, 200), answer: (250, 450) },
-    Row { name: "lora-dpo-1000", kind: Kind::LoraDpo, batch: 4, prompt: (30, 60), answer: (60, 110) },
-    Row { name: "lora-dpo-4000", kind: Kind::LoraDpo, batch: 4, prompt: (100, 200), answer: (250, 450) },
+    Row {
+        name: "lora-dpo-1000",
+        kind: Kind::LoraDpo,
+        batch: 4,
+        prompt: (30, 60),
+        answer: (60, 110),
+    },
+    Row {
+        name: "lora-dpo-4000",
+        kind: Kind::LoraDpo,
+        batch: 4,
+        prompt: (100, 200),
+        answer: (250, 450),
+    },
 ];
 
 /// What a process measured.
@@ -105,7 +117,15 @@ fn main() -> Outcome {
     std::fs::write(&work, serde_json::to_vec(&draw(&model)?)?)?;
     let compare = std::env::var_os("MRX_BENCH_PYTHON").is_none_or(|python| !python.is_empty());
     let mut table = vec![row![
-        "work", "round", "tokens", "mrx", "PyTorch", "times as fast", "mrx", "PyTorch", "loss apart"
+        "work",
+        "round",
+        "tokens",
+        "mrx",
+        "PyTorch",
+        "times as fast",
+        "mrx",
+        "PyTorch",
+        "loss apart"
     ]];
     let mut met = vec![row!["work", "times as fast", "target", "", "memory", ""]];
     let mut version = String::from("not asked");
@@ -217,14 +237,16 @@ fn draw(model: &Path) -> Outcome<Value> {
                     continue;
                 }
                 let other = ids(row.answer);
-                let (one, two) = (logp(&network, &prompt, &answer)?, logp(&network, &prompt, &other)?);
+                let (one, two) =
+                    (logp(&network, &prompt, &answer)?, logp(&network, &prompt, &other)?);
                 step.push(json!([prompt, answer, other, one, two]));
             }
             steps.push(step);
         }
         let kind = if row.kind == Kind::Sft { "sft" } else { "dpo" };
         let lora = (row.kind == Kind::LoraDpo).then(lora);
-        let work = json!({ "kind": kind, "lora": lora, "learning_rate": LEARNING_RATE, "steps": steps });
+        let work =
+            json!({ "kind": kind, "lora": lora, "learning_rate": LEARNING_RATE, "steps": steps });
         all.insert(row.name.to_owned(), work);
     }
     Ok(all.into())
@@ -252,24 +274,21 @@ fn one_row(model: &Path, work: &Path) -> Outcome {
         shuffle: false,
         ..Settings::default()
     };
-    let measured = if kind == Kind::Sft {
-        let steps: Vec<Vec<(Vec<u32>, Vec<u32>)>> = serde_json::from_value(work)?;
-        let example = |(prompt, target)| Example { prompt, target };
-        let examples: Vec<Example> = steps.into_iter().flatten().map(example).collect();
-        take(Trainer::new(config, &weights, Sft, &examples, settings)?)?
-    } else {
-        type Pair = (Vec<u32>, Vec<u32>, Vec<u32>, f64, f64);
-        let steps: Vec<Vec<Pair>> = serde_json::from_value(work)?;
-        let pair = |(prompt, chosen, rejected, reference_chosen, reference_rejected)| Preference {
-            prompt,
-            chosen,
-            rejected,
-            reference_chosen,
-            reference_rejected,
+    let measured =
+        if kind == Kind::Sft {
+            let steps: Vec<Vec<(Vec<u32>, Vec<u32>)>> = serde_json::from_value(work)?;
+            let example = |(prompt, target)| Example { prompt, target };
+            let examples: Vec<Example> = steps.into_iter().flatten().map(example).collect();
+            take(Trainer::new(config, &weights, Sft, &examples, settings)?)?
+        } else {
+            type Pair = (Vec<u32>, Vec<u32>, Vec<u32>, f64, f64);
+            let steps: Vec<Vec<Pair>> = serde_json::from_value(work)?;
+            let pair = |(prompt, chosen, rejected, reference_chosen, reference_rejected)| {
+                Preference { prompt, chosen, rejected, reference_chosen, reference_rejected }
+            };
+            let pairs: Vec<Preference> = steps.into_iter().flatten().map(pair).collect();
+            take(Trainer::new(config, &weights, Dpo::default(), &pairs, settings)?)?
         };
-        let pairs: Vec<Preference> = steps.into_iter().flatten().map(pair).collect();
-        take(Trainer::new(config, &weights, Dpo::default(), &pairs, settings)?)?
-    };
     use std::io::Write;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&measured)?)?;
     Ok(())

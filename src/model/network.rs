@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::adapter::Adapter;
 use super::config::Config;
 use super::error::Error;
+use super::lora::name_of;
 use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
 use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
@@ -195,6 +197,19 @@ impl Network {
     /// # Errors
     /// Where one is missing.
     pub fn new(config: Arc<Config>, weights: &Weights) -> std::result::Result<Self, Error> {
+        Self::adapted(config, weights, None)
+    }
+
+    /// The same, with an adapter beside its projections that is not added to them: its tensors are among the
+    /// weights.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn adapted(
+        config: Arc<Config>,
+        weights: &Weights,
+        adapter: Option<&Adapter>,
+    ) -> std::result::Result<Self, Error> {
         let get = |name: &str| {
             let missing = || Error::MissingTensor { name: name.to_owned() };
             weights.get(name).cloned().ok_or_else(missing)
@@ -202,7 +217,12 @@ impl Network {
         let project = |name: String, bias: bool| {
             let weight = Weight::InOut(get(&format!("{name}.weight"))?);
             let bias = bias.then(|| get(&format!("{name}.bias"))).transpose()?;
-            Ok::<_, Error>(Linear { weight, bias, delta: None })
+            let delta = adapter.filter(|adapter| adapter.is_beside(&name)).map(|adapter| {
+                let part = |part| get(&name_of(&name, part)).map(Weight::InOut);
+                let scale = adapter.alpha / adapter.rank as f64;
+                Ok::<_, Error>(Delta { a: part("lora_A")?, b: part("lora_B")?, scale })
+            });
+            Ok::<_, Error>(Linear { weight, bias, delta: delta.transpose()? })
         };
         let layer = |layer: usize| {
             let at = |block: &str| format!("model.layers.{layer}.{block}");

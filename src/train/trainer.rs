@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::model::adapter::Adapter;
 use crate::model::weights::{Kind, Parameter, parameters};
 use crate::model::{Batch, Config, Gradients, Keep, Network, Weights, spread};
 
@@ -25,6 +26,7 @@ pub struct Trainer<'t, O: Objective> {
     settings: Settings,
     lengths: Vec<usize>,
     network: Network,
+    adapter: Option<Adapter>,
     parameters: Vec<Trained>,
     gradients: Gradients,
     keep: Keep,
@@ -50,8 +52,18 @@ struct Ran {
 /// chunk then has gradients of its own.
 const SMALL: usize = 1 << 24;
 
+/// What training starts from.
+pub struct Start<'w> {
+    /// What the network computes.
+    pub config: Arc<Config>,
+    /// Its weights.
+    pub weights: &'w Weights,
+    /// The adapter to train in place of them, and its tensors.
+    pub adapter: Option<(&'w Adapter, &'w Weights)>,
+}
+
 impl<'t, O: Objective> Trainer<'t, O> {
-    /// Starts from `weights`.
+    /// Starts from `weights`, and trains all of them.
     ///
     /// # Errors
     /// Where an example or a setting cannot be used.
@@ -62,19 +74,40 @@ impl<'t, O: Objective> Trainer<'t, O> {
         examples: &'t [O::Example],
         settings: Settings,
     ) -> Result<Self, Error> {
+        Self::from(Start { config, weights, adapter: None }, objective, examples, settings)
+    }
+
+    /// Starts from weights, and trains all of them, or the adapter beside them. Weights that are not trained
+    /// are shared with the caller.
+    ///
+    /// # Errors
+    /// Where an example, a setting or the adapter cannot be used.
+    pub fn from(
+        Start { config, weights, adapter }: Start<'_>,
+        objective: O,
+        examples: &'t [O::Example],
+        settings: Settings,
+    ) -> Result<Self, Error> {
         settings.check()?;
         let lengths = check(&objective, examples, &config)?;
-        let mut own = Weights::new();
+        let (list, of, mut all) = match adapter {
+            Some((adapter, own)) => {
+                adapter.check(&config).map_err(Error::Adapter)?;
+                (adapter.parameters(&config), own, weights.clone())
+            }
+            None => (parameters(&config), weights, Weights::new()),
+        };
         let mut trained = Vec::new();
-        for parameter in parameters(&config) {
-            if let Some(tensor) = weights.get(&parameter.name) {
+        for parameter in list {
+            if let Some(tensor) = of.get(&parameter.name) {
                 let weight = tensor.copy()?.detach();
-                own.insert(parameter.name.clone(), weight.clone());
+                all.insert(parameter.name.clone(), weight.clone());
                 let moments = Moments::zero(&weight)?;
                 trained.push(Trained { parameter, weight, moments });
             }
         }
-        let network = Network::new(config, &own)?;
+        let adapter = adapter.map(|(adapter, _)| adapter.clone());
+        let network = Network::adapted(config, &all, adapter.as_ref())?;
         let gradients = Gradients::of(trained.iter().map(|t| &t.weight))?;
         let order = (0, batches::epoch(&settings, &lengths, 0));
         Ok(Self {
@@ -83,6 +116,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
             settings,
             lengths,
             network,
+            adapter,
             parameters: trained,
             gradients,
             keep: Keep::All,
@@ -113,7 +147,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.settings.steps_per_epoch(self.examples.len())
     }
 
-    /// The weights as they are.
+    /// The weights that are trained, as they are.
     #[must_use]
     pub fn weights(&self) -> Weights {
         let each = self.parameters.iter();
@@ -302,6 +336,9 @@ impl<'t, O: Objective> Trainer<'t, O> {
     fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", self.settings).as_bytes());
+        if let Some(adapter) = &self.adapter {
+            hasher.update(format!("{adapter:?}").as_bytes());
+        }
         self.objective.fingerprint(&mut hasher);
         for example in self.examples {
             let (prompt, targets) = self.objective.parts(example);

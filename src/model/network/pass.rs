@@ -12,9 +12,9 @@ use candle_core::{Result, Tensor, TensorId};
 
 use super::{Angles, Batch, Delta, Layer, Linear, Network};
 use crate::model::ops::{
-    Row, Weight, add, add_bias, add_product, add_rows, add_scaled, attention_back, attention_in_blocks, clear,
-    linear, rms_norm, rms_norm_back, rotary, rotary_back, swiglu, swiglu_back, token_logps,
-    token_logps_back,
+    Row, Weight, add, add_bias, add_product, add_rows, add_scaled, attention_back,
+    attention_in_blocks, clear, linear, rms_norm, rms_norm_back, rotary, rotary_back, swiglu,
+    swiglu_back, token_logps, token_logps_back,
 };
 
 /// Sums of the gradients of some weights.
@@ -67,6 +67,14 @@ pub enum Keep {
     All,
     /// The input of every layer: the layer is computed again on the way back.
     Inputs,
+}
+
+impl Keep {
+    /// Whether the layers' inputs alone are kept.
+    #[must_use]
+    pub const fn checkpointing(on: bool) -> Self {
+        if on { Self::Inputs } else { Self::All }
+    }
 }
 
 /// A pass that has gone forwards.

@@ -14,10 +14,7 @@ use super::lanes::{Real, dot, largest, map_sum, vectorised};
 use super::linear::{Matrix, Onto, multiply_onto};
 
 /// The same as [`attention`](super::attention).
-pub(crate) fn attention_in_blocks(
-    [q, k, v]: [&Tensor; 3],
-    how: &Attend,
-) -> Result<Tensor> {
+pub(crate) fn attention_in_blocks([q, k, v]: [&Tensor; 3], how: &Attend) -> Result<Tensor> {
     if ![q, k, v].into_iter().all(covers) {
         return attention(q, k, v, how);
     }

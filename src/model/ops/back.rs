@@ -21,11 +21,12 @@ pub(super) fn plain_back<const N: usize>(
         let mut each = vars.iter().map(Var::as_tensor);
         let result = run(inputs.map(|input| each.next().unwrap_or(input)))?;
         let gradients = (result * grad)?.sum_all()?.backward()?;
-        vars.iter().map(|var| match gradients.get(var.as_tensor()) {
-            Some(gradient) => Ok(gradient.clone()),
-            None => var.zeros_like(),
-        })
-        .collect::<Result<Vec<Tensor>>>()?
+        vars.iter()
+            .map(|var| match gradients.get(var.as_tensor()) {
+                Some(gradient) => Ok(gradient.clone()),
+                None => var.zeros_like(),
+            })
+            .collect::<Result<Vec<Tensor>>>()?
     };
     found.try_into().map_err(|_| Error::msg("a gradient for every input").bt())
 }

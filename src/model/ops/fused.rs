@@ -47,7 +47,8 @@ pub(crate) fn with_values_mut<T: Real, R>(
     tensor: &Tensor,
     change: impl FnOnce(&mut [T]) -> Result<R>,
 ) -> Result<R> {
-    let lent = Lent { change: RefCell::new(Some(change)), returned: RefCell::new(None), of: PhantomData };
+    let lent =
+        Lent { change: RefCell::new(Some(change)), returned: RefCell::new(None), of: PhantomData };
     tensor.inplace_op1(&lent)?;
     lent.returned.into_inner().unwrap_or_else(|| bail!("nothing was lent"))
 }
@@ -64,7 +65,8 @@ impl<T: Real, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Lent<T, R, F> 
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let (Some((start, end)), Some(values)) = (layout.contiguous_offsets(), T::slice_mut(storage))
+        let (Some((start, end)), Some(values)) =
+            (layout.contiguous_offsets(), T::slice_mut(storage))
         else {
             bail!("values of another type, or strided ones, cannot be changed in place")
         };
