@@ -190,7 +190,7 @@ pub fn open_network(
 ) -> Result<Network, Error> {
     if device.is_cpu() {
         let parts = packed(files, &config)?;
-        return Network::of(config, &parts);
+        return Network::of(config, &parts, None);
     }
     let dtype = weights::dtype_of(files, &config)?;
     let weights = weights::load(files, &config, dtype, device)?;

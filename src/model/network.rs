@@ -8,20 +8,26 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
+mod pass;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::adapter::Adapter;
 use super::cache::Cache;
 use super::config::Config;
 use super::error::Error;
+use super::lora::name_of;
 use super::ops::{
     Attend, Packed, Placed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu,
     token_logps, wide, with_values,
 };
+use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
+pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
@@ -62,6 +68,15 @@ struct Mlp {
 struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    delta: Option<Delta>,
+}
+
+/// What an adapter adds: scale·(x·A)·B.
+#[derive(Debug, Clone)]
+struct Delta {
+    a: Weight, // inputs → rank
+    b: Weight, // rank → outputs
+    scale: f64,
 }
 
 /// A weight as a network holds it.
@@ -159,15 +174,29 @@ impl Network {
     /// # Errors
     /// Where one is missing.
     pub fn new(config: Arc<Config>, weights: &Weights) -> std::result::Result<Self, Error> {
+        Self::adapted(config, weights, None)
+    }
+
+    /// The same, with an adapter beside its projections that is not added to them: its tensors are among the
+    /// weights.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn adapted(
+        config: Arc<Config>,
+        weights: &Weights,
+        adapter: Option<&Adapter>,
+    ) -> std::result::Result<Self, Error> {
         let part =
             |(name, tensor): (&String, &Tensor)| (name.clone(), Part::Tensor(tensor.clone()));
-        Self::of(config, &weights.iter().map(part).collect())
+        Self::of(config, &weights.iter().map(part).collect(), adapter)
     }
 
     /// Puts a network together from its parts, by their names in a checkpoint.
     pub(super) fn of(
         config: Arc<Config>,
         parts: &BTreeMap<String, Part>,
+        adapter: Option<&Adapter>,
     ) -> std::result::Result<Self, Error> {
         let part = |name: &str| {
             let missing = || Error::MissingTensor { name: name.to_owned() };
@@ -184,7 +213,12 @@ impl Network {
         let project = |name: String, bias: bool| {
             let weight = weight(&format!("{name}.weight"))?;
             let bias = bias.then(|| get(&format!("{name}.bias"))).transpose()?;
-            Ok::<_, Error>(Linear { weight, bias })
+            let delta = adapter.filter(|adapter| adapter.is_beside(&name)).map(|adapter| {
+                let part = |part| get(&name_of(&name, part)).map(Weight::InOut);
+                let scale = adapter.alpha / adapter.rank as f64;
+                Ok::<_, Error>(Delta { a: part("lora_A")?, b: part("lora_B")?, scale })
+            });
+            Ok::<_, Error>(Linear { weight, bias, delta: delta.transpose()? })
         };
         let layer = |layer: usize| {
             let at = |block: &str| format!("model.layers.{layer}.{block}");
@@ -225,6 +259,13 @@ impl Network {
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// Numbers that it computes with.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        let count = |parameter: Parameter| parameter.shape.iter().product::<usize>();
+        parameters(&self.config).into_iter().map(count).sum()
     }
 
     /// Where its weights are.
@@ -390,8 +431,12 @@ impl Network {
 impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = linear(x, &self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        match &self.delta {
+            Some(Delta { a, b, scale }) => y + (linear(&linear(x, a)?, b)? * *scale)?,
             None => Ok(y),
         }
     }
