@@ -34,7 +34,7 @@ pub(crate) use attention::{Attend, Row, Rows, attention, attention_back};
 pub(crate) use back::{add, add_bias, add_product, add_rows, add_scaled, clear};
 pub(crate) use fused::{with_values, with_values_mut};
 pub(crate) use lanes::vectorised;
-pub(crate) use linear::{Weight, linear, linear_back};
+pub(crate) use linear::{Weight, linear, linear_back, linears};
 pub(crate) use logps::{token_logps, token_logps_back};
 pub(crate) use packed::Packed;
 pub(crate) use paged::{Attention, BLOCK, Heads, Placed};
@@ -42,7 +42,7 @@ pub(crate) use plain::wide;
 pub(crate) use rms_norm::{rms_norm, rms_norm_back};
 pub(crate) use rotary::{rotary, rotary_back};
 pub(crate) use swiglu::{swiglu, swiglu_back};
-pub(crate) use weigh::{STRETCH, Weighed, exp_sum};
+pub(crate) use weigh::{OnDevice, STRETCH, Stretches, Weighed, exp_sum};
 
 #[cfg(test)]
 mod tests {
