@@ -61,7 +61,10 @@ fn attend(
     let Group { count, queries, keys, .. } = *group;
     let share = q.dim(1)? / d / kv_heads;
     let gather = |all: &Tensor| -> Result<Tensor> {
-        let own = all.contiguous()?.index_select(&group.places, 0)?.reshape((count, keys, kv_heads, d))?;
+        let own = all
+            .contiguous()?
+            .index_select(&group.places, 0)?
+            .reshape((count, keys, kv_heads, d))?;
         own.transpose(1, 2)?.contiguous() // [rows, kv_heads, keys, d]
     };
     let q = q.narrow(0, group.first_query, count * queries)?;

@@ -10,8 +10,8 @@ use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use mrx::model::{
-    Ask, Continuation, Decoding, LanguageModel, Local, Message, Prompt, ScoreRequest, draw_all,
-    listed,
+    Ask, Config, Continuation, Decoding, LanguageModel, Local, Message, Prompt, ScoreRequest,
+    check_trained, draw_all, listed,
 };
 use serde_json::json;
 
@@ -206,6 +206,10 @@ fn a_loop_begins_with_a_file_and_stops_before_it_learns() {
     assert_eq!(lab.ask("SELECT count(*) FROM responses WHERE logprob < 0"), "6");
     let tokens = lab.mrx(&["show", "--prompt", "respond.m0"]).success();
     tokens.prints("<|im_start|>the cat 0<|im_end|>");
+    // What was trained elsewhere is no such file; where it started from may be one.
+    let refused =
+        check_trained(&listed(&file).unwrap(), &Config::open(&listed(&file).unwrap()).unwrap());
+    assert!(refused.unwrap_err().to_string().contains("a checkpoint is a folder"));
     // What the file is called decides nothing, and what it holds does.
     fs::rename(&file, lab.path.join("small/other.gguf")).unwrap();
     lab.edit("small/experiment.toml", "any.gguf", "other.gguf");
@@ -296,14 +300,39 @@ fn a_real_file_reads_texts_as_its_folder_does() {
     };
     let (file, folder) = (open(Path::new(&file)), open(&Path::new(&file).with_extension("")));
     let words = [
-        "the", " cat", "  two", "\n", "\t", "12", "345", "'s", "WE'LL", "ß", "naïve", "北京", "한국어", "\u{1f600}",
-        "e\u{301}", "don't", "=>", "x_y", "3.14", "\r\n", "<|im_end|>", "<|im_start|>user", "…", "Ünïcode", "﷽",
+        "the",
+        " cat",
+        "  two",
+        "\n",
+        "\t",
+        "12",
+        "345",
+        "'s",
+        "WE'LL",
+        "ß",
+        "naïve",
+        "北京",
+        "한국어",
+        "\u{1f600}",
+        "e\u{301}",
+        "don't",
+        "=>",
+        "x_y",
+        "3.14",
+        "\r\n",
+        "<|im_end|>",
+        "<|im_start|>user",
+        "…",
+        "Ünïcode",
+        "﷽",
     ];
     let mut state = 7_u64;
     for _ in 0..4000 {
         let mut text = String::new();
         for _ in 0..12 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             text.push_str(words[(state >> 33) as usize % words.len()]);
             if state >> 60 < 6 {
                 text.push(' ');
