@@ -18,11 +18,12 @@ mod process;
 mod python;
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::Device;
-use compare::{Outcome, asked, print, rounds, scaled};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::model::{Ask, Chat, Decoding, Local, Prompt, Tokenizer, draw_all, listed};
 use process::stdout_of;
 use python::python;
@@ -45,6 +46,8 @@ struct Work {
     own: (usize, usize),
     tokens: u32,
     at_a_time: usize,
+    /// Times as fast as the best of the others that it should be.
+    aim: f64,
 }
 
 const WORKS: [Work; 3] = [
@@ -56,6 +59,7 @@ const WORKS: [Work; 3] = [
         own: (20, 90),
         tokens: 128,
         at_a_time: usize::MAX,
+        aim: 2.5,
     },
     Work {
         name: "judge",
@@ -65,15 +69,24 @@ const WORKS: [Work; 3] = [
         own: (120, 260),
         tokens: 96,
         at_a_time: usize::MAX,
+        aim: 3.0,
     },
-    Work { name: "one", prompts: 4, draws: 1, shared: 8, own: (20, 90), tokens: 128, at_a_time: 1 },
+    Work {
+        name: "one",
+        prompts: 4,
+        draws: 1,
+        shared: 8,
+        own: (20, 90),
+        tokens: 128,
+        at_a_time: 1,
+        aim: 1.0,
+    },
 ];
 
 #[derive(Deserialize)]
 struct Theirs {
     seconds: f64,
     tokens: usize,
-    version: String,
 }
 
 fn main() -> Outcome {
@@ -84,26 +97,50 @@ fn main() -> Outcome {
     // SAFETY: there is no other thread yet that could read the environment.
     unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     let Some(folder) = std::env::var_os("MRX_BENCH_MODEL") else {
-        println!("MRX_BENCH_MODEL names no model's folder: nothing is measured");
-        return Ok(());
+        return Err("MRX_BENCH_MODEL names no model's folder".into());
     };
     let began = Instant::now();
     let files = listed(Path::new(&folder))?;
     let model = endless(&files, Local::open(&files, &Device::Cpu)?)?;
-    println!("opened in {:.2} s", began.elapsed().as_secs_f64());
+    let opened = format!("opened in {:.2} s; tokens a second", began.elapsed().as_secs_f64());
+    let others = others(&folder);
+    let mut head = row!["work", "mrx"];
+    head.extend(others.iter().map(|(name, _)| name.clone()));
+    head.extend(row!["times the best", "aim", ""]);
+    let mut table = vec![head];
     let wanted = std::env::var("MRX_BENCH_WORK").unwrap_or_default();
     for work in WORKS.iter().filter(|work| wanted.is_empty() || wanted.contains(work.name)) {
-        let prompts = work.prompts(model.network().config().vocab_size as u32);
+        let prompts = work.prompts(u32::try_from(model.network().config().vocab_size)?);
+        let mut figures = vec![Vec::new(); others.len() + 1];
         for _ in 0..rounds() {
-            let (seconds, tokens) = work.ours(&model, &prompts)?;
-            println!(
-                "{}: {:.1} tokens/s ({tokens} in {seconds:.1} s)",
-                work.name,
-                tokens as f64 / seconds
-            );
+            figures[0].push(work.ours(&model, &prompts)?);
+            for ((_, place), figures) in others.iter().zip(&mut figures[1..]) {
+                figures.push(work.theirs(&prompts, place)?);
+            }
         }
+        let figures: Vec<f64> = figures.into_iter().map(median).collect();
+        let best = figures[1..].iter().copied().fold(f64::NAN, f64::max);
+        let mut line = row![work.name];
+        line.extend(figures.iter().map(|figure| format!("{figure:.0}")));
+        let times = figures[0] / best;
+        line.extend(row![format!("{times:.2}"), work.aim, verdict(work.aim, times)]);
+        table.push(line);
     }
-    Ok(())
+    print(&opened, &table)
+}
+
+/// Who else does the work: a name, and where.
+fn others(folder: &OsStr) -> Vec<(String, OsString)> {
+    let servers = std::env::var("MRX_BENCH_SERVERS").unwrap_or_default();
+    let server = |server: &str| {
+        let (name, place) = server.split_once('=').unwrap_or((server, server));
+        (name.to_owned(), place.into())
+    };
+    let mut others: Vec<_> = servers.split_whitespace().map(server).collect();
+    if std::env::var_os("MRX_BENCH_PYTHON").is_some() {
+        others.push(("transformers".to_owned(), folder.to_owned()));
+    }
+    others
 }
 
 /// The same model, whose texts no token ends: all work is of a known size.
@@ -126,7 +163,8 @@ impl Work {
             .collect()
     }
 
-    fn ours(&self, model: &Local, prompts: &[Vec<u32>]) -> Outcome<(f64, usize)> {
+    /// Tokens a second.
+    fn ours(&self, model: &Local, prompts: &[Vec<u32>]) -> Outcome<f64> {
         let decoding =
             Decoding { temperature: 0.8, max_tokens: self.tokens, ..Decoding::default() };
         let ask = |prompt: &Vec<u32>| Ask {
@@ -140,12 +178,21 @@ impl Work {
         let began = Instant::now();
         let mut drawn = 0;
         for asks in asks.chunks(self.at_a_time.min(asks.len())) {
-            drawn += draw_all(model, asks)?
-                .iter()
-                .flatten()
-                .map(|reply| reply.tokens.len())
-                .sum::<usize>();
+            let replies = draw_all(model, asks)?;
+            drawn += replies.iter().flatten().map(|reply| reply.tokens.len()).sum::<usize>();
         }
-        Ok((began.elapsed().as_secs_f64(), drawn))
+        Ok(drawn as f64 / began.elapsed().as_secs_f64())
+    }
+
+    /// The same by another.
+    fn theirs(&self, prompts: &[Vec<u32>], place: &OsStr) -> Outcome<f64> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("work.json");
+        let at_a_time = self.at_a_time.min(1 << 20);
+        let work = json!({ "prompts": prompts, "draws": self.draws, "tokens": self.tokens, "at_a_time": at_a_time });
+        std::fs::write(&path, serde_json::to_vec(&work)?)?;
+        let out = stdout_of(python("engine.py").arg(&path).arg(place))?;
+        let Theirs { seconds, tokens } = serde_json::from_slice(&out)?;
+        Ok(tokens as f64 / seconds)
     }
 }

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use super::failure::{Failure, Kind};
 use super::host::host;
+use super::memory::for_cache;
 use super::run::named_nodes;
+use crate::query::MemoryLimit;
 use crate::runner::{
     Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, survey,
 };
@@ -55,6 +57,7 @@ pub(super) fn attempt(
         interrupt: &interrupt,
         clock: SystemTime::now,
         device,
+        cache_memory: for_cache(&MemoryLimit::default()),
         host: &host,
         open: Shelf::default(),
     };

@@ -133,6 +133,10 @@ fn look(error: &(dyn Error + 'static)) -> Look {
         let hint = "its own checkpoints are kept: the same command goes on from the last";
         return (None, Some(hint.to_owned()));
     }
+    if let Some(ModelError::CacheFull { .. }) = error.downcast_ref() {
+        let hint = "raise --cache-memory, or ask for fewer tokens with `max_tokens`";
+        return (None, Some(hint.to_owned()));
+    }
     if let Some(error) = ModelError::remote(error) {
         return (None, remote_error(error).map(str::to_owned));
     }

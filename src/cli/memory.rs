@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::failure::Kind;
 use super::ui::talk;
+use crate::query::MemoryLimit;
 
 /// How often to look: a processor fills some tens of megabytes in this time.
 const EVERY: Duration = Duration::from_millis(20);
@@ -37,10 +38,34 @@ fn give_up(most: u64) -> ! {
     std::process::exit(i32::from(Kind::Data.code()))
 }
 
+/// The bytes that a model may keep of what it has read and drawn: as asked, or else half of what the machine
+/// has left.
+pub(super) fn for_cache(asked: &MemoryLimit) -> u64 {
+    asked.bytes().or_else(|| Some(available()? / 2)).unwrap_or(WHERE_UNKNOWN)
+}
+
+/// What is kept where the system does not say what is left.
+const WHERE_UNKNOWN: u64 = 1 << 30;
+
+/// The bytes of memory that nobody needs, on Linux: of the machine, or of what its owner grants this process.
+fn available() -> Option<u64> {
+    let of_machine = kibibytes("/proc/meminfo", "MemAvailable:")?;
+    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let granted = number("/sys/fs/cgroup/memory.max");
+    let used = number("/sys/fs/cgroup/memory.current");
+    let of_group = granted.zip(used).map(|(granted, used)| granted.saturating_sub(used));
+    Some(of_group.map_or(of_machine, |of_group| of_group.min(of_machine)))
+}
+
 /// The bytes of memory that this process takes, on Linux.
 fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kibibytes("/proc/self/status", "VmRSS:")
+}
+
+/// The bytes that a line of a file of Linux's says.
+fn kibibytes(path: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }

@@ -7,10 +7,12 @@ use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::host::host;
 use super::machine::Here;
+use super::memory::for_cache;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
 use crate::experiment::{Experiment, refuse_unlearned};
+use crate::query::MemoryLimit;
 use crate::runner::{
     FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
 };
@@ -35,6 +37,10 @@ pub(super) struct Args {
     #[arg(long, env = "MRX_DEVICE", default_value = "cpu", value_parser = device)]
     device: String,
 
+    /// Keep at most so much of what a model has read and drawn, as 8GiB (half of what the machine has left)
+    #[arg(long, value_name = "SIZE", env = "MRX_CACHE_MEMORY", default_value = "", hide_default_value = true, value_parser = cache_memory)]
+    cache_memory: MemoryLimit,
+
     /// Print events as JSON lines on stdout
     #[arg(long)]
     json: bool,
@@ -49,6 +55,11 @@ pub(super) fn device(name: &str) -> Result<String, String> {
         _ if number => Ok(name.to_owned()),
         _ => Err("expected cpu, cuda, cuda:N or metal".to_owned()),
     }
+}
+
+/// A size; an empty one, as that of an unset variable, is none.
+pub(super) fn cache_memory(text: &str) -> Result<MemoryLimit, String> {
+    if text.is_empty() { Ok(MemoryLimit::default()) } else { MemoryLimit::parse(text) }
 }
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
@@ -68,7 +79,9 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let (interrupt, device) = (&interrupt, args.device.as_str());
     let host = &host();
     let (clock, open): (fn() -> SystemTime, _) = (SystemTime::now, Shelf::default());
-    let runner = Runner { store: &store, listener, interrupt, clock, device, host, open };
+    let cache_memory = for_cache(&args.cache_memory);
+    let runner =
+        Runner { store: &store, listener, interrupt, clock, device, cache_memory, host, open };
     let summary = runner.run(experiment.plan(), &wanted)?;
     if !args.json {
         tell(&summary, began.elapsed().as_secs_f64(), ui);

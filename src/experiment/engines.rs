@@ -18,7 +18,7 @@ use crate::stages::remote::{
     ApiKey, Calls, Dialect, Endpoint, Files, How, Prices, Program, Report, Servers, report,
     version_of,
 };
-use crate::stages::{Brought, Engine, EngineVersion, Protocol, Trl};
+use crate::stages::{Adapter, Brought, Engine, EngineVersion, Protocol, Trl};
 
 /// The engine of this program goes by this name where a role asks for it.
 const LOCAL: &str = "local";
@@ -39,6 +39,8 @@ pub(super) struct Engines {
     pub(super) brought: Option<(String, Brought)>,
     /// How TRL trains, where it does.
     pub(super) trl: Option<Trl>,
+    /// What this program trains in place of weights, where TRL does not.
+    pub(super) adapter: Option<Adapter>,
 }
 
 impl Engines {
@@ -56,6 +58,7 @@ impl Engines {
         Ok(Self {
             local: Engine::local(machine.device),
             brought: machine.brought.clone(),
+            adapter: trainers::local_adapter(file, trl.is_some())?,
             trl,
             respond: reader.engine("respond", root.respond.engine.as_ref())?,
             judge: reader.engine("judge", root.judge.engine.as_ref())?,

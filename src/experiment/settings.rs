@@ -197,6 +197,12 @@ fn train(values: &Values<'_>, t: usize) -> Result<Train, Error> {
     let trainer = training::trainer(values, table.trainer, &node)?;
     Ok(Train {
         engine: training::engine(values, &trainer),
+        adapter: values.engines.adapter.clone().filter(|_| trainer.is_local()),
+        gradient_checkpointing: training::checkpoints(
+            values,
+            table.trainer,
+            table.gradient_checkpointing.as_ref(),
+        )?,
         trainer,
         template_arguments: values.arguments.clone(),
         dpo: training::dpo(values, table, t)?,
@@ -214,6 +220,13 @@ pub(super) fn sft(values: &Values<'_>, table: &file::Sft) -> Result<Sft, Error> 
     let trainer = training::trainer(values, table.trainer, &format!("{}.{M0}", Verb::Sft.name()))?;
     Ok(Sft {
         engine: training::engine(values, &trainer),
+        // An adapter on random weights would learn little: all of them are trained, and it stands on what is made.
+        adapter: values.engines.adapter.clone().filter(|_| trainer.is_local() && init.is_none()),
+        gradient_checkpointing: training::checkpoints(
+            values,
+            table.trainer,
+            table.gradient_checkpointing.as_ref(),
+        )?,
         trainer,
         template_arguments: values.arguments.clone(),
         settings: training::of_examples(values, table)?,

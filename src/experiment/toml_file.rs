@@ -120,6 +120,7 @@ pub(super) struct Sft {
     pub(super) adam_epsilon: Option<Positive>,
     pub(super) max_grad_norm: Option<Norm>,
     pub(super) group_by_length: Option<Switch>,
+    pub(super) gradient_checkpointing: Option<Spanned<Switch>>,
 }
 
 /// `[prompts]`: where prompts come from.
@@ -286,6 +287,7 @@ pub(super) struct Train {
     pub(super) adam_epsilon: Each<Positive>,
     pub(super) max_grad_norm: Each<Norm>,
     pub(super) group_by_length: Each<Switch>,
+    pub(super) gradient_checkpointing: Option<Spanned<Switch>>,
 }
 
 /// Who trains.

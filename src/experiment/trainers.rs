@@ -49,14 +49,17 @@ pub(super) fn trl(
 /// Checks that what is said of TRL is said to somebody, and that an adapter has something to stand on.
 fn check(file: &File, trains: bool) -> Result<(), Error> {
     let root = &file.root;
+    let asked = [root.sft.as_ref().map(|sft| sft.trainer), Some(root.train.trainer)];
+    let here = asked.contains(&Some(TrainerKind::Local));
     let random = root.model.as_ref().is_some_and(|model| model.as_ref().init.is_some());
     let tuned = root.sft.as_ref().is_some_and(|sft| sft.trainer == TrainerKind::Trl);
     let adapter = root.adapter.as_ref().map(Spanned::span);
     let trainer = root.trainer.as_ref().map(Spanned::span);
     let mistakes = [
         (
-            adapter.clone().filter(|_| !trains),
-            "an adapter is what TRL learns: expected `trainer = \"trl\"` in `[sft]` or `[train]`",
+            adapter.clone().filter(|_| !trains && !here),
+            "an adapter is learned by `trainer = \"local\"` or `\"trl\"`: expected one of them in `[sft]` or \
+             `[train]`",
         ),
         (
             adapter.filter(|_| random && tuned),
@@ -70,6 +73,21 @@ fn check(file: &File, trains: bool) -> Result<(), Error> {
     ];
     let found = mistakes.into_iter().find_map(|(span, message)| Some((span?, message)));
     found.map_or(Ok(()), |(span, message)| Err(file.text.error(&span, message)))
+}
+
+/// The adapter that this program learns. Where TRL trains, the adapter is what TRL learns, and all that is
+/// trained here is weights.
+pub(super) fn local_adapter(file: &File, trl_trains: bool) -> Result<Option<Adapter>, Error> {
+    let table = file.root.adapter.as_ref();
+    if trl_trains {
+        return Ok(None);
+    }
+    let Some(adapter) = adapter(table) else { return Ok(None) };
+    if adapter.dropout > 0.0 {
+        let message = "`dropout` of an adapter is TRL's: expected 0 with `trainer = \"local\"`";
+        return Err(file.text.error(&table.map_or(0..0, Spanned::span), message));
+    }
+    Ok(Some(adapter))
 }
 
 /// The adapter to learn; where the file names no modules, the attention's, as in the paper of `LoRA` and by PEFT's

@@ -122,6 +122,21 @@ pub(super) fn engine(values: &Values<'_>, trainer: &Trainer) -> Option<Engine> {
     trainer.is_local().then(|| values.engines.local.clone())
 }
 
+/// Whether this program computes layers again on the way back; TRL is told so in its own table.
+pub(super) fn checkpoints(
+    values: &Values<'_>,
+    trainer: TrainerKind,
+    on: Option<&Spanned<Switch>>,
+) -> Result<bool, Error> {
+    match on {
+        Some(named) if trainer != TrainerKind::Local => {
+            let message = "`gradient_checkpointing` here is the local trainer's: TRL's is said in `[trainer]`";
+            Err(values.file.text.error(&named.span(), message))
+        }
+        on => Ok(on.is_some_and(|on| on.as_ref().0)),
+    }
+}
+
 /// How M0 is fine-tuned.
 pub(super) fn of_examples(values: &Values<'_>, sft: &Sft) -> Result<Settings, Error> {
     let settings = Training::of_examples(sft).settings(values)?;

@@ -137,6 +137,12 @@ impl Adapter {
         format!("{text:#}\n")
     }
 
+    /// Whether it stands beside the projection of a name.
+    pub(super) fn is_beside(&self, projection: &str) -> bool {
+        let module = projection.rsplit('.').next();
+        module.is_some_and(|module| self.target_modules.iter().any(|target| target == module))
+    }
+
     /// Checks that a network has what the adapter stands beside.
     ///
     /// # Errors
@@ -158,7 +164,7 @@ impl Adapter {
 }
 
 /// The projections of a network that may be adapted, by the last part of their names.
-fn projections(config: &Config) -> impl Iterator<Item = (String, Parameter)> {
+pub(super) fn projections(config: &Config) -> impl Iterator<Item = (String, Parameter)> {
     parameters(config).into_iter().filter_map(|parameter| {
         let module = parameter.name.strip_suffix(".weight")?.rsplit('.').next()?.to_owned();
         let is_one = parameter.kind == Kind::Projection && module != "lm_head";
@@ -203,7 +209,7 @@ impl Written {
 pub(super) struct Deltas {
     scale: f64,
     /// A and B, by the name of the weight that they stand beside.
-    pairs: BTreeMap<String, [Located; 2]>,
+    pub(super) pairs: BTreeMap<String, [Located; 2]>,
 }
 
 impl Deltas {

@@ -188,12 +188,6 @@ impl Config {
         text.insert(name.to_owned(), Value::from("float32"));
         format!("{:#}\n", Value::Object(text))
     }
-
-    /// Bytes of keys and values that one token leaves in the cache, in f32.
-    #[must_use]
-    pub const fn cache_bytes_per_token(&self) -> usize {
-        2 * self.num_hidden_layers * self.num_key_value_heads * self.head_dim * 4
-    }
 }
 
 /// The ids, one or many.

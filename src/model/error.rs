@@ -219,7 +219,9 @@ pub enum Error {
         vocabulary: usize,
     },
     /// The cache of keys and values is too small for one text.
-    #[error("{needed} tokens do not fit a cache of {places}")]
+    #[error(
+        "a prompt and the text after it may take {needed} tokens, and the cache holds {places}"
+    )]
     CacheFull {
         /// Tokens.
         needed: usize,

@@ -134,5 +134,5 @@ fn draw_for(job: &Job<'_>, to: &Sender<Said>) -> Result<(), Error> {
             say(Said::Hungry);
         }
     };
-    Worker::new(job, &hungry).run(&mut |ended| say(Said::Ended(ended)))
+    Worker::new(job, &hungry)?.run(&mut |ended| say(Said::Ended(ended)))
 }

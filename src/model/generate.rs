@@ -1,23 +1,24 @@
 //! Drawing texts in batches: prompts that begin alike are run once, texts of different lengths share
 //! a batch without padding, and a finished text's place is taken by the next at once.
 //!
-//! Prompts wait in a [`Queue`], some hundred texts at a time and in the order of their tokens, so what
-//! the next prompt shares with those before it, it shares with the one just before: that one's keys
-//! and values are kept until then. Within one run of the network all new keys and values are stored
-//! before anything attends, so that a prompt may build on one of the same run.
+//! Keys and values are kept in blocks that are taken as texts grow. Where none is left, the youngest text is
+//! put back: what it drew stays, and its keys and values are computed again when there is room. Within one run of
+//! the network all new keys and values are stored before anything attends, so that a prompt may build on one of
+//! the same run.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
-use super::network::{Batch, Cache, Network};
-use super::ops::Row;
-use super::places::{Block, Chain, Places};
+use super::blocks::{Block, Blocks};
+use super::cache::Cache;
+use super::network::{Batch, Network};
+use super::ops::{BLOCK, Placed, Weighed};
 use super::queue::{Queue, Queued};
-use super::sample::draw;
+use super::sample::{Drawn, draw};
 use super::{Error, Finish};
 
 /// A prompt, and the requests that ask it.
@@ -64,25 +65,29 @@ pub(super) struct Job<'j> {
     pub(super) stops: &'j (dyn Fn(&[u32], &[String]) -> bool + Sync),
     /// Texts in flight.
     pub(super) rows: usize,
-    /// Tokens that the cache may hold, but for what a single text needs.
-    pub(super) most_places: usize,
+    /// Blocks of keys and values at most.
+    pub(super) blocks: usize,
 }
 
 /// Tokens of prompts that one run of the network takes, about.
 const PROMPT_TOKENS_PER_RUN: usize = 1024;
 
+/// Rows whose logits are computed at once.
+const LOGITS_AT_ONCE: usize = 128;
+
 /// Tokens for the next run of the network.
 #[derive(Default)]
 pub(super) struct Builder {
     batch: Batch,
-    rows: Vec<Row>,
+    rows: Vec<Placed>,
 }
 
 impl Builder {
-    /// Adds a row of `tokens` from `position` on; the last of `keys` is where they go.
-    pub(super) fn add(&mut self, tokens: &[u32], position: usize, keys: Vec<Range<usize>>) {
+    /// Adds a row of `tokens` from `position` on, with the blocks of all its positions.
+    pub(super) fn add(&mut self, tokens: &[u32], position: usize, blocks: &[Rc<Block>]) {
         let queries = self.batch.push(tokens, position);
-        self.rows.push(Row { queries, keys });
+        let blocks = blocks.iter().map(|block| block.place).collect();
+        self.rows.push(Placed { queries, start: position, blocks });
     }
 
     /// Tokens added so far.
@@ -90,36 +95,39 @@ impl Builder {
         self.batch.len()
     }
 
-    pub(super) fn build(self) -> Batch {
-        self.batch.with_rows(self.rows)
+    /// Runs what was added, and returns the hidden state of every token.
+    pub(super) fn run(&self, network: &Network, cache: &mut Cache) -> Result<Tensor, Error> {
+        let blocks = self.rows.iter().flat_map(|row| &row.blocks);
+        cache.reach(blocks.max().map_or(0, |last| last + 1));
+        Ok(network.hidden_after(&self.batch, &self.rows, cache)?)
     }
 }
 
-/// A prompt that was run, and the draws that still wait for their first token.
+/// A prompt that was run, and the draws that have not begun.
 struct Opened {
-    chain: Rc<Chain>,
-    logits: Vec<f32>,
     prompt: Rc<Queued>,
-    /// How many of its draws have begun.
-    begun: usize,
+    blocks: Vec<Rc<Block>>,
+    /// The first token of each draw, the next one's first.
+    first: VecDeque<(usize, Drawn)>,
 }
 
-/// A text being drawn.
+/// A text being drawn. Its last token is not run yet.
 struct Active {
     prompt: Rc<Queued>,
     /// Its place among the prompt's draws.
     place: usize,
-    chain: Rc<Chain>,
-    tail: Option<Block>,
+    /// The blocks of all tokens that were run.
+    blocks: Vec<Rc<Block>>,
     tokens: Vec<u32>,
     logprob: f64,
 }
 
-/// Keys and values, and which of their places are free.
-struct Memory {
-    cache: Cache,
-    places: Rc<Places>,
-    size: usize,
+/// A token that is wanted: after which of the tokens that were run, and of which text.
+struct Wanted<'w> {
+    after: u32,
+    prompt: &'w Queued,
+    place: usize,
+    tokens: &'w [u32],
 }
 
 /// One thread's share of the work.
@@ -127,28 +135,43 @@ pub(super) struct Worker<'j> {
     job: &'j Job<'j>,
     /// Called after prompts were taken from the queue.
     taken: &'j dyn Fn(),
-    memory: Option<Memory>,
+    cache: Cache,
+    blocks: Rc<Blocks>,
     opened: VecDeque<Opened>,
     active: Vec<Active>,
-    last: Rc<Chain>,
+    /// Texts that wait for blocks, the first to go on first. They hold none.
+    put_back: VecDeque<Active>,
+    logits: Vec<f32>,
+}
+
+/// What a run of prompts was of.
+enum Begun {
+    Prompt(Queued, Vec<Rc<Block>>),
+    Text(Active),
 }
 
 impl<'j> Worker<'j> {
-    pub(super) fn new(job: &'j Job<'j>, taken: &'j dyn Fn()) -> Self {
-        Self {
+    pub(super) fn new(job: &'j Job<'j>, taken: &'j dyn Fn()) -> Result<Self, Error> {
+        let network = job.network;
+        Ok(Self {
             job,
             taken,
-            memory: None,
+            cache: Cache::new(network.config(), job.blocks, network.numbers_on())?,
+            blocks: Blocks::new(job.blocks),
             opened: VecDeque::new(),
             active: Vec::new(),
-            last: Rc::default(),
-        }
+            put_back: VecDeque::new(),
+            logits: Vec::new(),
+        })
     }
 
     /// Draws until the queue says that nothing more will come, or is given up.
     pub(super) fn run(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
         while !self.job.queue.is_given_up() {
-            self.admit(ended)?;
+            self.begin(ended)?;
+            while self.opened.is_empty() && self.active.len() < self.job.rows && self.open()? {
+                self.begin(ended)?;
+            }
             if !self.active.is_empty() {
                 self.step(ended)?;
             } else if !self.job.queue.wait() {
@@ -158,38 +181,30 @@ impl<'j> Worker<'j> {
         Ok(())
     }
 
-    /// Fills the free rows.
-    fn admit(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
+    /// Fills the free rows with draws of prompts that were run.
+    fn begin(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
         while self.active.len() < self.job.rows {
-            if self.opened.is_empty() && !self.open()? {
-                return Ok(());
-            }
             let Some(opened) = self.opened.front_mut() else { return Ok(()) };
-            if opened.begun == opened.prompt.seeds.len() {
+            let Some((place, drawn)) = opened.first.front().copied() else {
                 self.opened.pop_front();
                 continue;
-            }
-            let Some(memory) = &self.memory else { return Ok(()) };
-            // The last token is never run, so it needs no place.
-            let needed = opened.prompt.most - 1;
-            let tail = match needed {
-                0 => None,
-                _ => match memory.places.take(needed) {
-                    Some(tail) => Some(tail),
-                    None if !self.active.is_empty() => return Ok(()),
-                    None => return Err(Error::CacheFull { needed, places: memory.size }),
-                },
             };
-            let (prompt, chain) = (Rc::clone(&opened.prompt), Rc::clone(&opened.chain));
-            let place = opened.begun;
-            opened.begun += 1;
-            let mut row = Active { prompt, place, chain, tail, tokens: Vec::new(), logprob: 0.0 };
-            let logits = std::mem::take(&mut opened.logits);
-            let finish = self.draw(&mut row, &logits)?;
-            if let Some(opened) = self.opened.front_mut() {
-                opened.logits = logits;
+            let mut blocks = opened.blocks.clone();
+            let partial = !opened.prompt.tokens.len().is_multiple_of(BLOCK);
+            if let Some(last) = blocks.last_mut().filter(|_| partial)
+                // Who is first goes on in the prompt's own block: what comes after the prompt in it is
+                // nobody else's.
+                && Rc::strong_count(last) > 2
+            {
+                let Some(own) = self.blocks.take() else { return Ok(()) };
+                self.cache.reach(own.place + 1);
+                self.cache.copy(last.place, own.place)?;
+                *last = own;
             }
-            match finish {
+            opened.first.pop_front();
+            let prompt = Rc::clone(&opened.prompt);
+            let mut row = Active { prompt, place, blocks, tokens: Vec::new(), logprob: 0.0 };
+            match self.job.takes(&mut row, drawn) {
                 Some(finish) => ended(row.end(finish)),
                 None => self.active.push(row),
             }
@@ -197,102 +212,104 @@ impl<'j> Worker<'j> {
         Ok(())
     }
 
-    /// Runs the next prompts; tells whether there were any.
+    /// Runs the next prompts, and texts that were put back; tells whether there were any.
     fn open(&mut self) -> Result<bool, Error> {
-        if !self.grow()? {
-            return Ok(false);
-        }
         let mut batch = Builder::default();
-        let mut opened = Vec::new();
+        let mut begun = Vec::new();
         let mut waiting = 0;
         while waiting < self.job.rows - self.active.len() && batch.len() < PROMPT_TOKENS_PER_RUN {
+            if let Some(mut row) = self.put_back.pop_front() {
+                let Some(blocks) = self.reserve(&row.run(), begun.is_empty(), &mut batch) else {
+                    self.put_back.push_front(row);
+                    break;
+                };
+                row.blocks = blocks;
+                waiting += 1;
+                begun.push(Begun::Text(row));
+                continue;
+            }
             let Some(prompt) = self.job.queue.take() else { break };
-            let Some(chain) = self.reserve(&prompt.tokens, &mut batch) else {
-                if opened.is_empty() && self.active.is_empty() {
-                    let places = self.memory.as_ref().map_or(0, |memory| memory.size);
-                    return Err(Error::CacheFull { needed: prompt.tokens.len(), places });
-                }
+            self.job.check(&prompt)?;
+            let Some(blocks) = self.reserve(&prompt.tokens, begun.is_empty(), &mut batch) else {
                 self.job.queue.put_back(prompt);
                 break;
             };
             waiting += prompt.seeds.len();
-            self.last = Rc::new(chain);
-            opened.push((Rc::clone(&self.last), Rc::new(prompt)));
+            begun.push(Begun::Prompt(prompt, blocks));
         }
         (self.taken)();
-        if opened.is_empty() {
+        if begun.is_empty() {
             return Ok(false);
         }
-        let batch = batch.build();
-        let ends = batch.row_ends();
-        let hidden = self.hidden(&batch)?;
-        let logits = self.logits(&hidden, &ends)?;
-        for ((chain, prompt), logits) in opened.into_iter().zip(logits) {
-            self.opened.push_back(Opened { chain, logits, prompt, begun: 0 });
-        }
+        let hidden = batch.run(self.job.network, &mut self.cache)?;
+        self.first_tokens(&hidden, &batch, begun)?;
         Ok(true)
     }
 
-    /// Makes the memory as large as the longest prompt and text so far ask for; tells whether it is.
-    /// It can be replaced only while nothing is in it, so texts in flight end first: it at least
-    /// doubles, so that this is rare.
-    fn grow(&mut self) -> Result<bool, Error> {
-        let (prompt, text) = self.job.queue.longest();
-        let all = (self.job.rows + 1) * (prompt + text);
-        let wanted = all.min(self.job.most_places).max(2 * prompt + text);
-        let size = self.memory.as_ref().map_or(0, |memory| memory.size);
-        if size >= wanted {
-            return Ok(true);
+    /// Draws the first token of every draw of the prompts that were run.
+    fn first_tokens(
+        &mut self,
+        hidden: &Tensor,
+        batch: &Builder,
+        begun: Vec<Begun>,
+    ) -> Result<(), Error> {
+        let mut wanted = Vec::new();
+        for (begun, row) in begun.iter().zip(&batch.rows) {
+            let Begun::Prompt(prompt, _) = begun else { continue };
+            let after = number(row.queries.end - 1);
+            let want = |place| Wanted { after, prompt, place, tokens: &[] };
+            wanted.extend((0..prompt.seeds.len()).map(want));
         }
-        if !self.active.is_empty() || !self.opened.is_empty() {
-            return Ok(false);
+        let mut drawn = self.job.draw(hidden, &wanted, &mut self.logits)?.into_iter();
+        for begun in begun {
+            match begun {
+                Begun::Text(row) => self.active.push(row),
+                Begun::Prompt(prompt, blocks) => {
+                    let first = (0..).zip(drawn.by_ref().take(prompt.seeds.len())).collect();
+                    self.opened.push_back(Opened { prompt: Rc::new(prompt), blocks, first });
+                }
+            }
         }
-        self.last = Rc::default();
-        self.memory = None;
-        let size = wanted.max((2 * size).min(self.job.most_places));
-        let cache = Cache::new(self.job.network, size)?;
-        self.memory = Some(Memory { cache, places: Places::new(size), size });
-        Ok(true)
+        Ok(())
     }
 
-    /// Finds places for a prompt, with room left for a text after it, and adds what must be run.
-    fn reserve(&mut self, tokens: &[u32], to: &mut Builder) -> Option<Chain> {
-        let mut chain = self.last.shared_with(tokens);
-        let mut block = self.place(tokens.len() - chain.tokens.len());
-        if block.is_none() && self.active.is_empty() && self.opened.is_empty() && to.len() == 0 {
-            // Only what was kept for sharing is in the way.
-            (self.last, chain) = (Rc::default(), Chain::default());
-            block = self.place(tokens.len());
+    /// Finds blocks for `tokens`, and adds what must be run. Unless nothing else is in the way, a block is
+    /// left for each text in flight.
+    fn reserve(&self, tokens: &[u32], is_first: bool, to: &mut Builder) -> Option<Vec<Rc<Block>>> {
+        // At least one token is left to run.
+        let mut blocks = self.blocks.find(&tokens[..tokens.len() - 1]);
+        let known = blocks.len() * BLOCK;
+        let wanted = tokens.len().div_ceil(BLOCK) - blocks.len();
+        let alone = is_first && self.active.is_empty() && self.opened.is_empty();
+        let spare = if alone { 0 } else { self.active.len() + 1 };
+        if self.blocks.left() < wanted + spare {
+            return None;
         }
-        let known = chain.tokens.len();
-        chain.extend(&tokens[known..], block?);
-        to.add(&tokens[known..], known, chain.spans());
-        Some(chain)
-    }
-
-    /// Takes places for `count` tokens where a text still fits beside them.
-    fn place(&self, count: usize) -> Option<Block> {
-        let places = &self.memory.as_ref()?.places;
-        let block = places.take(count)?;
-        places.take(self.job.queue.longest().1).map(|_| block)
+        for _ in 0..wanted {
+            blocks.push(self.blocks.take()?);
+        }
+        self.blocks.learn(tokens, &blocks);
+        to.add(&tokens[known..], known, &blocks);
+        Some(blocks)
     }
 
     /// Draws one token for every row.
     fn step(&mut self, ended: &mut dyn FnMut(Ended)) -> Result<(), Error> {
+        self.make_room(ended);
+        if self.active.is_empty() {
+            return Ok(());
+        }
         let mut batch = Builder::default();
         for row in &self.active {
             let drawn = row.tokens.len();
-            let mut keys = row.chain.spans();
-            let start = row.tail.as_ref().map_or(0, |tail| tail.range.start);
-            keys.push(start..start + drawn);
-            let position = row.chain.tokens.len() + drawn - 1;
-            batch.add(&row.tokens[drawn - 1..], position, keys);
+            let position = row.prompt.tokens.len() + drawn - 1;
+            batch.add(&row.tokens[drawn - 1..], position, &row.blocks);
         }
-        let hidden = self.hidden(&batch.build())?;
-        let logits = self.job.network.logits(&hidden)?.to_vec2::<f32>()?;
-        let rows = std::mem::take(&mut self.active);
-        for (mut row, logits) in rows.into_iter().zip(logits) {
-            match self.draw(&mut row, &logits)? {
+        let hidden = batch.run(self.job.network, &mut self.cache)?;
+        let wanted: Vec<Wanted<'_>> = (0..).zip(&self.active).map(Active::wanted).collect();
+        let drawn = self.job.draw(&hidden, &wanted, &mut self.logits)?;
+        for (mut row, drawn) in std::mem::take(&mut self.active).into_iter().zip(drawn) {
+            match self.job.takes(&mut row, drawn) {
                 Some(finish) => ended(row.end(finish)),
                 None => self.active.push(row),
             }
@@ -300,47 +317,126 @@ impl<'j> Worker<'j> {
         Ok(())
     }
 
-    fn hidden(&self, batch: &Batch) -> Result<Tensor, Error> {
-        match &self.memory {
-            Some(memory) => Ok(self.job.network.hidden_after(batch, &memory.cache)?),
-            None => Err(Error::CacheFull { needed: batch.len(), places: 0 }),
+    /// Gives every text a block for its next token, and puts some back where there are too few.
+    fn make_room(&mut self, ended: &mut dyn FnMut(Ended)) {
+        let mut at = 0;
+        while let Some(row) = self.active.get_mut(at) {
+            let position = row.prompt.tokens.len() + row.tokens.len() - 1;
+            if position / BLOCK < row.blocks.len() {
+                at += 1;
+            } else if let Some(block) = self.blocks.take() {
+                row.blocks.push(block);
+            } else {
+                self.yield_some(ended);
+            }
         }
     }
 
-    /// Logits after the tokens at `ends`.
-    fn logits(&self, hidden: &Tensor, ends: &[u32]) -> Result<Vec<Vec<f32>>, Error> {
-        let ends = Tensor::from_slice(ends, ends.len(), hidden.device())?;
-        let last = hidden.index_select(&ends, 0)?;
-        Ok(self.job.network.logits(&last)?.to_vec2::<f32>()?)
-    }
-
-    /// Draws a row's next token; tells whether that ended it.
-    fn draw(&self, row: &mut Active, logits: &[f32]) -> Result<Option<Finish>, Error> {
-        let Queued { ask, decoding, seeds, stop, most, .. } = &*row.prompt;
-        let seen = [row.chain.tokens.as_slice(), row.tokens.as_slice()];
-        let drawn = draw(logits, &seen, decoding, seeds[row.place], row.tokens.len());
-        if !drawn.logprob.is_finite() {
-            return Err(Error::NotFinite { request: *ask });
+    /// Puts back the draws that have not begun of the youngest prompt, or else the youngest text.
+    fn yield_some(&mut self, ended: &mut dyn FnMut(Ended)) {
+        if let Some(Opened { prompt, first, .. }) = self.opened.pop_back() {
+            for (place, drawn) in first.into_iter().rev() {
+                let (prompt, blocks) = (Rc::clone(&prompt), Vec::new());
+                let mut row = Active { prompt, place, blocks, tokens: Vec::new(), logprob: 0.0 };
+                match self.job.takes(&mut row, drawn) {
+                    Some(finish) => ended(row.end(finish)),
+                    None => self.put_back.push_front(row),
+                }
+            }
+        } else if let Some(row) = self.active.pop() {
+            self.put_back.push_front(Active { blocks: Vec::new(), ..row });
         }
-        row.tokens.push(drawn.token);
-        row.logprob += drawn.logprob;
-        let stopped = || !stop.is_empty() && (self.job.stops)(&row.tokens, stop);
-        Ok(if self.job.ends.contains(&drawn.token) || stopped() {
-            Some(Finish::Stop)
-        } else if row.tokens.len() == *most {
-            Some(Finish::Length)
-        } else {
-            None
-        })
     }
 }
 
+impl Job<'_> {
+    /// Checks that a prompt and the longest text after it fit the cache with nothing else in it.
+    fn check(&self, prompt: &Queued) -> Result<(), Error> {
+        // The last token is never run, so it needs no place.
+        let needed = prompt.tokens.len() + prompt.most - 1;
+        let places = self.blocks * BLOCK;
+        if needed > places { Err(Error::CacheFull { needed, places }) } else { Ok(()) }
+    }
+
+    /// Draws the tokens that are wanted, which are in the order of the tokens that they come after.
+    fn draw(
+        &self,
+        hidden: &Tensor,
+        wanted: &[Wanted<'_>],
+        logits: &mut Vec<f32>,
+    ) -> Result<Vec<Drawn>, Error> {
+        let mut after: Vec<u32> = wanted.iter().map(|wanted| wanted.after).collect();
+        after.dedup();
+        let vocabulary = self.network.config().vocab_size;
+        let mut drawn = Vec::with_capacity(wanted.len());
+        for after in after.chunks(LOGITS_AT_ONCE) {
+            let rows = Tensor::from_slice(after, after.len(), hidden.device())?;
+            self.network.logits_to(&hidden.index_select(&rows, 0)?, logits)?;
+            let (logits, last) = (&*logits, after[after.len() - 1]);
+            let row = |wanted: &Wanted<'_>| {
+                let row = after.partition_point(|after| *after < wanted.after);
+                &logits[row * vocabulary..(row + 1) * vocabulary]
+            };
+            let one = |room: &mut Weighed, wanted: &Wanted<'_>| wanted.draw(row(wanted), room);
+            let count = wanted[drawn.len()..].partition_point(|wanted| wanted.after <= last);
+            let wanted = &wanted[drawn.len()..drawn.len() + count];
+            if rayon::current_num_threads() == 1 {
+                let mut room = Weighed::default();
+                drawn.extend(wanted.iter().map(|wanted| one(&mut room, wanted)));
+            } else {
+                drawn.par_extend(wanted.par_iter().map_init(Weighed::default, one));
+            }
+        }
+        match wanted.iter().zip(&drawn).find(|(_, drawn)| !drawn.logprob.is_finite()) {
+            Some((Wanted { prompt, .. }, _)) => Err(Error::NotFinite { request: prompt.ask }),
+            None => Ok(drawn),
+        }
+    }
+
+    /// Gives a text its next token; tells whether that ended it.
+    fn takes(&self, row: &mut Active, drawn: Drawn) -> Option<Finish> {
+        row.tokens.push(drawn.token);
+        row.logprob += drawn.logprob;
+        let stop = &row.prompt.stop;
+        let stopped = || !stop.is_empty() && (self.stops)(&row.tokens, stop);
+        if self.ends.contains(&drawn.token) || stopped() {
+            Some(Finish::Stop)
+        } else if row.tokens.len() == row.prompt.most {
+            Some(Finish::Length)
+        } else {
+            None
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn draw(&self, logits: &[f32], room: &mut Weighed) -> Drawn {
+        let Queued { decoding, seeds, tokens, .. } = self.prompt;
+        let seen = [tokens.as_slice(), self.tokens];
+        draw(logits, &seen, decoding, (seeds[self.place], self.tokens.len()), room)
+    }
+}
+
+fn number(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
 impl Active {
+    /// What is wanted after its last token, which is the token number `after` of a run.
+    fn wanted((after, row): (u32, &Self)) -> Wanted<'_> {
+        Wanted { after, prompt: &row.prompt, place: row.place, tokens: &row.tokens }
+    }
+
+    /// The tokens that have to have been run for the last to be.
+    fn run(&self) -> Vec<u32> {
+        [&self.prompt.tokens, &self.tokens[..self.tokens.len() - 1]].concat()
+    }
+
     fn end(self, finish: Finish) -> Ended {
         Ended {
             ask: self.prompt.ask,
             draw: self.place,
-            prompt_tokens: self.chain.tokens.len(),
+            prompt_tokens: self.prompt.tokens.len(),
             tokens: self.tokens,
             logprob: self.logprob,
             finish,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::cache::Cache;
 use super::chat::{Arguments, Chat};
 use super::choose::choose;
 use super::config::Config;
@@ -27,6 +28,7 @@ use super::{Asker, Error, LanguageModel, Message, Prompt, ScoreRequest, weights}
 pub struct Local {
     network: Network,
     language: Language,
+    cache_memory: u64,
 }
 
 impl Local {
@@ -38,15 +40,8 @@ impl Local {
     pub fn open(files: &BTreeMap<String, PathBuf>, device: &Device) -> Result<Self, Error> {
         let config = Arc::new(Config::open(files)?);
         let language = Language::open(files, &config)?;
-        let network = if device.is_cpu() {
-            let parts = packed(files, &config)?;
-            Network::of(config, &parts)?
-        } else {
-            let dtype = weights::dtype_of(files, &config)?;
-            let weights = weights::load(files, &config, dtype, device)?;
-            Network::new(config, &weights)?
-        };
-        Ok(Self { network, language })
+        let network = open_network(files, config, device)?;
+        Ok(Self { network, language, cache_memory: CACHE_MEMORY })
     }
 
     /// Puts a model together from its parts; `ends` are the ids that end a text.
@@ -55,7 +50,15 @@ impl Local {
         let config = network.config();
         let (context, vocabulary) = (config.max_position_embeddings, config.vocab_size);
         let language = Language { tokenizer, chat, ends, context, vocabulary };
-        Self { network, language }
+        Self { network, language, cache_memory: CACHE_MEMORY }
+    }
+
+    /// Says how many bytes of keys and values it may keep while it draws. They are taken as they are needed,
+    /// and decide no text.
+    #[must_use]
+    pub const fn with_cache_memory(mut self, bytes: u64) -> Self {
+        self.cache_memory = bytes;
+        self
     }
 
     /// Gives the chat template arguments.
@@ -114,8 +117,11 @@ impl Local {
 /// Texts that one worker has in flight.
 const ROWS: usize = 64;
 
-/// Bytes of keys and values that one worker may keep, but for what a single text needs.
-const CACHE_BYTES: usize = 1 << 30;
+/// The same, where threads share a product: every weight that is read from memory serves so many rows.
+const ROWS_OF_WIDE: usize = 256;
+
+/// Bytes of keys and values that are kept, where nobody says.
+pub(super) const CACHE_MEMORY: u64 = 1 << 30;
 
 /// From this many weights on, threads share a product rather than the requests.
 const WIDE: usize = 64 << 20;
@@ -132,15 +138,19 @@ impl LanguageModel for Local {
         if feed.fill()?.is_break() {
             return Ok(());
         }
-        let threads = if weight_count(config) < WIDE { rayon::current_num_threads() } else { 1 };
+        let wide = weight_count(config) >= WIDE;
+        let threads = if wide { 1 } else { rayon::current_num_threads() };
         let workers = threads.min(queue.prompts()).max(1);
+        let rows = if wide { ROWS_OF_WIDE } else { ROWS };
         let job = Job {
             network: &self.network,
             queue: &queue,
             ends: &self.language.ends,
             stops: &|tokens, stop| self.language.stops(tokens, stop),
-            rows: ROWS.min(queue.draws().div_ceil(workers)).max(1),
-            most_places: CACHE_BYTES / config.cache_bytes_per_token(),
+            rows: rows.min(queue.draws().div_ceil(workers)).max(1),
+            blocks: usize::try_from(self.cache_memory).unwrap_or(usize::MAX)
+                / workers
+                / Cache::bytes_per_block(config),
         };
         feed.run(&job, workers)
     }
@@ -167,6 +177,24 @@ impl LanguageModel for Local {
         }
         score(&self.network, groups(prompts), &continuations)
     }
+}
+
+/// Opens the network of a folder for drawing: on the CPU, packed for it.
+///
+/// # Errors
+/// Where a weight is missing, damaged, or does not fit the configuration.
+pub fn open_network(
+    files: &BTreeMap<String, PathBuf>,
+    config: Arc<Config>,
+    device: &Device,
+) -> Result<Network, Error> {
+    if device.is_cpu() {
+        let parts = packed(files, &config)?;
+        return Network::of(config, &parts, None);
+    }
+    let dtype = weights::dtype_of(files, &config)?;
+    let weights = weights::load(files, &config, dtype, device)?;
+    Network::new(config, &weights)
 }
 
 /// The parts of a network that draws and is not trained.

@@ -8,19 +8,26 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
+mod pass;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use super::adapter::Adapter;
+use super::cache::Cache;
 use super::config::Config;
 use super::error::Error;
+use super::lora::name_of;
 use super::ops::{
-    Attend, Packed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps,
-    wide,
+    Attend, Packed, Placed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu,
+    token_logps, wide, with_values,
 };
+use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
+pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
@@ -61,6 +68,15 @@ struct Mlp {
 struct Linear {
     weight: Weight,
     bias: Option<Tensor>,
+    delta: Option<Delta>,
+}
+
+/// What an adapter adds: scale·(x·A)·B.
+#[derive(Debug, Clone)]
+struct Delta {
+    a: Weight, // inputs → rank
+    b: Weight, // rank → outputs
+    scale: f64,
 }
 
 /// A weight as a network holds it.
@@ -128,16 +144,9 @@ impl Batch {
         start..self.tokens.len()
     }
 
-    /// Says what the tokens attend to; where they continue what a cache holds, the last span of each
-    /// row's keys is where its own go.
-    pub(super) fn with_rows(self, rows: Vec<Row>) -> Self {
+    /// Says what the tokens attend to, where that is not what a cache holds.
+    fn with_rows(self, rows: Vec<Row>) -> Self {
         Self { rows: rows.into(), ..self }
-    }
-
-    /// The place of each row's last token.
-    pub(super) fn row_ends(&self) -> Vec<u32> {
-        let last = |row: &Row| u32::try_from(row.queries.end - 1).unwrap_or(u32::MAX);
-        self.rows.iter().map(last).collect()
     }
 
     /// Tokens in it.
@@ -153,36 +162,6 @@ impl Batch {
     }
 }
 
-/// Keys and values of tokens that were run, by place.
-#[derive(Debug)]
-pub(super) struct Cache {
-    layers: Vec<(Tensor, Tensor)>, // [places, kv_heads·d] each
-}
-
-impl Cache {
-    pub(super) fn new(network: &Network, places: usize) -> Result<Self> {
-        let Config { num_hidden_layers, num_key_value_heads, head_dim, .. } = *network.config;
-        let make = || {
-            let shape = (places, num_key_value_heads * head_dim);
-            Tensor::zeros(shape, network.dtype(), network.device())
-        };
-        let layers: Result<_> = (0..num_hidden_layers).map(|_| Ok((make()?, make()?))).collect();
-        Ok(Self { layers: layers? })
-    }
-
-    /// Keeps the keys and values of a batch, and returns all that are kept.
-    fn keep(&self, layer: usize, k: &Tensor, v: &Tensor, rows: &[Row]) -> Result<(Tensor, Tensor)> {
-        let (keys, values) = &self.layers[layer];
-        for Row { queries, keys: spans } in rows {
-            let end = spans.last().map_or(0, |span| span.end);
-            let (start, count) = (queries.start, queries.len());
-            keys.slice_set(&k.narrow(0, start, count)?, 0, end - count)?;
-            values.slice_set(&v.narrow(0, start, count)?, 0, end - count)?;
-        }
-        Ok((keys.clone(), values.clone()))
-    }
-}
-
 /// cos and sin of the angles of a batch's positions, `[tokens, d/2]` each.
 struct Angles {
     cos: Tensor,
@@ -195,15 +174,29 @@ impl Network {
     /// # Errors
     /// Where one is missing.
     pub fn new(config: Arc<Config>, weights: &Weights) -> std::result::Result<Self, Error> {
+        Self::adapted(config, weights, None)
+    }
+
+    /// The same, with an adapter beside its projections that is not added to them: its tensors are among the
+    /// weights.
+    ///
+    /// # Errors
+    /// Where a tensor is missing.
+    pub fn adapted(
+        config: Arc<Config>,
+        weights: &Weights,
+        adapter: Option<&Adapter>,
+    ) -> std::result::Result<Self, Error> {
         let part =
             |(name, tensor): (&String, &Tensor)| (name.clone(), Part::Tensor(tensor.clone()));
-        Self::of(config, &weights.iter().map(part).collect())
+        Self::of(config, &weights.iter().map(part).collect(), adapter)
     }
 
     /// Puts a network together from its parts, by their names in a checkpoint.
     pub(super) fn of(
         config: Arc<Config>,
         parts: &BTreeMap<String, Part>,
+        adapter: Option<&Adapter>,
     ) -> std::result::Result<Self, Error> {
         let part = |name: &str| {
             let missing = || Error::MissingTensor { name: name.to_owned() };
@@ -220,7 +213,12 @@ impl Network {
         let project = |name: String, bias: bool| {
             let weight = weight(&format!("{name}.weight"))?;
             let bias = bias.then(|| get(&format!("{name}.bias"))).transpose()?;
-            Ok::<_, Error>(Linear { weight, bias })
+            let delta = adapter.filter(|adapter| adapter.is_beside(&name)).map(|adapter| {
+                let part = |part| get(&name_of(&name, part)).map(Weight::InOut);
+                let scale = adapter.alpha / adapter.rank as f64;
+                Ok::<_, Error>(Delta { a: part("lora_A")?, b: part("lora_B")?, scale })
+            });
+            Ok::<_, Error>(Linear { weight, bias, delta: delta.transpose()? })
         };
         let layer = |layer: usize| {
             let at = |block: &str| format!("model.layers.{layer}.{block}");
@@ -263,10 +261,22 @@ impl Network {
         &self.config
     }
 
+    /// Numbers that it computes with.
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        let count = |parameter: Parameter| parameter.shape.iter().product::<usize>();
+        parameters(&self.config).into_iter().map(count).sum()
+    }
+
     /// Where its weights are.
     #[must_use]
     pub fn device(&self) -> &Device {
         self.norm.device()
+    }
+
+    /// The type of what it computes, and where.
+    pub(super) fn numbers_on(&self) -> (DType, &Device) {
+        (self.dtype(), self.device())
     }
 
     fn dtype(&self) -> DType {
@@ -281,9 +291,14 @@ impl Network {
         self.run(batch, None)
     }
 
-    /// The same, for tokens that continue what `cache` holds.
-    pub(super) fn hidden_after(&self, batch: &Batch, cache: &Cache) -> Result<Tensor> {
-        self.run(batch, Some(cache))
+    /// The same, for tokens that continue what `cache` holds, and are kept there as `rows` say.
+    pub(super) fn hidden_after(
+        &self,
+        batch: &Batch,
+        rows: &[Placed],
+        cache: &mut Cache,
+    ) -> Result<Tensor> {
+        self.run(batch, Some((cache, rows)))
     }
 
     /// Logits of the tokens that come next, `[rows, vocabulary]`, of hidden states `[rows, hidden]`; in f32
@@ -293,6 +308,22 @@ impl Network {
     /// Where the device fails.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         wide(&linear(hidden, &self.lm_head)?)
+    }
+
+    /// The same, in room that is used again: logits of many rows are the largest thing that is computed.
+    pub(super) fn logits_to(&self, hidden: &Tensor, to: &mut Vec<f32>) -> Result<()> {
+        to.clear();
+        match &self.lm_head {
+            Weight::Packed(head) => with_values::<f32, _>(hidden, |hidden| {
+                to.resize(hidden.len() / head.dims().1.max(1) * head.dims().0, 0.0);
+                head.times(hidden, to);
+                Ok(())
+            }),
+            head => {
+                to.extend(wide(&linear(hidden, head)?)?.flatten_all()?.to_vec1::<f32>()?);
+                Ok(())
+            }
+        }
     }
 
     /// log-probability of each of `targets`, `[targets]` in nats, after the tokens at `sources`.
@@ -305,11 +336,16 @@ impl Network {
         token_logps(&self.logits(&hidden.index_select(&sources, 0)?)?, targets)
     }
 
-    fn run(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Tensor> {
+    fn run(&self, batch: &Batch, mut after: Option<(&mut Cache, &[Placed])>) -> Result<Tensor> {
         let angles = self.angles(&batch.positions)?;
         let mut x = self.embed(&batch.tokens)?; // [tokens, hidden]
+        let rows = match &after {
+            Some((cache, rows)) => cache.rows(rows),
+            None => batch.rows.clone(),
+        };
         for (index, layer) in self.layers.iter().enumerate() {
-            x = self.layer(index, layer, &x, &angles, &batch.rows, cache)?;
+            let after = after.as_mut().map(|(cache, rows)| (&mut **cache, *rows));
+            x = self.layer((index, layer), &x, &angles, &rows, after)?;
         }
         rms_norm(&x, &self.norm, self.config.rms_norm_eps)
     }
@@ -328,12 +364,11 @@ impl Network {
 
     fn layer(
         &self,
-        index: usize,
-        layer: &Layer,
+        (index, layer): (usize, &Layer),
         x: &Tensor,
         angles: &Angles,
         rows: &Rows,
-        cache: Option<&Cache>,
+        after: Option<(&mut Cache, &[Placed])>,
     ) -> Result<Tensor> {
         let eps = self.config.rms_norm_eps;
         let Layer { self_attn, mlp, .. } = layer;
@@ -344,11 +379,13 @@ impl Network {
         let v = self_attn.v_proj.forward(&normed)?; // [tokens, kv_heads·d]
         let q = rotary(&q, &angles.cos, &angles.sin)?; // [tokens, heads·d]
         let k = rotary(&k, &angles.cos, &angles.sin)?; // [tokens, kv_heads·d]
-        let (k, v) = match cache {
-            Some(cache) => cache.keep(index, &k, &v, rows)?,
-            None => (k, v),
+        let attended = match after {
+            Some((cache, placed)) => {
+                cache.keep(index, &k, &v, placed)?;
+                cache.attend(index, &q, placed, rows)?
+            }
+            None => attention(&q, &k, &v, &self.attend(index, rows))?,
         };
-        let attended = attention(&q, &k, &v, &self.attend(index, rows))?;
         let x = (x + self_attn.o_proj.forward(&attended)?)?;
 
         let normed = rms_norm(&x, &layer.post_attention_layernorm, eps)?;
@@ -394,8 +431,12 @@ impl Network {
 impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = linear(x, &self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
+        let y = match &self.bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        };
+        match &self.delta {
+            Some(Delta { a, b, scale }) => y + (linear(&linear(x, a)?, b)? * *scale)?,
             None => Ok(y),
         }
     }

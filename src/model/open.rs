@@ -11,7 +11,8 @@ use super::folder::{file_of, gguf_of, parse};
 use super::gguf::Gguf;
 use super::save::companions;
 use super::{
-    Arguments, Config, Error, Language, LanguageModel, Local, Message, Scripted, scripted, weights,
+    Arguments, Config, Error, Language, LanguageModel, Local, Message, Scripted, local, scripted,
+    weights,
 };
 
 /// What every configuration says first.
@@ -87,10 +88,11 @@ pub fn open(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
 ) -> Result<Box<dyn LanguageModel>, Error> {
-    open_with(files, device, &Arguments::default())
+    open_with(files, device, &Arguments::default(), local::CACHE_MEMORY)
 }
 
-/// Opens a model as [`open`] does, and gives its chat template arguments. A scripted one has none.
+/// Opens a model as [`open`] does, gives its chat template arguments, and says how many bytes of keys and values
+/// it may keep. A scripted one has none of these.
 ///
 /// # Errors
 /// As [`open`], and where the template never reads one of them.
@@ -98,14 +100,17 @@ pub fn open_with(
     files: &BTreeMap<String, PathBuf>,
     device: &Device,
     arguments: &Arguments,
+    cache_memory: u64,
 ) -> Result<Box<dyn LanguageModel>, Error> {
     if gguf_of(files).is_some() {
-        return Ok(Box::new(Local::open(files, device)?.with_arguments(arguments)?));
+        let local = Local::open(files, device)?.with_cache_memory(cache_memory);
+        return Ok(Box::new(local.with_arguments(arguments)?));
     }
     match architecture(files)?.as_deref() {
         Some("scripted") => Ok(Box::new(Scripted::open(files)?)),
         Some(known) if SUPPORTED.contains(&known) => {
-            Ok(Box::new(Local::open(files, device)?.with_arguments(arguments)?))
+            let local = Local::open(files, device)?.with_cache_memory(cache_memory);
+            Ok(Box::new(local.with_arguments(arguments)?))
         }
         found => Err(Error::Unsupported {
             path: file_of(files, "config.json")?.to_owned(),

@@ -34,8 +34,6 @@ struct Waiting {
     prompts: VecDeque<Queued>,
     draws: usize,
     complete: bool,
-    /// Tokens of the longest prompt and of the longest draw that were ever queued.
-    longest: (usize, usize),
 }
 
 impl Queue {
@@ -49,9 +47,6 @@ impl Queue {
         prompts.sort_by(|a, b| (&a.tokens, a.ask).cmp(&(&b.tokens, b.ask)));
         let mut waiting = self.waiting();
         for prompt in prompts {
-            let (longest_prompt, longest_draw) = waiting.longest;
-            waiting.longest =
-                (longest_prompt.max(prompt.tokens.len()), longest_draw.max(prompt.most));
             waiting.draws += prompt.seeds.len();
             waiting.prompts.push_back(prompt);
         }
@@ -82,11 +77,6 @@ impl Queue {
     /// Counts the prompts that wait.
     pub(super) fn prompts(&self) -> usize {
         self.waiting().prompts.len()
-    }
-
-    /// Tokens of the longest prompt, and of the longest draw, that were ever queued.
-    pub(super) fn longest(&self) -> (usize, usize) {
-        self.waiting().longest
     }
 
     /// Takes the next prompt, where one waits.

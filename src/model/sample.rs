@@ -1,11 +1,15 @@
 //! From logits to a token: penalty, temperature, top-k, top-p, min-p, and a draw, in the order in
 //! which transformers applies them.
+//!
+//! No vocabulary is sorted: where nothing is cut, a token is found by the sums of stretches of it; where
+//! something is, a threshold leaves the few that may be drawn, and these are ranked.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::Decoding;
+use super::ops::{STRETCH, Weighed, exp_sum};
 
 /// A token drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,47 +20,37 @@ pub(super) struct Drawn {
 }
 
 /// Draws the token number `step` of a text. The number is drawn from the seed and the step alone:
-/// nothing is carried from token to token.
+/// nothing is carried from token to token, but the room to work in.
 pub(super) fn draw(
     logits: &[f32],
     seen: &[&[u32]],
     decoding: &Decoding,
-    seed: u64,
-    step: usize,
+    (seed, step): (u64, usize),
+    room: &mut Weighed,
 ) -> Drawn {
-    let token = if decoding.temperature == 0.0 && decoding.repetition_penalty.is_none() {
-        likeliest(logits)
-    } else {
+    let penalised = decoding.repetition_penalty.map(|penalty| {
         let mut logits = logits.to_vec();
-        if let Some(penalty) = decoding.repetition_penalty {
-            penalise(&mut logits, seen, penalty);
-        }
-        if decoding.temperature == 0.0 {
-            likeliest(&logits)
-        } else {
-            let mut generator = ChaCha8Rng::seed_from_u64(seed);
-            generator.set_word_pos(2 * step as u128);
-            pick(&logits, decoding, generator.random())
-        }
+        penalise(&mut logits, seen, penalty);
+        logits
+    });
+    let heard = penalised.as_deref().unwrap_or(logits);
+    let token = if decoding.temperature == 0.0 {
+        likeliest(heard)
+    } else {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_word_pos(2 * step as u128);
+        #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+        room.weigh(heard, decoding.temperature.recip() as f32);
+        pick(room, decoding, generator.random()).unwrap_or_else(|| likeliest(heard))
     };
-    Drawn { token, logprob: logprob(logits, token) }
+    let (most, sum) = exp_sum(logits);
+    Drawn { token, logprob: f64::from(logits[token as usize] - most) - sum.ln() }
 }
 
 /// The largest logit's id, the lowest of equals.
 fn likeliest(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
-        }
-    }
-    id_of(best)
-}
-
-fn logprob(logits: &[f32], token: u32) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|logit| f64::from((logit - most).exp())).sum();
-    f64::from(logits[token as usize] - most) - sum.ln()
+    let (most, _) = exp_sum(logits);
+    id_of(logits.iter().position(|logit| *logit >= most).unwrap_or(0))
 }
 
 /// Keskar et al. (2019): what was read or drawn before is divided by the penalty, multiplied where
@@ -74,35 +68,91 @@ fn penalise(logits: &mut [f32], seen: &[&[u32]], penalty: f64) {
     }
 }
 
-/// Picks at `share`, in `[0, 1)`, of what the cuts leave, counted from the likeliest on.
-fn pick(logits: &[f32], decoding: &Decoding, share: f64) -> u32 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weight = |logit: f32| (f64::from(logit - most) / decoding.temperature).exp();
-    let mut ranked: Vec<(f64, u32)> =
-        logits.iter().enumerate().map(|(id, logit)| (weight(*logit), id_of(id))).collect();
-    // The likeliest weighs exactly 1.
-    ranked.retain(|(weight, _)| *weight > 0.0 && *weight >= decoding.min_p);
-    let kept = decoding.top_k.map_or(ranked.len(), |k| ranked.len().min(k as usize));
-    let order = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if kept < ranked.len() {
-        ranked.select_nth_unstable_by(kept.saturating_sub(1), order);
-        ranked.truncate(kept);
+/// Picks at `share`, in `[0, 1)`, of what the cuts leave; nothing where no weight is a number.
+fn pick(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32> {
+    if decoding.top_p < 1.0 || decoding.top_k.is_some() || decoding.min_p > 0.0 {
+        return pick_of_few(weighed, decoding, share);
     }
+    let mut left = share * weighed.total();
+    let stretch = weighed.sums.iter().position(|sum| {
+        let here = left < *sum;
+        left -= if here { 0.0 } else { *sum };
+        here
+    });
+    // Sums of sums round, so that the last may be passed.
+    let stretch = stretch.or_else(|| weighed.sums.iter().rposition(|sum| *sum > 0.0))?;
+    let first = stretch * STRETCH;
+    let weights = &weighed.weights[first..weighed.weights.len().min(first + STRETCH)];
+    let within = weights.iter().position(|weight| {
+        left -= f64::from(*weight);
+        left < 0.0
+    });
+    within.or_else(|| weights.iter().rposition(|weight| *weight > 0.0)).map(|at| id_of(first + at))
+}
+
+/// Picks of those that the cuts leave, counted from the likeliest on.
+fn pick_of_few(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32> {
+    let mut ranked = above(weighed, floor(weighed, decoding));
+    let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     ranked.sort_unstable_by(order);
-    let total: f64 = ranked.iter().map(|(weight, _)| weight).sum();
-    let mut sum = 0.0;
-    let reaches = ranked.iter().position(|(weight, _)| {
-        sum += weight;
-        sum >= decoding.top_p * total
+    if let Some(k) = decoding.top_k {
+        ranked.truncate((k as usize).max(1));
+    }
+    let sum =
+        |ranked: &[(f32, u32)]| ranked.iter().map(|(weight, _)| f64::from(*weight)).sum::<f64>();
+    // What a threshold left out counts, but where a cut before this one left it out.
+    let all = if decoding.top_k.is_some() || decoding.min_p > 0.0 {
+        sum(&ranked)
+    } else {
+        weighed.total()
+    };
+    let mut reached = 0.0;
+    let last = ranked.iter().position(|(weight, _)| {
+        reached += f64::from(*weight);
+        reached >= decoding.top_p * all
     });
-    ranked.truncate(reaches.map_or(ranked.len(), |last| last + 1));
-    let target = share * ranked.iter().map(|(weight, _)| weight).sum::<f64>();
-    let mut sum = 0.0;
+    ranked.truncate(last.map_or(ranked.len(), |last| last + 1));
+    let mut left = share * sum(&ranked);
     let drawn = ranked.iter().find(|(weight, _)| {
-        sum += weight;
-        target < sum
+        left -= f64::from(*weight);
+        left < 0.0
     });
-    drawn.or(ranked.last()).map_or_else(|| likeliest(logits), |(_, id)| *id)
+    drawn.or(ranked.last()).map(|(_, id)| *id)
+}
+
+/// A weight below which no token is drawn.
+fn floor(weighed: &Weighed, decoding: &Decoding) -> f32 {
+    // The likeliest weighs exactly 1.
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let least = decoding.min_p as f32;
+    if let Some(k) = decoding.top_k {
+        // Of each stretch one weighs as much as its largest, so k of them weigh at least this.
+        let mut most = weighed.most.clone();
+        let Some(place) = (k as usize).max(1).checked_sub(1).filter(|k| *k < most.len()) else {
+            return least;
+        };
+        let (_, kth, _) = most.select_nth_unstable_by(place, |a, b| b.total_cmp(a));
+        return least.max(*kth);
+    }
+    if least > 0.0 {
+        return least;
+    }
+    // All below it together weigh less than what top-p leaves out.
+    let tail = (1.0 - decoding.top_p) * weighed.total() / weighed.weights.len().max(1) as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+    let tail = (tail * (1.0 - 1e-3)) as f32;
+    tail
+}
+
+/// Tokens that weigh something, and no less than `floor`.
+fn above(weighed: &Weighed, floor: f32) -> Vec<(f32, u32)> {
+    let mut some = Vec::new();
+    let stretches = weighed.weights.chunks(STRETCH).zip(&weighed.most);
+    for (nth, (stretch, _)) in stretches.enumerate().filter(|(_, (_, most))| **most >= floor) {
+        let ids = (nth * STRETCH..).map(id_of);
+        some.extend(stretch.iter().copied().zip(ids).filter(|(w, _)| *w > 0.0 && *w >= floor));
+    }
+    some
 }
 
 fn id_of(index: usize) -> u32 {
@@ -112,6 +162,10 @@ fn id_of(index: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn draw(logits: &[f32], seen: &[&[u32]], decoding: &Decoding, seed: u64, step: usize) -> Drawn {
+        super::draw(logits, seen, decoding, (seed, step), &mut Weighed::default())
+    }
 
     const LOGITS: [f32; 5] = [2.0, 1.0, 0.0, -1.0, f32::NEG_INFINITY];
 
@@ -165,5 +219,64 @@ mod tests {
     fn logits_that_are_no_numbers_still_give_a_token() {
         let drawn = draw(&[f32::NAN; 3], &[], &Decoding::default(), 7, 0);
         assert!(drawn.token < 3);
+    }
+
+    /// What the cuts leave, by sorting everything: the ids, and the share of each.
+    fn sorted(weights: &[f32], decoding: &Decoding) -> Vec<(u32, f64)> {
+        let weights = weights.iter().map(|weight| f64::from(*weight));
+        let mut ranked: Vec<(u32, f64)> = (0..).zip(weights).collect();
+        ranked.retain(|(_, weight)| *weight >= decoding.min_p);
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        ranked.truncate(decoding.top_k.map_or(usize::MAX, |k| k as usize));
+        let all: f64 = ranked.iter().map(|(_, weight)| weight).sum();
+        let mut sum = 0.0;
+        let last = ranked.iter().position(|(_, weight)| {
+            sum += weight;
+            sum >= decoding.top_p * all
+        });
+        ranked.truncate(last.map_or(ranked.len(), |last| last + 1));
+        let all: f64 = ranked.iter().map(|(_, weight)| weight).sum();
+        ranked.into_iter().map(|(id, weight)| (id, weight / all)).collect()
+    }
+
+    #[test]
+    fn thresholds_leave_what_sorting_leaves() {
+        let mut dice = ChaCha8Rng::seed_from_u64(3);
+        for (size, sharpness) in [(3, 1.0), (1000, 4.0), (5000, 9.0), (5000, 0.01)] {
+            let logits: Vec<f32> = (0..size)
+                .map(|_| (dice.random::<f32>() + dice.random::<f32>()).powi(2) * sharpness)
+                .collect();
+            let mut room = Weighed::default();
+            room.weigh(&logits, 1.0 / 0.8);
+            let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            for (weight, logit) in room.weights.iter().zip(&logits) {
+                let exact = (f64::from(logit - most) / 0.8).exp();
+                assert!((f64::from(*weight) - exact).abs() < 1e-6, "{weight} for {exact}");
+            }
+            let base = Decoding { temperature: 0.8, ..Decoding::default() };
+            let all = [
+                base,
+                Decoding { top_p: 0.9, ..base },
+                Decoding { top_k: Some(2), ..base },
+                Decoding { top_k: Some(40), top_p: 0.5, ..base },
+                Decoding { min_p: 0.2, ..base },
+                Decoding { min_p: 0.05, top_p: 0.7, top_k: Some(300), ..base },
+            ];
+            for decoding in all {
+                // Counted from the likeliest on, or through the ids: as the draw counts.
+                let mut left = sorted(&room.weights, &decoding);
+                if decoding == base {
+                    left.sort_unstable_by_key(|(id, _)| *id);
+                }
+                let mut passed = 0.0;
+                for (id, share) in left {
+                    if share > 1e-5 {
+                        let picked = pick(&room, &decoding, passed + share / 2.0);
+                        assert_eq!(picked, Some(id), "{size} {decoding:?}");
+                    }
+                    passed += share;
+                }
+            }
+        }
     }
 }

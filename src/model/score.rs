@@ -1,10 +1,14 @@
 //! Log-probabilities of given continuations. A prompt is run once for all of its continuations, and
 //! what prompts of one run begin with alike, once for all of them.
 
+use candle_core::Tensor;
+
+use super::blocks::Blocks;
+use super::cache::Cache;
 use super::error::Error;
 use super::generate::{Builder, Group};
 use super::network::Network;
-use super::places::{Chain, Places};
+use super::ops::{BLOCK, token_logps};
 use super::threads::spread;
 
 /// Tokens that one run of the network takes, about.
@@ -57,50 +61,93 @@ pub(super) fn score(
     Ok(scores)
 }
 
-impl Run<'_> {
-    fn score(&self, network: &Network) -> Result<Vec<(usize, usize, f64)>, Error> {
-        // The keys are those of the run itself: a place is a token's number in it.
-        let places = Places::new(usize::MAX / 2);
-        let mut batch = Builder::default();
-        let mut chains: Vec<Chain> = Vec::new();
-        let mut sources: Vec<u32> = Vec::new();
-        let mut targets: Vec<u32> = Vec::new();
-        let full = || Error::CacheFull { needed: self.tokens, places: 0 };
-        for (prompt, asked) in &self.prompts {
-            let mut chain = chains.last().map_or_else(Chain::default, |c| c.shared_with(prompt));
-            let known = chain.tokens.len();
-            chain.extend(&prompt[known..], places.take(prompt.len() - known).ok_or_else(full)?);
-            batch.add(&prompt[known..], known, chain.spans());
-            let end = batch.len() - 1;
-            for Asked { tokens, .. } in asked {
-                let Some((_, run)) = tokens.split_last() else { continue };
-                let mut own = chain.spans();
-                sources.push(number(end));
-                if !run.is_empty() {
-                    let mut tail = Chain::default();
-                    tail.extend(run, places.take(run.len()).ok_or_else(full)?);
-                    own.extend(tail.spans());
-                    sources.extend((batch.len()..batch.len() + run.len()).map(number));
-                    batch.add(run, prompt.len(), own);
-                    // Held, so that its places stay taken.
-                    chains.push(tail);
-                }
-                targets.extend_from_slice(tokens);
-            }
-            chains.push(chain);
+/// Tokens of which one's log-probability is wanted: after which of the tokens that were run.
+#[derive(Default)]
+struct Targets {
+    after: Vec<u32>,
+    tokens: Vec<u32>,
+}
+
+impl Targets {
+    fn logps(&self, network: &Network, hidden: &Tensor) -> Result<Vec<f32>, Error> {
+        if self.tokens.is_empty() {
+            return Ok(Vec::new());
         }
-        let logps = if sources.is_empty() {
-            Vec::new()
-        } else {
-            network.logps(&batch.build(), &sources, &targets)?.to_vec1::<f32>()?
+        let after = Tensor::from_slice(&self.after, self.after.len(), hidden.device())?;
+        let logits = network.logits(&hidden.index_select(&after, 0)?)?;
+        Ok(token_logps(&logits, &self.tokens)?.to_vec1::<f32>()?)
+    }
+}
+
+impl Run<'_> {
+    /// Runs the prompts, then what comes after their continuations' first tokens, each in blocks of its own
+    /// from the prompt's last one on.
+    fn score(&self, network: &Network) -> Result<Vec<(usize, usize, f64)>, Error> {
+        let most = self.blocks();
+        let blocks = Blocks::new(most);
+        let mut cache = Cache::new(network.config(), most, network.numbers_on())?;
+        let full = || Error::CacheFull { needed: self.tokens, places: most * BLOCK };
+        let (mut batch, mut first, mut held) = (Builder::default(), Targets::default(), Vec::new());
+        for (prompt, asked) in &self.prompts {
+            let mut own = blocks.find(&prompt[..prompt.len() - 1]);
+            let known = own.len() * BLOCK;
+            while own.len() < prompt.len().div_ceil(BLOCK) {
+                own.push(blocks.take().ok_or_else(full)?);
+            }
+            blocks.learn(prompt, &own);
+            batch.add(&prompt[known..], known, &own);
+            for token in asked.iter().filter_map(|asked| asked.tokens.first()) {
+                first.after.push(number(batch.len() - 1));
+                first.tokens.push(*token);
+            }
+            held.push(own);
+        }
+        let first = first.logps(network, &batch.run(network, &mut cache)?)?;
+        // Blocks of one continuation stay taken while the others find theirs.
+        let (mut batch, mut rest, mut tails) = (Builder::default(), Targets::default(), Vec::new());
+        for ((prompt, asked), held) in self.prompts.iter().zip(&held) {
+            for tokens in asked.iter().map(|asked| asked.tokens).filter(|tokens| tokens.len() > 1) {
+                let mut own = held[..prompt.len() / BLOCK].to_vec();
+                while own.len() < (prompt.len() + tokens.len() - 1).div_ceil(BLOCK) {
+                    own.push(blocks.take().ok_or_else(full)?);
+                }
+                if let [.., begun] = &held[prompt.len() / BLOCK..] {
+                    let own = own[prompt.len() / BLOCK].place;
+                    cache.reach(own + 1);
+                    cache.copy(begun.place, own)?;
+                }
+                rest.after.extend((batch.len()..).take(tokens.len() - 1).map(number));
+                rest.tokens.extend_from_slice(&tokens[1..]);
+                batch.add(&tokens[..tokens.len() - 1], prompt.len(), &own);
+                tails.push(own);
+            }
+        }
+        let rest = match batch.len() {
+            0 => Vec::new(),
+            _ => rest.logps(network, &batch.run(network, &mut cache)?)?,
         };
-        let mut logps = logps.into_iter().map(f64::from);
-        let asked = self.prompts.iter().flat_map(|(_, asked)| asked);
+        Ok(self.sums(&first, &rest))
+    }
+
+    /// Blocks that the run takes at most.
+    fn blocks(&self) -> usize {
+        let of = |(prompt, asked): &(Vec<u32>, Vec<Asked<'_>>)| {
+            let own = |asked: &Asked<'_>| asked.tokens.len().div_ceil(BLOCK) + 1;
+            prompt.len().div_ceil(BLOCK) + asked.iter().map(own).sum::<usize>()
+        };
+        self.prompts.iter().map(of).sum()
+    }
+
+    /// Adds up the log-probabilities of each continuation's tokens, given of all the first, then of all the
+    /// others.
+    fn sums(&self, first: &[f32], rest: &[f32]) -> Vec<(usize, usize, f64)> {
+        let [mut first, mut rest] = [first, rest].map(|logps| logps.iter().copied().map(f64::from));
         let sum = |asked: &Asked<'_>| {
-            let score = logps.by_ref().take(asked.tokens.len()).sum();
-            (asked.request, asked.place, score)
+            let others = asked.tokens.len().saturating_sub(1);
+            let begin = first.by_ref().take(asked.tokens.len().min(1)).sum::<f64>();
+            (asked.request, asked.place, begin + rest.by_ref().take(others).sum::<f64>())
         };
-        Ok(asked.map(sum).collect())
+        self.prompts.iter().flat_map(|(_, asked)| asked).map(sum).collect()
     }
 }
 

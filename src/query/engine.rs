@@ -19,6 +19,17 @@ impl MemoryLimit {
             _ => Err("expected a number and a unit, as 8GB, 500MB or 8GiB".to_owned()),
         }
     }
+
+    /// The limit in bytes, where somebody said one.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a size is positive"
+    )]
+    pub fn bytes(&self) -> Option<u64> {
+        self.0.as_deref().and_then(bytes).map(|bytes| bytes as u64)
+    }
 }
 
 /// Bytes of a size in DuckDB's spelling.

@@ -22,6 +22,8 @@ pub struct Runner<'a> {
     pub clock: fn() -> SystemTime,
     /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
+    /// Bytes that a model may keep of what it has read and drawn, to draw on.
+    pub cache_memory: u64,
     /// The machine, for the manifests.
     pub host: &'a Host,
     /// What one node opened and the next may use, as a model.
@@ -67,6 +69,7 @@ pub(super) struct Attempt<'a> {
     pub(super) listener: &'a dyn Listener,
     pub(super) interrupt: &'a Interrupt,
     pub(super) device: &'a str,
+    pub(super) cache_memory: u64,
     pub(super) experiment: &'a str,
     pub(super) open: &'a Shelf,
     /// What earlier attempts came to, this one counted.
@@ -95,6 +98,7 @@ impl<'a> Attempt<'a> {
             listener: runner.listener,
             interrupt: runner.interrupt,
             device: runner.device,
+            cache_memory: runner.cache_memory,
             experiment,
             open: &runner.open,
             earlier,

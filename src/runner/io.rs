@@ -299,6 +299,12 @@ impl<'a> Io<'a> {
         self.attempt.device
     }
 
+    /// Tells how many bytes a model may keep of what it has read and drawn. It decides no result.
+    #[must_use]
+    pub const fn cache_memory(&self) -> u64 {
+        self.attempt.cache_memory
+    }
+
     /// Says where other programs are that are asked in this run, for its manifest. It decides nothing.
     pub fn reach(&self, places: Vec<String>) {
         self.attempt.reach(places);

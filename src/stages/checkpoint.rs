@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::form::Form;
+use crate::model::Weights;
 use crate::model::weights::{self, StoredTensor};
-use crate::model::{Config, Weights};
 use crate::records::CheckpointPart;
 use crate::runner::{Io, StageError};
 use crate::store::Digest;
@@ -16,7 +17,7 @@ pub(super) enum Content<'c> {
     /// A text.
     Text(String),
     /// Weights, as safetensors.
-    Weights(&'c Weights, &'c Config),
+    Weights(&'c Weights, Form<'c>),
 }
 
 /// The files of a model by their names, and what each holds.
@@ -79,8 +80,8 @@ fn parts(io: &mut Io<'_>, files: Contents<'_>) -> Result<Vec<CheckpointPart>, St
         let mut wrote = |tensor, bytes: &[u8]| tensors.push((tensor, Digest::of(bytes)));
         let holds_tensors = file.ends_with(".safetensors");
         let (object, bytes) = match content {
-            Content::Weights(weights, config) => {
-                io.keep_stream(&file, |to| Ok(weights::write(weights, config, to, &mut wrote)?))?
+            Content::Weights(weights, form) => {
+                io.keep_stream(&file, |to| Ok(form.write(weights, to, &mut wrote)?))?
             }
             Content::File(path) if holds_tensors => {
                 io.keep_stream(&file, |to| Ok(weights::copy(&path, to, &mut wrote)?))?

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::{Config, Weights, weights};
+use super::form::Form;
+use crate::model::Weights;
 use crate::runner::{Io, StageError};
 use crate::store::{State, States};
 
@@ -15,7 +16,7 @@ const FOLDER: &str = "epochs";
 pub(super) struct KeptEpochs<'c> {
     states: States,
     steps_per_epoch: usize,
-    config: &'c Config,
+    form: Form<'c>,
 }
 
 impl<'c> KeptEpochs<'c> {
@@ -23,12 +24,12 @@ impl<'c> KeptEpochs<'c> {
     pub(super) fn open(
         io: &Io<'_>,
         steps_per_epoch: usize,
-        config: &'c Config,
+        form: Form<'c>,
     ) -> Result<Self, StageError> {
         let states = io.states_of(FOLDER);
         // What a kill left half written.
         states.retain(|_| true)?;
-        Ok(Self { states, steps_per_epoch, config })
+        Ok(Self { states, steps_per_epoch, form })
     }
 
     /// Keeps the weights, where an epoch ends with so many steps. When this returns, a power cut does not
@@ -43,9 +44,8 @@ impl<'c> KeptEpochs<'c> {
         }
         let epoch = (done / self.steps_per_epoch) as u64;
         let weights = weights();
-        self.states.save(epoch, |to| {
-            Ok::<_, StageError>(weights::write(&weights, self.config, to, &mut |_, _| {})?)
-        })
+        self.states
+            .save(epoch, |to| Ok::<_, StageError>(self.form.write(&weights, to, &mut |_, _| {})?))
     }
 
     /// Finds the first epoch of those that end within so many steps whose weights are not there, or are not

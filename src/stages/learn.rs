@@ -1,14 +1,21 @@
 //! Taking the steps of a training, for the two stages that do: `sft` and `train`.
 
+use std::collections::BTreeMap;
+
+use super::adapted::adapted;
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
+use super::form::Form;
 use super::kept_epochs::KeptEpochs;
 use super::start::Start;
 use super::unmoved::Watch;
-use crate::model;
+use crate::model::adapter::Adapter;
+use crate::model::{self, Keep};
 use crate::records::{Id, Metric};
 use crate::runner::{Interrupted, Io, StageError};
 use crate::store::States;
-use crate::train::{Error, Learner, Metrics, Objective, Saved, Settings, State, Trainer as Local};
+use crate::train::{
+    Error, Learner, Metrics, Objective, Saved, Settings, Start as Begin, State, Trainer as Local,
+};
 
 /// Steps whose metrics are kept at once; as often, the state is saved.
 const STEPS_PER_SHARD: usize = 50;
@@ -71,45 +78,78 @@ impl<O: Objective, I: Id> Lesson<O, I> {
     }
 }
 
+/// How this program trains.
+pub(super) struct How<'h> {
+    pub(super) settings: &'h Settings,
+    /// The adapter to train in place of the weights.
+    pub(super) adapter: Option<&'h Adapter>,
+    /// Whether the model after each epoch is kept.
+    pub(super) keep_epochs: bool,
+    /// What is kept of the way forwards.
+    pub(super) keep: Keep,
+}
+
 /// Takes all steps in this program, and keeps the model that they end in, or where asked the one after each
 /// epoch.
 pub(super) fn learn<O: Objective + Copy, I: Id>(
     io: &mut Io<'_>,
     start: &Start,
     lesson: &Lesson<O, I>,
-    (settings, keep_epochs): (&Settings, bool),
+    How { settings, adapter, keep_epochs, keep: kept_forwards }: How<'_>,
 ) -> Result<(), StageError> {
     let config = &start.config;
-    let weights = start.weights(io)?;
+    let form = Form { config, adapter };
+    let weights = if adapter.is_some() { start.base(io)? } else { start.weights(io)? };
+    let tensors = adapter.map(|adapter| start.tensors(io, adapter, settings.seed)).transpose()?;
     let (objective, examples) = (lesson.objective, &lesson.examples);
-    let mut trainer = Local::new(config.clone(), &weights, objective, examples, settings.clone())
-        .map_err(|error| lesson.at_fault(error))?;
-    let mut watch = Watch::from(&weights, config)?;
-    drop(weights);
+    let begin =
+        Begin { config: config.clone(), weights: &weights, adapter: adapter.zip(tensors.as_ref()) };
+    let trainer = Local::from(begin, objective, examples, settings.clone());
+    let mut trainer = trainer.map_err(|error| lesson.at_fault(error))?.keeping(kept_forwards);
+    let mut watch = Watch::from(tensors.as_ref().unwrap_or(&weights), form)?;
+    drop((weights, tensors));
     let steps_per_epoch = settings.steps_per_epoch(examples.len());
-    let kept = keep_epochs.then(|| KeptEpochs::open(io, steps_per_epoch, config)).transpose()?;
+    let kept = keep_epochs.then(|| KeptEpochs::open(io, steps_per_epoch, form)).transpose()?;
     lesson.take_steps(io, &mut trainer, &mut watch, kept.as_ref())?;
     let weights = trainer.weights();
-    if let Some(text) = watch.said(Some((&weights, config)), settings, trainer.steps())? {
+    if let Some(text) = watch.said(Some((&weights, form)), settings, trainer.steps())? {
         io.warn(text);
     }
     match kept {
         Some(kept) => {
             let files = kept.files()?.into_iter();
-            keep_each(io, files.map(|file| folder(start, Content::File(file))))
+            let each = files.map(|file| folder(io, start, form, Content::File(file)));
+            let each = each.collect::<Result<Vec<_>, _>>()?;
+            keep_each(io, each)
         }
-        None => keep(io, folder(start, Content::Weights(&weights, config))),
+        None => {
+            let made = folder(io, start, form, Content::Weights(&weights, form))?;
+            keep(io, made)
+        }
     }
 }
 
-/// The folder of a model: what goes with any weights of its shape, and these.
-fn folder<'c>(start: &Start, weights: Content<'c>) -> Contents<'c> {
+/// The folder of a model: what goes with any weights of its shape, or with any adapter on its base, and these.
+fn folder<'c>(
+    io: &Io<'_>,
+    start: &Start,
+    form: Form<'_>,
+    trained: Content<'c>,
+) -> Result<Contents<'c>, StageError> {
     let companions = model::companions(&start.files);
     let mut made: Contents<'c> =
         companions.map(|(name, path)| (name.clone(), Content::File(path.clone()))).collect();
-    made.insert("config.json".to_owned(), Content::Text(start.config.to_json()));
-    made.insert("model.safetensors".to_owned(), weights);
-    made
+    match form.adapter {
+        Some(adapter) => {
+            let beside = adapted(io, &start.files, adapter, BTreeMap::new())?;
+            made.extend(beside.into_iter().map(|(name, path)| (name, Content::File(path))));
+        }
+        None => {
+            made.insert("config.json".to_owned(), Content::Text(start.config.to_json()));
+        }
+    }
+    made.insert(form.file().to_owned(), trained);
+    Ok(made)
 }
 
 /// How far a learner has come, between shards, and the weights after the epochs that have ended, where they

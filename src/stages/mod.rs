@@ -21,6 +21,7 @@ mod epoch;
 mod estimate;
 mod evaluate;
 mod examples;
+mod form;
 mod judge;
 mod kept_epochs;
 mod learn;

@@ -21,7 +21,7 @@ pub(super) fn open_model(
     let name = format!("{} on {} with {}", io.digest("model")?, io.device(), arguments.to_json());
     io.open(&name, || {
         let device = model::open_device(io.device())?;
-        let model = model::open_with(&model_files(io)?, &device, arguments)?;
+        let model = model::open_with(&model_files(io)?, &device, arguments, io.cache_memory())?;
         io.check_unchanged("model")?;
         Ok(model)
     })

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::draw::conversation;
-use super::learn::{Lesson, learn};
+use super::learn::{How, Lesson, learn};
 use super::sides::{Apart, Unwritten};
 use super::start::Start;
 use super::trainer::Trainer;
-use crate::model::{Arguments, Engine, Tokenised};
+use crate::model::adapter::Adapter;
+use crate::model::{Arguments, Engine, Keep, Tokenised};
 use crate::records::{ExampleId, Message};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{self, Settings, Sft as Objective};
@@ -20,6 +21,12 @@ pub struct Sft {
     /// Who trains.
     #[serde(skip_serializing_if = "Trainer::is_local")]
     pub trainer: Trainer,
+    /// What this program trains in place of the weights; TRL's is its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Adapter>,
+    /// Whether this program computes the inside of layers again on the way back. No number depends on it.
+    #[serde(skip)]
+    pub gradient_checkpointing: bool,
     /// What trains; `None` where that is not this program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
@@ -32,8 +39,9 @@ pub struct Sft {
 
 impl Sft {
     /// 1: the first. 2: the key says which engine trained. 3: prompt and target are tokenised together;
-    /// the target stands as it was given, whatever the template makes of answers.
-    const VERSION: u32 = 3;
+    /// the target stands as it was given, whatever the template makes of answers. 4: gradients are summed in
+    /// another order.
+    const VERSION: u32 = 4;
 }
 
 #[derive(Deserialize)]
@@ -67,7 +75,17 @@ impl Stage for Sft {
         let lesson = Lesson { objective: Objective, ids, examples };
         match &self.trainer {
             Trainer::Trl(trl) => trl.learn(io, &start, &lesson, (&self.settings, false)),
-            _ => learn(io, &start, &lesson, (&self.settings, false)),
+            _ => learn(
+                io,
+                &start,
+                &lesson,
+                How {
+                    settings: &self.settings,
+                    adapter: self.adapter.as_ref(),
+                    keep_epochs: false,
+                    keep: Keep::checkpointing(self.gradient_checkpointing),
+                },
+            ),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::adapted::said;
 use super::models::{lay_out_apart, lay_out_full, model_files, name_of};
-use crate::model::adapter::is_adapted;
+use crate::model::adapter::{Adapter, base_files, is_adapted};
 use crate::model::{self, Arguments, Config, Language, Weights, weights};
 use crate::runner::{Io, StageError};
 
@@ -15,6 +16,14 @@ use crate::runner::{Io, StageError};
 pub struct FromGguf {
     /// The file.
     pub path: PathBuf,
+}
+
+/// The model that training starts from has an adapter that is not the one to learn.
+#[derive(Debug, thiserror::Error)]
+#[error("the model to start from has an adapter of {begun}; the one to learn is of {asked}")]
+struct OtherAdapter {
+    begun: String,
+    asked: String,
 }
 
 /// The model that a training starts from. Its weights are not in memory yet.
@@ -53,6 +62,44 @@ impl Start {
         };
         io.check_unchanged("model")?;
         Ok(weights)
+    }
+
+    /// Loads the weights that an adapter stands beside: those of its base, where it has one.
+    pub(super) fn base(&self, io: &Io<'_>) -> Result<Weights, StageError> {
+        if !is_adapted(&self.files) {
+            return self.weights(io);
+        }
+        let device = model::open_device(io.device())?;
+        let base = base_files(&self.files);
+        let weights = weights::load(&base, &self.config, model::DType::F32, &device)?;
+        io.check_unchanged("model")?;
+        Ok(weights)
+    }
+
+    /// Whether it has the adapter to learn already.
+    pub(super) fn has(&self, adapter: &Adapter) -> Result<bool, StageError> {
+        adapter.check(&self.config)?;
+        match Adapter::open(&self.files)? {
+            None => Ok(false),
+            Some(begun) if begun == *adapter => Ok(true),
+            Some(begun) => Err(OtherAdapter { begun: said(&begun), asked: said(adapter) }.into()),
+        }
+    }
+
+    /// Loads the tensors of the adapter to learn, or draws them.
+    pub(super) fn tensors(
+        &self,
+        io: &Io<'_>,
+        adapter: &Adapter,
+        seed: u64,
+    ) -> Result<Weights, StageError> {
+        let device = model::open_device(io.device())?;
+        if self.has(adapter)?
+            && let Some(tensors) = Adapter::tensors(&self.files, &self.config, &device)?
+        {
+            return Ok(tensors);
+        }
+        Ok(adapter.initialise(&self.config, seed, &device)?)
     }
 
     /// Lays it out as a folder for another program, with its weights as one piece. Random ones are written

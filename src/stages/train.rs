@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep, keep_as_epochs};
-use super::learn::{Lesson, learn};
+use super::learn::{How, Lesson, learn};
 use super::models::model_files;
 use super::sides::{Candidate, Sides, Tokeniser, is_on};
 use super::start::Start;
 use super::trainer::Trainer;
-use crate::model::{self, Arguments, Engine};
+use crate::model::adapter::Adapter;
+use crate::model::{self, Arguments, Engine, Keep};
 use crate::records::{Metric, PairId, Reason, ReferenceLogps};
 use crate::runner::{Io, Signature, Stage, StageError};
 use crate::train::{Dpo, Preference, Settings};
@@ -27,6 +28,12 @@ pub struct Train {
     /// Who trains.
     #[serde(skip_serializing_if = "Trainer::is_local")]
     pub trainer: Trainer,
+    /// What this program trains in place of the weights; TRL's is its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Adapter>,
+    /// Whether this program computes the inside of layers again on the way back. No number depends on it.
+    #[serde(skip)]
+    pub gradient_checkpointing: bool,
     /// What trains; `None` where that is not this program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
@@ -63,8 +70,8 @@ impl Train {
     /// 1: scripted models only. 2: DPO. 3: the reference's log-probabilities are a table. 4: the key
     /// says which engine trained; where a model that an earlier node made is kept as it is, its tensors
     /// are listed, too. 5: the ids that were drawn are trained on, where they are known: no end token
-    /// follows what was cut.
-    const VERSION: u32 = 5;
+    /// follows what was cut. 6: gradients are summed in another order.
+    const VERSION: u32 = 6;
 
     /// The inputs of pairs, each with that of what the reference makes of them: of this iteration first, then
     /// of the one before it, and so on, as far as the node has them.
@@ -142,10 +149,19 @@ impl Stage for Train {
         }
         let start = Start::open(io, None, &self.template_arguments)?;
         let lesson = self.lesson(io, &start)?;
-        let how = (&self.settings, self.keep_epochs);
         match &self.trainer {
-            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, how),
-            _ => learn(io, &start, &lesson, how),
+            Trainer::Trl(trl) => trl.learn(io, &start, &lesson, (&self.settings, self.keep_epochs)),
+            _ => learn(
+                io,
+                &start,
+                &lesson,
+                How {
+                    settings: &self.settings,
+                    adapter: self.adapter.as_ref(),
+                    keep_epochs: self.keep_epochs,
+                    keep: Keep::checkpointing(self.gradient_checkpointing),
+                },
+            ),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::adapted::{adapted, said};
+use super::adapted::adapted;
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::learn::Lesson;
 use super::models::{files_of, lay_out_full, name_of};
@@ -82,14 +82,6 @@ impl Taught for crate::train::Dpo {
 
 /// The folder of a model to start from, and the adapter to learn on it with the folder of the one to go on with.
 type Begun<'t> = (PathBuf, Option<(&'t Adapter, Option<PathBuf>)>);
-
-/// The model that training starts from has an adapter that is not the one to learn.
-#[derive(Debug, thiserror::Error)]
-#[error("the model to start from has an adapter of {begun}; the one to learn is of {asked}")]
-struct OtherAdapter {
-    begun: String,
-    asked: String,
-}
 
 /// The model that TRL made cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -188,15 +180,10 @@ impl Trl {
         own: PathBuf,
     ) -> Result<Begun<'t>, StageError> {
         let Some(adapter) = &self.adapter else { return Ok((start.folder(io, own)?, None)) };
-        adapter.check(&start.config)?;
-        match (start.apart(io)?, Adapter::open(&start.files)?) {
-            (Some([base, folder]), Some(begun)) if begun == *adapter => {
-                Ok((base, Some((adapter, Some(folder)))))
-            }
-            (Some(_), Some(begun)) => {
-                Err(OtherAdapter { begun: said(&begun), asked: said(adapter) }.into())
-            }
-            _ => Ok((start.folder(io, own)?, Some((adapter, None)))),
+        let begun = start.has(adapter)?;
+        match start.apart(io)?.filter(|_| begun) {
+            Some([base, folder]) => Ok((base, Some((adapter, Some(folder))))),
+            None => Ok((start.folder(io, own)?, Some((adapter, None)))),
         }
     }
 

@@ -1,9 +1,8 @@
 //! Whether a training moved anything: weights that are as they were, or pairs that are told apart no better than
 //! at the start, are no error, and seldom what somebody wanted.
 
-use std::io;
-
-use crate::model::{self, Config, Weights, weights};
+use super::form::Form;
+use crate::model::{self, Weights};
 use crate::store::Digest;
 use crate::train::{Metrics, Settings};
 
@@ -20,8 +19,8 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins with the weights that training starts from.
-    pub(super) fn from(start: &Weights, config: &Config) -> Result<Self, model::Error> {
-        Ok(Self { start: Some(digests(start, config)?), ..Self::of_steps() })
+    pub(super) fn from(start: &Weights, form: Form<'_>) -> Result<Self, model::Error> {
+        Ok(Self { start: Some(form.digests(start)?), ..Self::of_steps() })
     }
 
     /// Looks at steps alone.
@@ -40,12 +39,12 @@ impl Watch {
     /// Says so where all steps moved nothing, and what that is likely to come of.
     pub(super) fn said(
         &self,
-        end: Option<(&Weights, &Config)>,
+        end: Option<(&Weights, Form<'_>)>,
         settings: &Settings,
         steps: usize,
     ) -> Result<Option<String>, model::Error> {
         let causes = self.causes(settings, steps);
-        let end = end.map(|(end, config)| digests(end, config)).transpose()?;
+        let end = end.map(|(end, form)| form.digests(end)).transpose()?;
         if end.is_some() && end == self.start {
             return Ok(Some(format!(
                 "the steps moved no weight: all are what they were at the start, to the last bit; likely {causes}"
@@ -74,13 +73,4 @@ impl Watch {
         }
         causes.join(", or ")
     }
-}
-
-/// A digest of every weight.
-fn digests(weights: &Weights, config: &Config) -> Result<Vec<Digest>, model::Error> {
-    let mut digests = Vec::new();
-    weights::write(weights, config, &mut io::sink(), &mut |_, bytes| {
-        digests.push(Digest::of(bytes));
-    })?;
-    Ok(digests)
 }

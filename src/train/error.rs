@@ -124,6 +124,9 @@ pub enum Error {
     /// A trainer ended before its work did.
     #[error(transparent)]
     Ended(Box<Ended>),
+    /// The adapter to learn does not fit the model.
+    #[error("the adapter cannot be learned")]
+    Adapter(#[source] model::BadAdapter),
     /// The model failed.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -31,4 +31,4 @@ pub use objective::{Objective, Outcome, Totals};
 pub use schedule::Schedule;
 pub use settings::Settings;
 pub use sft::{Example, Sft};
-pub use trainer::Trainer;
+pub use trainer::{Start, Trainer};

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 
 use super::adamw::Moments;
 use super::error::Error;
@@ -22,7 +22,7 @@ pub(super) fn save<'s>(
     to: &mut dyn Write,
     done: usize,
     fingerprint: [u8; 32],
-    weights: impl Iterator<Item = (&'s str, &'s Var, &'s Moments)>,
+    weights: impl Iterator<Item = (&'s str, &'s Tensor, &'s Moments)>,
 ) -> Result<(), Error> {
     let device = &Device::Cpu;
     let step = i64::try_from(done).unwrap_or(i64::MAX);
@@ -32,12 +32,11 @@ pub(super) fn save<'s>(
             Tensor::new(&fingerprint, device)
         }),
     ];
-    for (name, var, Moments { mean, square }) in weights {
-        let weight = || Ok::<_, candle_core::Error>(var.as_detached_tensor());
-        pending.push(Pending::new(format!("weight.{name}"), (var.dtype(), var.dims()), weight));
-        for (kind, numbers) in [("mean", mean), ("square", square)] {
-            let moment = || Tensor::from_slice(numbers, var.shape(), device);
-            pending.push(Pending::new(format!("{kind}.{name}"), (DType::F32, var.dims()), moment));
+    for (name, weight, Moments { mean, square }) in weights {
+        for (kind, tensor) in [("weight", weight), ("mean", mean), ("square", square)] {
+            let numbers = || Ok::<_, candle_core::Error>(tensor.clone());
+            let like = (tensor.dtype(), tensor.dims());
+            pending.push(Pending::new(format!("{kind}.{name}"), like, numbers));
         }
     }
     Ok(write_tensors(pending, to, &mut |_, _| {})?)
@@ -65,7 +64,7 @@ pub(super) fn load(path: &Path, done: usize, fingerprint: [u8; 32]) -> Result<Sa
 
 impl Saved {
     /// The weight of a name and its running means.
-    pub(super) fn take(&mut self, name: &str, like: &Var) -> Result<(Tensor, Moments), Error> {
+    pub(super) fn take(&mut self, name: &str, like: &Tensor) -> Result<(Tensor, Moments), Error> {
         let mut get = |kind: &str| {
             let name = format!("{kind}.{name}");
             match self.tensors.remove(&name) {
@@ -80,9 +79,8 @@ impl Saved {
                 }),
             }
         };
+        let mut get = |kind: &str| Ok::<_, Error>(get(kind)?.to_device(like.device())?);
         let (weight, mean, square) = (get("weight")?, get("mean")?, get("square")?);
-        let numbers = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let moments = Moments { mean: numbers(mean)?, square: numbers(square)? };
-        Ok((weight.to_device(like.device())?, moments))
+        Ok((weight, Moments { mean, square }))
     }
 }

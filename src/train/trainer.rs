@@ -5,13 +5,14 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::model::adapter::Adapter;
 use crate::model::weights::{Kind, Parameter, parameters};
-use crate::model::{Batch, Config, Network, Weights, spread};
+use crate::model::{Batch, Config, Gradients, Keep, Network, Weights, spread};
 
-use super::adamw::{AdamW, Moments, Rate};
+use super::adamw::{AdamW, Moments, Rate, square};
 use super::error::Error;
 use super::learner::{Learned, Learner, Metrics, Saved, State};
 use super::objective::{Objective, Outcome, Totals};
@@ -25,7 +26,10 @@ pub struct Trainer<'t, O: Objective> {
     settings: Settings,
     lengths: Vec<usize>,
     network: Network,
+    adapter: Option<Adapter>,
     parameters: Vec<Trained>,
+    gradients: Gradients,
+    keep: Keep,
     done: usize,
     order: (usize, Vec<Vec<usize>>),
 }
@@ -33,29 +37,33 @@ pub struct Trainer<'t, O: Objective> {
 /// A weight, and where its steps are at.
 struct Trained {
     parameter: Parameter,
-    var: Var,
+    weight: Tensor,
     moments: Moments,
 }
 
-/// What a pass over some examples came to.
-struct Pass {
+/// What a pass over some examples came to, beside its gradients.
+#[derive(Default)]
+struct Ran {
     outcomes: Vec<Outcome>,
-    gradients: Vec<Vec<f32>>,
     tokens: usize,
 }
 
-impl Pass {
-    fn add(&mut self, other: Self) {
-        self.outcomes.extend(other.outcomes);
-        self.tokens += other.tokens;
-        for (sum, more) in self.gradients.iter_mut().zip(other.gradients) {
-            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-        }
-    }
+/// Numbers of a network up to which a thread for every chunk is faster than all threads on one product. Each
+/// chunk then has gradients of its own.
+const SMALL: usize = 1 << 24;
+
+/// What training starts from.
+pub struct Start<'w> {
+    /// What the network computes.
+    pub config: Arc<Config>,
+    /// Its weights.
+    pub weights: &'w Weights,
+    /// The adapter to train in place of them, and its tensors.
+    pub adapter: Option<(&'w Adapter, &'w Weights)>,
 }
 
 impl<'t, O: Objective> Trainer<'t, O> {
-    /// Starts from `weights`.
+    /// Starts from `weights`, and trains all of them.
     ///
     /// # Errors
     /// Where an example or a setting cannot be used.
@@ -66,22 +74,61 @@ impl<'t, O: Objective> Trainer<'t, O> {
         examples: &'t [O::Example],
         settings: Settings,
     ) -> Result<Self, Error> {
+        Self::from(Start { config, weights, adapter: None }, objective, examples, settings)
+    }
+
+    /// Starts from weights, and trains all of them, or the adapter beside them. Weights that are not trained
+    /// are shared with the caller.
+    ///
+    /// # Errors
+    /// Where an example, a setting or the adapter cannot be used.
+    pub fn from(
+        Start { config, weights, adapter }: Start<'_>,
+        objective: O,
+        examples: &'t [O::Example],
+        settings: Settings,
+    ) -> Result<Self, Error> {
         settings.check()?;
         let lengths = check(&objective, examples, &config)?;
-        let mut own = Weights::new();
+        let (list, of, mut all) = match adapter {
+            Some((adapter, own)) => {
+                adapter.check(&config).map_err(Error::Adapter)?;
+                (adapter.parameters(&config), own, weights.clone())
+            }
+            None => (parameters(&config), weights, Weights::new()),
+        };
         let mut trained = Vec::new();
-        for parameter in parameters(&config) {
-            if let Some(tensor) = weights.get(&parameter.name) {
-                let var = Var::from_tensor(&tensor.copy()?)?;
-                own.insert(parameter.name.clone(), var.as_tensor().clone());
-                let moments = Moments::zero(tensor.elem_count());
-                trained.push(Trained { parameter, var, moments });
+        for parameter in list {
+            if let Some(tensor) = of.get(&parameter.name) {
+                let weight = tensor.copy()?.detach();
+                all.insert(parameter.name.clone(), weight.clone());
+                let moments = Moments::zero(&weight)?;
+                trained.push(Trained { parameter, weight, moments });
             }
         }
-        let network = Network::new(config, &own)?;
+        let adapter = adapter.map(|(adapter, _)| adapter.clone());
+        let network = Network::adapted(config, &all, adapter.as_ref())?;
+        let gradients = Gradients::of(trained.iter().map(|t| &t.weight))?;
         let order = (0, batches::epoch(&settings, &lengths, 0));
-        let parameters = trained;
-        Ok(Self { objective, examples, settings, lengths, network, parameters, done: 0, order })
+        Ok(Self {
+            objective,
+            examples,
+            settings,
+            lengths,
+            network,
+            adapter,
+            parameters: trained,
+            gradients,
+            keep: Keep::All,
+            done: 0,
+            order,
+        })
+    }
+
+    /// Says what is kept of the way forwards. No number depends on it.
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 
     /// Steps in all.
@@ -100,11 +147,11 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.settings.steps_per_epoch(self.examples.len())
     }
 
-    /// The weights as they are.
+    /// The weights that are trained, as they are.
     #[must_use]
     pub fn weights(&self) -> Weights {
         let each = self.parameters.iter();
-        each.map(|t| (t.parameter.name.clone(), t.var.as_detached_tensor())).collect()
+        each.map(|t| (t.parameter.name.clone(), t.weight.clone())).collect()
     }
 
     /// The model as it is.
@@ -124,10 +171,10 @@ impl<'t, O: Objective> Trainer<'t, O> {
         }
         let batch = self.batch();
         let totals = self.totals(&batch);
-        let Pass { outcomes, gradients, tokens } = self.gradients(&batch, &totals)?;
+        let Ran { outcomes, tokens } = self.run(&batch, &totals)?;
         let loss = outcomes.iter().map(|outcome| outcome.loss).sum::<f64>();
         self.check_finite("the loss".to_owned(), loss, &batch)?;
-        let norm = self.norm(&gradients, &batch)?;
+        let norm = self.norm(&batch)?;
         let scheduled = self.settings.scheduled_steps(self.examples.len());
         let share = self.settings.schedule.share(self.done, self.settings.warmup_steps, scheduled);
         let learning_rate = self.settings.learning_rate * share;
@@ -136,10 +183,10 @@ impl<'t, O: Objective> Trainer<'t, O> {
         self.done += 1;
         let rate = Rate { step: self.done, learning_rate, clip, decay: 0.0 };
         let adamw = self.settings.adamw;
+        let gradients = &self.gradients;
         self.parameters
-            .par_iter_mut()
-            .zip(&gradients)
-            .try_for_each(|(trained, gradient)| trained.update(gradient, &adamw, rate))?;
+            .par_iter()
+            .try_for_each(|trained| trained.update(trained.gradient(gradients)?, &adamw, rate))?;
         let mut values = vec![("loss", loss)];
         values.extend(sums(&outcomes));
         values.extend([("grad_norm", norm), ("learning_rate", learning_rate)]);
@@ -170,31 +217,41 @@ impl<'t, O: Objective> Trainer<'t, O> {
         Totals { examples: batch.len(), target_tokens }
     }
 
-    /// Runs a batch forwards and backwards. Chunks are added up in their order, however many run at
-    /// a time.
-    fn gradients(&self, batch: &[usize], totals: &Totals) -> Result<Pass, Error> {
+    /// Runs a batch forwards and backwards, chunk by chunk. Gradients are added up in the order of the chunks,
+    /// however many run at a time.
+    fn run(&self, batch: &[usize], totals: &Totals) -> Result<Ran, Error> {
         let chunks = batches::chunks(batch, &self.lengths);
-        let mut whole: Option<Pass> = None;
+        self.gradients.clear()?;
+        let mut whole = Ran::default();
+        if chunks.len() == 1 || self.network.numbers() > SMALL {
+            for chunk in chunks {
+                whole.add(self.pass(&chunk, totals, &self.gradients)?);
+            }
+            return Ok(whole);
+        }
         for wave in chunks.chunks(rayon::current_num_threads()) {
-            for pass in spread(wave.to_vec(), |chunk| self.pass(&chunk, totals))? {
-                match &mut whole {
-                    Some(whole) => whole.add(pass?),
-                    None => whole = Some(pass?),
-                }
+            let pass = |chunk: Vec<usize>| {
+                let own = Gradients::of(self.parameters.iter().map(|t| &t.weight))?;
+                Ok::<_, Error>((self.pass(&chunk, totals, &own)?, own))
+            };
+            for ran in spread(wave.to_vec(), pass)? {
+                let (ran, own) = ran?;
+                whole.add(ran);
+                self.gradients.add(&own)?;
             }
         }
-        whole.ok_or(Error::NoExamples)
+        Ok(whole)
     }
 
     /// One pass over some examples: log-probabilities, their outcomes, and Σ slope·log-probability
     /// backwards, whose gradient is the loss's.
-    fn pass(&self, chunk: &[usize], totals: &Totals) -> Result<Pass, Error> {
+    fn pass(&self, chunk: &[usize], totals: &Totals, onto: &Gradients) -> Result<Ran, Error> {
         let parts: Vec<_> =
             chunk.iter().map(|example| self.objective.parts(&self.examples[*example])).collect();
         let targets: Vec<u32> = parts.iter().flat_map(|(_, targets)| targets.concat()).collect();
         let (batch, sources) = Batch::of_continuations(parts.iter().cloned());
-        let logps = self.network.logps(&batch, &sources, &targets)?;
-        let mut values = logps.to_vec1::<f32>()?.into_iter().map(f64::from);
+        let pass = self.network.forwards(&batch, (&sources, &targets), self.keep)?;
+        let mut values = pass.logps().iter().copied().map(f64::from);
         let (mut outcomes, mut slopes) = (Vec::new(), Vec::new());
         for (&example, (_, targets)) in chunk.iter().zip(&parts) {
             let sum = |target: &&[u32]| values.by_ref().take(target.len()).sum::<f64>();
@@ -206,16 +263,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
             }
             outcomes.push(outcome);
         }
-        let slopes = Tensor::from_vec(slopes, targets.len(), logps.device())?;
-        let loss = (&logps * slopes.to_dtype(logps.dtype())?)?.sum_all()?;
-        let mut gradients = loss.backward()?;
-        let take = |trained: &Trained| {
-            let missing = || Error::NoGradient(trained.parameter.name.clone());
-            let gradient = gradients.remove(trained.var.as_tensor()).ok_or_else(missing)?;
-            Ok(gradient.flatten_all()?.to_vec1::<f32>()?)
-        };
-        let gradients = self.parameters.iter().map(take).collect::<Result<_, Error>>()?;
-        Ok(Pass { outcomes, gradients, tokens: batch.len() })
+        pass.backwards(&slopes, onto)?;
+        Ok(Ran { outcomes, tokens: batch.len() })
     }
 
     /// Before the first step a model that is its own reference agrees with it.
@@ -239,11 +288,10 @@ impl<'t, O: Objective> Trainer<'t, O> {
     }
 
     /// The length of the gradient, summed tensor by tensor in the order of their names.
-    fn norm(&self, gradients: &[Vec<f32>], batch: &[usize]) -> Result<f64, Error> {
-        let square = |gradient: &Vec<f32>| -> f64 {
-            gradient.iter().map(|g| f64::from(*g) * f64::from(*g)).sum()
-        };
-        let squares: Vec<f64> = gradients.par_iter().map(square).collect();
+    fn norm(&self, batch: &[usize]) -> Result<f64, Error> {
+        let square = |trained: &Trained| square(trained.gradient(&self.gradients)?);
+        let squares: Vec<f64> =
+            self.parameters.par_iter().map(square).collect::<Result<_, Error>>()?;
         for (Trained { parameter, .. }, square) in self.parameters.iter().zip(&squares) {
             self.check_finite(format!("the gradient of `{}`", parameter.name), *square, batch)?;
         }
@@ -262,7 +310,8 @@ impl<'t, O: Objective> Trainer<'t, O> {
     /// # Errors
     /// Where `to` cannot be written.
     pub fn save(&self, to: &mut dyn Write) -> Result<(), Error> {
-        let each = self.parameters.iter().map(|t| (t.parameter.name.as_str(), &t.var, &t.moments));
+        let each =
+            self.parameters.iter().map(|t| (t.parameter.name.as_str(), &t.weight, &t.moments));
         state::save(to, self.done, self.fingerprint(), each)
     }
 
@@ -273,11 +322,11 @@ impl<'t, O: Objective> Trainer<'t, O> {
     /// Where it is not such a state, or of another run or step; the trainer is then as it was.
     pub fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error> {
         let mut saved = state::load(path, done, self.fingerprint())?;
-        let take = |t: &Trained| saved.take(&t.parameter.name, &t.var);
+        let take = |t: &Trained| saved.take(&t.parameter.name, &t.weight);
         let taken = self.parameters.iter().map(take).collect::<Result<Vec<_>, _>>()?;
-        for (Trained { var, moments, .. }, (weight, own)) in self.parameters.iter_mut().zip(taken) {
-            var.set(&weight)?;
-            *moments = own;
+        for (trained, (weight, moments)) in self.parameters.iter_mut().zip(taken) {
+            trained.weight.slice_set(&weight, 0, 0)?;
+            trained.moments = moments;
         }
         self.done = done;
         Ok(())
@@ -287,6 +336,9 @@ impl<'t, O: Objective> Trainer<'t, O> {
     fn fingerprint(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(format!("{:?}", self.settings).as_bytes());
+        if let Some(adapter) = &self.adapter {
+            hasher.update(format!("{adapter:?}").as_bytes());
+        }
         self.objective.fingerprint(&mut hasher);
         for example in self.examples {
             let (prompt, targets) = self.objective.parts(example);
@@ -380,14 +432,23 @@ fn sums(outcomes: &[Outcome]) -> Vec<(&'static str, f64)> {
     sums
 }
 
+impl Ran {
+    fn add(&mut self, other: Self) {
+        self.outcomes.extend(other.outcomes);
+        self.tokens += other.tokens;
+    }
+}
+
 impl Trained {
+    fn gradient<'g>(&self, gradients: &'g Gradients) -> Result<&'g Tensor, Error> {
+        let missing = || Error::NoGradient(self.parameter.name.clone());
+        gradients.sum(&self.weight).ok_or_else(missing)
+    }
+
     /// Norms and biases do not decay, as in transformers' trainer.
-    fn update(&mut self, gradient: &[f32], adamw: &AdamW, rate: Rate) -> Result<(), Error> {
+    fn update(&self, gradient: &Tensor, adamw: &AdamW, rate: Rate) -> Result<(), Error> {
         let decays = matches!(self.parameter.kind, Kind::Table | Kind::Projection);
         let rate = Rate { decay: if decays { 1.0 } else { 0.0 }, ..rate };
-        let mut weights = self.var.flatten_all()?.to_vec1::<f32>()?;
-        adamw.update(&mut weights, gradient, &mut self.moments, &rate);
-        let moved = Tensor::from_vec(weights, self.var.shape(), self.var.device())?;
-        Ok(self.var.set(&moved)?)
+        adamw.update(&self.weight, gradient, &self.moments, &rate)
     }
 }

@@ -159,6 +159,7 @@ impl Heard {
             interrupt: &Interrupt::default(),
             clock: SystemTime::now,
             device: "cpu",
+            cache_memory: 1 << 30,
             host: &Host::default(),
             open: Shelf::default(),
         };

@@ -28,6 +28,7 @@ mod judged;
 mod lab;
 mod llama3_8b;
 mod local;
+mod lora;
 mod lost;
 mod model;
 mod numbers;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use mrx::model::{
-    Ask, Asker, Batch, Chat, Config, Continuation, Decoding, Finish, LanguageModel, Local, Message,
-    Network, Prompt, Reply, ScoreRequest, Tokenizer, draw_all, weights,
+    Ask, Asker, Batch, Chat, Config, Continuation, Decoding, Error, Finish, LanguageModel, Local,
+    Message, Network, Prompt, Reply, ScoreRequest, Tokenizer, draw_all, open_network, weights,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -37,6 +37,14 @@ pub(crate) fn network(folder: &Path, dtype: DType) -> Network {
     let config = Config::read(&files["config.json"]).unwrap();
     let weights = weights::load(&files, &config, dtype, &Device::Cpu).unwrap();
     Network::new(Arc::new(config), &weights).unwrap()
+}
+
+/// The same, as it draws.
+pub(crate) fn drawing_network(folder: &Path) -> Network {
+    let mut files = files(folder);
+    files.remove("references.safetensors");
+    let config = Arc::new(Config::read(&files["config.json"]).unwrap());
+    open_network(&files, config, &Device::Cpu).unwrap()
 }
 
 /// A tokenizer of as many words as the models have ids, `w0`, `w1` …, and a template to match.
@@ -89,12 +97,13 @@ fn worst(found: &Tensor, expected: &[Vec<f32>]) -> f32 {
 fn every_family_computes_the_logits_of_transformers() {
     for family in FAMILIES {
         let folder = data("models").join(family);
-        let network = network(&folder, DType::F32);
         let References { sequences, logits, .. } = references(&folder);
         let batch = Batch::of(sequences.iter().map(Vec::as_slice));
-        let found = network.logits(&network.hidden(&batch).unwrap()).unwrap();
-        let worst = worst(&found, &logits.concat());
-        assert!(worst < 1e-4, "{family}: off by {worst}");
+        for network in [network(&folder, DType::F32), drawing_network(&folder)] {
+            let found = network.logits(&network.hidden(&batch).unwrap()).unwrap();
+            let worst = worst(&found, &logits.concat());
+            assert!(worst < 1e-4, "{family}: off by {worst}");
+        }
     }
 }
 
@@ -103,7 +112,7 @@ fn every_family_draws_the_greedy_tokens_of_transformers() {
     for family in FAMILIES {
         let folder = data("models").join(family);
         let References { prompt, greedy, .. } = references(&folder);
-        let model = local(network(&folder, DType::F32), &[]);
+        let model = local(drawing_network(&folder), &[]);
         let decoding = Decoding { temperature: 0.0, max_tokens: 64, ..Decoding::default() };
         let prompt_ids = Prompt::Tokens(prompt.clone());
         let ask = Ask {
@@ -168,7 +177,7 @@ fn continuations_have_the_probability_that_transformers_gives_them() {
                 .collect(),
         };
         let asked: Vec<ScoreRequest> = items.iter().map(ask).collect();
-        let model = local(network(&data(name), DType::F32), &[]);
+        let model = local(drawing_network(&data(name)), &[]);
         let together = model.score(&asked).unwrap();
         for (at, item) in items.iter().enumerate() {
             for (found, expected) in together[at].iter().zip(&item.continuations) {
@@ -219,7 +228,7 @@ fn mix(seed: u64) -> Vec<Ask> {
 #[test]
 fn a_batch_gives_each_draw_what_it_gets_alone() {
     for (seed, family) in (0..).zip(["smollm", "mistral", "qwen3", "qwen2", "llama3"]) {
-        let model = local(network(&data("models").join(family), DType::F32), &[2, 3]);
+        let model = local(drawing_network(&data("models").join(family)), &[2, 3]);
         let asks = mix(seed);
         let together = draw_all(&model, &asks).unwrap();
         for (at, ask) in asks.iter().enumerate() {
@@ -232,6 +241,39 @@ fn a_batch_gives_each_draw_what_it_gets_alone() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let one_thread = pool.install(|| draw_all(&model, &asks)).unwrap();
         assert_eq!(one_thread, together, "with one thread");
+    }
+}
+
+/// The smallest cache that holds the longest text alone: the others wait, and are put back where they have
+/// begun.
+#[test]
+fn a_small_cache_makes_texts_wait_and_changes_none() {
+    for (seed, family) in (20..).zip(["smollm", "mistral", "qwen3"]) {
+        let open = || local(drawing_network(&data("models").join(family)), &[2, 3]);
+        let asks = mix(seed);
+        let expected = draw_all(&open(), &asks).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let mut too_small = 0;
+        let drawn = (0..).map(|doubled| 1024 << doubled).find_map(|bytes| {
+            let model = open().with_cache_memory(bytes);
+            match pool.install(|| draw_all(&model, &asks)) {
+                Ok(drawn) => Some(drawn),
+                Err(Error::CacheFull { needed, places }) => {
+                    assert!(needed > places);
+                    too_small += 1;
+                    None
+                }
+                Err(other) => panic!("{other}"),
+            }
+        });
+        assert!(too_small > 2, "{too_small}");
+        for (at, (drawn, expected)) in drawn.unwrap().iter().zip(&expected).enumerate() {
+            assert!(
+                drawn == expected,
+                "{family}: {:?} becomes {drawn:?} for {expected:?}",
+                asks[at]
+            );
+        }
     }
 }
 

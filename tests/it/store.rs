@@ -291,6 +291,7 @@ fn what_was_learnt_of_files_is_kept_before_a_stage_asks_again() {
         interrupt: &Interrupt::default(),
         clock: std::time::SystemTime::now,
         device: "cpu",
+        cache_memory: 1 << 30,
         host: &Host::default(),
         open: Shelf::default(),
     };

@@ -10,10 +10,11 @@ use super::display::Display;
 use super::failure::{Failure, Kind};
 use super::host::host;
 use super::machine::Here;
+use super::memory::for_cache;
 use super::place::StorePlace;
 use super::tables::format_of;
 use super::ui::Ui;
-use crate::query::Format;
+use crate::query::{Format, MemoryLimit};
 use crate::runner::{Interrupt, Runner, Shelf};
 use crate::study::{Comparison, RecordedModel};
 use find::find;
@@ -45,6 +46,10 @@ pub(super) struct Args {
     /// Compute on this device where a model has to judge
     #[arg(long, env = "MRX_DEVICE", default_value = "cpu", value_parser = super::run::device)]
     device: String,
+
+    /// Keep at most so much of what a judge has read and drawn, as 8GiB (half of what the machine has left)
+    #[arg(long, value_name = "SIZE", env = "MRX_CACHE_MEMORY", default_value = "", hide_default_value = true, value_parser = super::run::cache_memory)]
+    cache_memory: MemoryLimit,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -67,6 +72,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         interrupt: &interrupt,
         clock: SystemTime::now,
         device: &args.device,
+        cache_memory: for_cache(&args.cache_memory),
         open: Shelf::default(),
         host: &host(),
     };

@@ -6,6 +6,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::back::plain_back;
 use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, add_scaled, dot, largest, map_sum, vectorised};
 use super::plain;
@@ -37,11 +38,25 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, how: &Attend) -> Res
     plain::attention(q, (k, v), &groups, (how.kv_heads, how.head_dim))
 }
 
+/// The gradients of `q`, `k` and `v`.
+pub(crate) fn attention_back(
+    [q, k, v]: [&Tensor; 3],
+    how: &Attend,
+    grad: &Tensor,
+) -> Result<[Tensor; 3]> {
+    if [q, k, v, grad].into_iter().all(covers) {
+        if let (Some(dq), Some(dk), Some(dv)) = how.bwd(q, k, v, q, grad)? {
+            return Ok([dq, dk, dv]);
+        }
+    }
+    plain_back([q, k, v], grad, |[q, k, v]| attention(q, k, v, how))
+}
+
 /// Queries that one thread takes at a time.
 const QUERIES_PER_TASK: usize = 16;
 
 impl Attend {
-    fn check(&self, q: &Tensor, k: &Tensor) -> Result<()> {
+    pub(super) fn check(&self, q: &Tensor, k: &Tensor) -> Result<()> {
         let (tokens, width) = q.dims2()?;
         let (places, kv_width) = k.dims2()?;
         let mut next = 0;
@@ -59,11 +74,11 @@ impl Attend {
     }
 
     /// Positions that the query at `position` sees.
-    fn seen(&self, position: usize) -> Range<usize> {
+    pub(super) fn seen(&self, position: usize) -> Range<usize> {
         self.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1
     }
 
-    fn scale<T: Real>(&self) -> T {
+    pub(super) fn scale<T: Real>(&self) -> T {
         T::from_f64((self.head_dim as f64).sqrt().recip())
     }
 
@@ -196,85 +211,6 @@ impl Attend {
     }
 }
 
-/// Gradients of all queries, keys and values.
-struct Gradients<T> {
-    q: Vec<T>,
-    k: Vec<T>,
-    v: Vec<T>,
-}
-
-impl Attend {
-    /// With P the weights and O = P·V: dV = Pᵀ·dO, dP = dO·Vᵀ, dS = P∘(dP − Σ P∘dP)/√d,
-    /// dQ = dS·K, dK = dSᵀ·Q. P is computed again rather than kept. Rows go one after the other, for
-    /// they may share keys.
-    fn backward<T: Real>(&self, q: &[T], k: &[T], v: &[T], grad: &[T]) -> Gradients<T> {
-        let [dq, dk, dv] = [q, k, v].map(|x| vec![T::zero(); x.len()]);
-        let mut to = Gradients { q: dq, k: dk, v: dv };
-        vectorised(
-            #[inline(always)]
-            || {
-                for row in self.rows.iter() {
-                    self.back(row, (q, k, v), grad, &mut to);
-                }
-            },
-        );
-        to
-    }
-
-    #[inline(always)]
-    fn back<T: Real>(
-        &self,
-        row: &Row,
-        (q, k, v): (&[T], &[T], &[T]),
-        grad: &[T],
-        to: &mut Gradients<T>,
-    ) {
-        let (d, width) = (self.head_dim, self.heads * self.head_dim);
-        let before = row.key_count() - row.queries.len();
-        let scale = self.scale::<T>();
-        let mut room = vec![T::zero(); 2 * row.key_count()];
-        let (weights, slopes) = room.split_at_mut(row.key_count());
-        for (position, query) in (before..).zip(row.queries.clone()) {
-            let seen = self.seen(position);
-            let (weights, slopes) = (&mut weights[..seen.len()], &mut slopes[..seen.len()]);
-            for head in 0..self.heads {
-                let own = query * width + head * d..query * width + (head + 1) * d;
-                let (q, grad) = (&q[own.clone()], &grad[own.clone()]);
-                self.weigh(row, &seen, head, q, k, weights);
-                let mut each = slopes.iter_mut().zip(&*weights);
-                self.each_place(
-                    row,
-                    &seen,
-                    head,
-                    #[inline(always)]
-                    |at| {
-                        if let Some((slope, weight)) = each.next() {
-                            *slope = dot(grad, &v[at..at + d]);
-                            add_scaled(&mut to.v[at..at + d], *weight, grad);
-                        }
-                    },
-                );
-                let mean = dot(weights, slopes);
-                let mut each = slopes.iter().zip(&*weights);
-                let dq = &mut to.q[own];
-                self.each_place(
-                    row,
-                    &seen,
-                    head,
-                    #[inline(always)]
-                    |at| {
-                        if let Some((slope, weight)) = each.next() {
-                            let slope = *weight * (*slope - mean) * scale;
-                            add_scaled(dq, slope, &k[at..at + d]);
-                            add_scaled(&mut to.k[at..at + d], slope, q);
-                        }
-                    },
-                );
-            }
-        }
-    }
-}
-
 impl CustomOp3 for Attend {
     fn name(&self) -> &'static str {
         "attention"
@@ -305,15 +241,15 @@ impl CustomOp3 for Attend {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         for_each_real!(q.dtype(), T => {
-            let gradients = with_values::<T, _>(q, |q| {
+            let [dq, dk, dv] = with_values::<T, _>(q, |q| {
                 with_values::<T, _>(k, |k| {
                     with_values::<T, _>(v, |v| {
-                        with_values::<T, _>(grad, |grad| Ok(self.backward(q, k, v, grad)))
+                        with_values::<T, _>(grad, |grad| Ok(self.backward([q, k, v, grad])))
                     })
                 })
             })?;
             let like = |values, of: &Tensor| Tensor::from_vec(values, of.shape(), of.device());
-            Ok((Some(like(gradients.q, q)?), Some(like(gradients.k, k)?), Some(like(gradients.v, v)?)))
+            Ok((Some(like(dq, q)?), Some(like(dk, k)?), Some(like(dv, v)?)))
         })
     }
 }

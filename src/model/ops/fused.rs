@@ -1,8 +1,10 @@
 //! What the fused operations share: which tensors they take, and the way to the numbers behind one.
 
+use std::cell::RefCell;
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 
 use super::lanes::Real;
@@ -27,8 +29,8 @@ pub(super) fn stored<T: Real>(values: Vec<T>) -> CpuStorage {
     T::to_cpu_storage_owned(values)
 }
 
-/// Lends the numbers of a contiguous CPU tensor to `read`.
-pub(super) fn with_values<T: Real, R>(
+/// Lends the numbers of a CPU tensor to `read`, in their order.
+pub(crate) fn with_values<T: Real, R>(
     tensor: &Tensor,
     read: impl FnOnce(&[T]) -> Result<R>,
 ) -> Result<R> {
@@ -37,6 +39,40 @@ pub(super) fn with_values<T: Real, R>(
     match &*storage {
         Storage::Cpu(storage) => read(values(storage, layout)?),
         _ => bail!("a fused operation was given values that are not on the CPU"),
+    }
+}
+
+/// Lends the numbers of a contiguous CPU tensor to `change`: all that share them see what they become.
+pub(crate) fn with_values_mut<T: Real, R>(
+    tensor: &Tensor,
+    change: impl FnOnce(&mut [T]) -> Result<R>,
+) -> Result<R> {
+    let lent =
+        Lent { change: RefCell::new(Some(change)), returned: RefCell::new(None), of: PhantomData };
+    tensor.inplace_op1(&lent)?;
+    lent.returned.into_inner().unwrap_or_else(|| bail!("nothing was lent"))
+}
+
+struct Lent<T, R, F> {
+    change: RefCell<Option<F>>,
+    returned: RefCell<Option<Result<R>>>,
+    of: PhantomData<T>,
+}
+
+impl<T: Real, R, F: FnOnce(&mut [T]) -> Result<R>> InplaceOp1 for Lent<T, R, F> {
+    fn name(&self) -> &'static str {
+        "lent"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (Some((start, end)), Some(values)) =
+            (layout.contiguous_offsets(), T::slice_mut(storage))
+        else {
+            bail!("values of another type, or strided ones, cannot be changed in place")
+        };
+        let change = self.change.borrow_mut().take();
+        self.returned.replace(change.map(|change| change(&mut values[start..end])));
+        Ok(())
     }
 }
 
@@ -75,4 +111,24 @@ pub(super) fn by_rows<T: Real>(
         let start = block * ROWS_PER_TASK;
         work(start..start + out.len() / width, out);
     });
+}
+
+/// The same of two outputs of one shape.
+pub(super) fn by_rows_of_two<T: Real>(
+    one: &mut [T],
+    two: &mut [T],
+    width: usize,
+    work: impl Fn(Range<usize>, &mut [T], &mut [T]) + Send + Sync,
+) {
+    let rows = one.len() / width.max(1);
+    if rayon::current_num_threads() == 1 || rows <= ROWS_PER_TASK {
+        return work(0..rows, one, two);
+    }
+    let blocks = one.par_chunks_mut(ROWS_PER_TASK * width);
+    blocks.zip(two.par_chunks_mut(ROWS_PER_TASK * width)).enumerate().for_each(
+        |(block, (one, two))| {
+            let start = block * ROWS_PER_TASK;
+            work(start..start + one.len() / width, one, two);
+        },
+    );
 }

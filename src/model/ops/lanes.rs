@@ -1,7 +1,7 @@
 //! Loops over numbers that the compiler turns into the widest vectors that the machine has. Each
 //! sums in an order that is fixed by the length alone.
 
-use candle_core::WithDType;
+use candle_core::{CpuStorage, WithDType};
 use num_traits::Float;
 
 /// Numbers that are summed side by side.
@@ -11,6 +11,9 @@ const LANES: usize = 16;
 pub(crate) trait Real: WithDType + Float {
     /// e to this power, within two units in the last place; 0 far below.
     fn exponential(self) -> Self;
+
+    /// The numbers of a storage of this type, to be changed.
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 impl Real for f32 {
@@ -35,6 +38,10 @@ impl Real for f32 {
         let power = Self::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
         if self < -87.3 { 0.0 } else { e * power }
     }
+
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F32(values) = storage { Some(values) } else { None }
+    }
 }
 
 impl Real for f64 {
@@ -42,12 +49,16 @@ impl Real for f64 {
     fn exponential(self) -> Self {
         self.exp()
     }
+
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        if let CpuStorage::F64(values) = storage { Some(values) } else { None }
+    }
 }
 
 /// Runs `work` compiled for this machine's vectors. What is called in it must be inlined into it,
 /// closures marked so, too, or it is compiled for any machine's.
 #[inline]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 

@@ -27,6 +27,25 @@ pub(crate) enum Weight {
     Packed(Arc<Packed>),
 }
 
+impl Weight {
+    /// Its numbers, where they may have a gradient.
+    pub(crate) const fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Self::InOut(w) | Self::OutIn(w) => Some(w),
+            Self::Packed(_) => None,
+        }
+    }
+}
+
+/// `grad` `[rows, outputs]` times the transpose of `weight`, `[rows, inputs]`: the gradient of x in x·W.
+pub(crate) fn linear_back(grad: &Tensor, weight: &Weight) -> Result<Tensor> {
+    match weight {
+        Weight::InOut(w) => linear(grad, &Weight::OutIn(w.clone())),
+        Weight::OutIn(w) => linear(grad, &Weight::InOut(w.clone())),
+        Weight::Packed(_) => bail!("a weight that is packed for drawing has no gradient"),
+    }
+}
+
 /// `x` `[rows, inputs]` times `weight`: `[rows, outputs]`.
 pub(crate) fn linear(x: &Tensor, weight: &Weight) -> Result<Tensor> {
     let (w, out_in) = match weight {
@@ -108,7 +127,7 @@ impl CustomOp2 for Linear {
 
 /// Numbers in row order, or (`transposed`) in column order.
 #[derive(Clone, Copy)]
-struct Matrix<'v, T> {
+pub(super) struct Matrix<'v, T> {
     values: &'v [T],
     rows: usize,
     columns: usize,
@@ -116,12 +135,12 @@ struct Matrix<'v, T> {
 }
 
 impl<'v, T> Matrix<'v, T> {
-    fn of(values: &'v [T], rows: usize, columns: usize) -> Self {
+    pub(super) fn of(values: &'v [T], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns, "a matrix and its numbers");
         Self { values, rows, columns, transposed: false }
     }
 
-    const fn transposed(self) -> Self {
+    pub(super) const fn transposed(self) -> Self {
         let Self { values, rows, columns, transposed } = self;
         Self { values, rows: columns, columns: rows, transposed: !transposed }
     }
@@ -156,18 +175,40 @@ fn fewest_rows<T>(b: &Matrix<'_, T>) -> usize {
     small.max(split).max(2)
 }
 
-#[expect(clippy::many_single_char_names, reason = "the names that every gemm gives its matrices")]
 fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
-    let (m, k, n) = (a.rows, a.columns, b.columns);
-    let mut y = vec![T::zero(); m * n];
-    let ((a_rows, a_columns), (b_rows, b_columns)) = (a.strides(), b.strides());
+    let mut y = vec![T::zero(); a.rows * b.columns];
     let threads = match rayon::current_num_threads() {
         1 => Parallelism::None,
         threads => Parallelism::Rayon(threads),
     };
-    // SAFETY: `Matrix::of` checked that `a` holds m·k numbers and `b` k·n (`product` checked that
-    // the k are one), and `strides` spans exactly those; `y` holds m·n, is written in row order,
-    // and is borrowed by nobody else. gemm reads and writes within these shapes alone.
+    multiply_onto(&mut y, Onto::Nothing, a, b, threads);
+    y
+}
+
+/// What a product is written onto.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Onto {
+    /// Whatever is there is forgotten.
+    Nothing,
+    /// The product is added to what is there.
+    Sum,
+}
+
+/// Writes a·b in row order.
+#[expect(clippy::many_single_char_names, reason = "the names that every gemm gives its matrices")]
+pub(super) fn multiply_onto<T: Real>(
+    y: &mut [T],
+    onto: Onto,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    threads: Parallelism,
+) {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert_eq!((k, y.len()), (b.rows, m * n), "the shapes of a product");
+    let ((a_rows, a_columns), (b_rows, b_columns)) = (a.strides(), b.strides());
+    // SAFETY: `Matrix::of` checked that `a` holds m·k numbers and `b` k·n (the k are one), and
+    // `strides` spans exactly those; `y` holds m·n, is written in row order, and is borrowed by
+    // nobody else. gemm reads and writes within these shapes alone.
     unsafe {
         gemm::gemm(
             m,
@@ -176,14 +217,14 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
             y.as_mut_ptr(),
             1,
             n.cast_signed(),
-            false,
+            onto == Onto::Sum,
             a.values.as_ptr(),
             a_columns,
             a_rows,
             b.values.as_ptr(),
             b_columns,
             b_rows,
-            T::zero(),
+            T::one(),
             T::one(),
             false,
             false,
@@ -191,7 +232,6 @@ fn multiply<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
             threads,
         );
     }
-    y
 }
 
 #[cfg(test)]

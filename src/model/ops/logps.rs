@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Error, Layout, Result, Shape, Tensor, bail};
 
+use super::back::plain_back;
 use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, largest, map_sum, vectorised};
 use super::plain;
@@ -20,6 +21,16 @@ pub(crate) fn token_logps(logits: &Tensor, targets: &[u32]) -> Result<Tensor> {
     }
     let targets = Tensor::from_slice(targets, (rows, 1), logits.device())?;
     plain::token_logps(logits, &targets)
+}
+
+/// The gradient of the logits.
+pub(crate) fn token_logps_back(logits: &Tensor, targets: &[u32], grad: &Tensor) -> Result<Tensor> {
+    if covers(logits) && covers(grad) {
+        let d = TokenLogps { targets: targets.into() }.bwd(logits, grad, grad)?;
+        return d.ok_or_else(|| Error::msg("log-probabilities have a gradient").bt());
+    }
+    let [d] = plain_back([logits], grad, |[logits]| token_logps(logits, targets))?;
+    Ok(d)
 }
 
 struct TokenLogps {

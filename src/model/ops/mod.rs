@@ -11,28 +11,38 @@
     reason = "what is not inlined into a vectorised loop is compiled for any machine"
 )]
 
+mod attend_blocks;
 mod attention;
+mod back;
 mod blocks;
 mod fused;
 mod lanes;
 mod linear;
 mod logps;
 mod packed;
+mod paged;
 mod plain;
 mod rms_norm;
 mod rotary;
 mod rows;
 mod swiglu;
 mod tile;
+mod weigh;
 
-pub(crate) use attention::{Attend, Row, Rows, attention};
-pub(crate) use linear::{Weight, linear};
-pub(crate) use logps::token_logps;
+pub(crate) use attend_blocks::attention_in_blocks;
+pub(crate) use attention::{Attend, Row, Rows, attention, attention_back};
+pub(crate) use back::{add, add_bias, add_product, add_rows, add_scaled, clear};
+pub(crate) use fused::{with_values, with_values_mut};
+pub(crate) use lanes::vectorised;
+pub(crate) use linear::{Weight, linear, linear_back};
+pub(crate) use logps::{token_logps, token_logps_back};
 pub(crate) use packed::Packed;
+pub(crate) use paged::{Attention, BLOCK, Heads, Placed};
 pub(crate) use plain::wide;
-pub(crate) use rms_norm::rms_norm;
-pub(crate) use rotary::rotary;
-pub(crate) use swiglu::swiglu;
+pub(crate) use rms_norm::{rms_norm, rms_norm_back};
+pub(crate) use rotary::{rotary, rotary_back};
+pub(crate) use swiglu::{swiglu, swiglu_back};
+pub(crate) use weigh::{STRETCH, Weighed, exp_sum};
 
 #[cfg(test)]
 mod tests {
@@ -168,5 +178,22 @@ mod tests {
         let zeros = Tensor::zeros((1, 70_000), DType::F16, &Device::Cpu).unwrap();
         let logp = token_logps(&zeros, &[7]).unwrap().to_vec1::<f32>().unwrap()[0];
         assert!((logp + 70_000_f32.ln()).abs() < 1e-4, "{logp}");
+    }
+
+    #[test]
+    fn attention_block_by_block_is_the_same_over_many_blocks() {
+        let rows = [
+            Row { queries: 0..700, keys: vec![0..700] },
+            Row { queries: 700..1000, keys: vec![0..700, 700..1000] },
+        ];
+        for window in [None, Some(300)] {
+            let how =
+                Attend { rows: rows.to_vec().into(), heads: 4, kv_heads: 2, head_dim: 4, window };
+            let vars = [numbers(1000, 16, 1), numbers(1000, 8, 2), numbers(1000, 8, 3)];
+            let [q, k, v] = vars.each_ref().map(|var| var.as_tensor());
+            let in_blocks = attention_in_blocks([q, k, v], &how).unwrap();
+            close("in blocks", &in_blocks, &attention(q, k, v, &how).unwrap());
+            compare("back", &vars, |x| attention(&x[0], &x[1], &x[2], &how));
+        }
     }
 }

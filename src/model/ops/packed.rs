@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
@@ -118,15 +118,6 @@ impl Packed {
     /// Its shape: outputs, inputs.
     pub(crate) const fn dims(&self) -> (usize, usize) {
         (self.outputs, self.inputs)
-    }
-
-    /// The type of its numbers.
-    pub(crate) const fn dtype(&self) -> DType {
-        match self.panels {
-            Panels::F32(_) | Panels::Blocks(_) => DType::F32,
-            Panels::Bf16(_) => DType::BF16,
-            Panels::F16(_) => DType::F16,
-        }
     }
 
     /// The weights of some outputs, `[rows, inputs]` in f32: an embedding that is the head, too.
@@ -316,8 +307,8 @@ impl CustomOp1 for Times {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
     use candle_core::quantized::QTensor;
+    use candle_core::{DType, Device};
 
     use super::*;
 

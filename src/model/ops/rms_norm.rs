@@ -3,6 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use super::back::{add, both, plain_back};
 use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, dot, vectorised};
 
@@ -14,6 +15,26 @@ pub(crate) fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> 
         #[expect(clippy::cast_possible_truncation, reason = "candle takes an f32")]
         candle_nn::ops::rms_norm_slow(x, weight, eps as f32)
     }
+}
+
+/// The gradient of x; that of the weight is added to `onto`, where it is wanted.
+pub(crate) fn rms_norm_back(
+    x: &Tensor,
+    weight: &Tensor,
+    eps: f64,
+    grad: &Tensor,
+    onto: Option<&Tensor>,
+) -> Result<Tensor> {
+    let [dx, dw] = if [x, weight, grad].into_iter().all(covers) {
+        let (dx, dw) = RmsNorm { eps }.bwd(x, weight, x, grad)?;
+        both(dx, dw)?
+    } else {
+        plain_back([x, weight], grad, |[x, weight]| rms_norm(x, weight, eps))?
+    };
+    if let Some(onto) = onto {
+        add(onto, &dw)?;
+    }
+    Ok(dx)
 }
 
 struct RmsNorm {

@@ -16,6 +16,14 @@ pub(crate) fn rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     plain::rotary(x, cos, sin)
 }
 
+/// The gradient of x: it is turned back.
+pub(crate) fn rotary_back(grad: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    if covers(grad) && covers(cos) && covers(sin) {
+        return grad.apply_op3_no_bwd(cos, sin, &Rotary { back: true });
+    }
+    rotary(grad, cos, &sin.neg()?)
+}
+
 /// `back` rotates by the opposite angle, which is the gradient.
 struct Rotary {
     back: bool,

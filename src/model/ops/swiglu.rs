@@ -3,7 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::fused::{by_rows, covers, for_each_real, stored, values, with_values};
+use super::back::{both, plain_back};
+use super::fused::{by_rows, by_rows_of_two, covers, for_each_real, stored, values, with_values};
 use super::lanes::{Real, vectorised};
 use super::plain;
 
@@ -13,6 +14,16 @@ pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         gate.apply_op2(up, SwiGlu)
     } else {
         plain::swiglu(gate, up)
+    }
+}
+
+/// The gradients of `gate` and of `up`.
+pub(crate) fn swiglu_back(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<[Tensor; 2]> {
+    if [gate, up, grad].into_iter().all(covers) {
+        let (d_gate, d_up) = SwiGlu.bwd(gate, up, gate, grad)?;
+        both(d_gate, d_up)
+    } else {
+        plain_back([gate, up], grad, |[gate, up]| swiglu(gate, up))
     }
 }
 
@@ -42,18 +53,22 @@ fn forward<T: Real>(gate: &[T], up: &[T]) -> Vec<T> {
 fn backward<T: Real>(gate: &[T], up: &[T], grad: &[T]) -> (Vec<T>, Vec<T>) {
     let mut d_gate = vec![T::zero(); gate.len()];
     let mut d_up = vec![T::zero(); gate.len()];
-    vectorised(
-        #[inline(always)]
-        || {
-            let given = gate.iter().zip(up).zip(grad);
-            for (((g, u), grad), (dg, du)) in given.zip(d_gate.iter_mut().zip(&mut d_up)) {
-                let sigma = (T::one() + (-*g).exponential()).recip();
-                let silu = *g * sigma;
-                *du = *grad * silu;
-                *dg = *grad * *u * (sigma + silu * (T::one() - sigma));
-            }
-        },
-    );
+    by_rows_of_two(&mut d_gate, &mut d_up, WIDTH, |rows, d_gate, d_up| {
+        let own = rows.start * WIDTH..rows.start * WIDTH + d_gate.len();
+        let (gate, up, grad) = (&gate[own.clone()], &up[own.clone()], &grad[own]);
+        vectorised(
+            #[inline(always)]
+            || {
+                let given = gate.iter().zip(up).zip(grad);
+                for (((g, u), grad), (dg, du)) in given.zip(d_gate.iter_mut().zip(d_up)) {
+                    let sigma = (T::one() + (-*g).exponential()).recip();
+                    let silu = *g * sigma;
+                    *du = *grad * silu;
+                    *dg = *grad * *u * (sigma + silu * (T::one() - sigma));
+                }
+            },
+        );
+    });
     (d_gate, d_up)
 }
 

@@ -86,18 +86,6 @@ impl Panel for Pairs<'_> {
     }
 }
 
-/// Reads the first `WIDTH` numbers of a slice, zeros for what it lacks.
-#[inline(always)]
-pub(super) fn load<S: Simd, const V: usize>(simd: S, from: &[f32]) -> [S::f32s; V] {
-    let (vectors, _) = S::as_simd_f32s(from);
-    if let Some((whole, _)) = vectors.split_first_chunk::<V>() {
-        return *whole;
-    }
-    let mut room = [0.0; WIDTH];
-    room[..from.len()].copy_from_slice(from);
-    load(simd, &room)
-}
-
 /// Writes the sums of a row over the first `WIDTH` numbers of a slice, or over all that it has.
 #[inline(always)]
 pub(super) fn store<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], to: &mut [f32]) {
