@@ -122,8 +122,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
         return (None, Some(hint.to_owned()));
     }
     if error.is::<experiment::FromGguf>() {
-        let hint = "name as `path` the folder of Hugging Face that the file was made from, as it is or after `mrx \
-                    import checkpoint`; a GGUF file alone goes as far as its pairs: `mrx run EXPERIMENT pair.m0`";
+        let hint = "name as `path` the folder of Hugging Face that the file was made from; or say `trainer = \"import\"` \
+                    in `[sft]`, and `mrx import checkpoint FOLDER --as EXPERIMENT/m0` takes that folder in its \
+                    place; a GGUF file alone goes as far as its pairs: `mrx run EXPERIMENT pair.m0`";
         return (None, Some(hint.to_owned()));
     }
     if let Some(experiment::TrainError::Ended(ended)) = error.downcast_ref()

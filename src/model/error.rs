@@ -132,6 +132,9 @@ pub enum Error {
         /// The tensor's name.
         name: String,
     },
+    /// A checkpoint that is a GGUF file.
+    #[error("{} is a GGUF file: a checkpoint is a folder, as transformers saves it", .0.display())]
+    GgufCheckpoint(PathBuf),
     /// An adapter without the model that it changes.
     #[error("{} is of an adapter, and its folder has no weights of a model", path.display())]
     AdapterAlone {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 
 use super::cache::Cache;
 use super::chat::{Arguments, Chat};
@@ -203,21 +203,21 @@ fn packed(
     config: &Config,
 ) -> Result<BTreeMap<String, Part>, Error> {
     weights::made_of(files, config, |parameter, lying| {
-        let tensor = match lying {
-            Lying::Numbers(tensor) => tensor,
-            Lying::Blocks(kind, bytes) => {
-                let dims = (parameter.shape[0], parameter.shape[1]);
-                return Ok(Part::Packed(Arc::new(Packed::of_blocks(kind, &bytes, dims)?)));
+        let is_head = parameter.kind == Kind::Projection || config.tie_word_embeddings;
+        let dims = || (parameter.shape[0], parameter.shape[1]);
+        let packed = match lying {
+            Lying::Blocks(kind, bytes) => Packed::of_blocks(kind, &bytes, dims())?,
+            Lying::Rows(dtype, bytes) if is_head => Packed::of_bytes(dtype, &bytes, dims())?,
+            Lying::Rows(dtype, bytes) => {
+                let shape = parameter.shape.as_slice();
+                let tensor = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?;
+                return Ok(Part::Tensor(tensor));
             }
+            Lying::Numbers(tensor) if tensor.rank() == 2 && is_head => Packed::of(&tensor)?,
+            Lying::Numbers(tensor) if tensor.rank() == 2 => return Ok(Part::Tensor(tensor)),
+            Lying::Numbers(tensor) => return Ok(Part::Tensor(tensor.to_dtype(DType::F32)?)),
         };
-        Ok(match parameter.kind {
-            Kind::Projection => Part::Packed(Arc::new(Packed::of(&tensor)?)),
-            Kind::Table if config.tie_word_embeddings => {
-                Part::Packed(Arc::new(Packed::of(&tensor)?))
-            }
-            Kind::Table => Part::Tensor(tensor),
-            Kind::Scale | Kind::Bias => Part::Tensor(tensor.to_dtype(DType::F32)?),
-        })
+        Ok(Part::Packed(Arc::new(packed)))
     })
 }
 

@@ -9,7 +9,7 @@ use candle_core::{DType, Device};
 use super::adapter::{ADAPTER_CONFIG, is_adapter_alone};
 use super::config::Config;
 use super::error::Error;
-use super::folder::file_of;
+use super::folder::{file_of, gguf_of};
 
 use super::weights::each;
 
@@ -22,6 +22,9 @@ use super::weights::each;
 pub fn check_trained(files: &BTreeMap<String, PathBuf>, start: &Config) -> Result<(), Error> {
     if is_adapter_alone(files) {
         return Err(Error::AdapterAlone { path: file_of(files, ADAPTER_CONFIG)?.to_owned() });
+    }
+    if let Some(path) = gguf_of(files) {
+        return Err(Error::GgufCheckpoint(path.to_owned()));
     }
     let path = file_of(files, "config.json")?;
     let config = Config::read(path)?;

@@ -132,8 +132,11 @@ pub(super) fn dtype_of(files: &BTreeMap<String, PathBuf>, config: &Config) -> Re
 
 /// A weight as it lies in a checkpoint.
 pub(super) enum Lying<'p> {
-    /// In the type that it has there, f64 as f32; f32 where an adapter adds to it.
+    /// A vector in the type that it has there; a matrix in f32, where it has another type there than f32, bf16 and
+    /// f16, or where an adapter adds to it.
     Numbers(Tensor),
+    /// A matrix, and the bytes of its rows.
+    Rows(DType, Cow<'p, [u8]>),
     /// A matrix in blocks, and the bytes of its rows.
     Blocks(GgmlDType, Cow<'p, [u8]>),
 }
@@ -150,13 +153,15 @@ pub(super) fn made_of<T: Send>(
     let (deltas, cpu) = (Deltas::find(files, config)?, &Device::Cpu);
     let one = |(parameter, place): (Parameter, Located)| {
         let adds = deltas.as_ref().filter(|deltas| deltas.stand_beside(&parameter.name));
+        let is_matrix = place.shape().len() == 2;
         let lying = match (adds, place.blocks(), place.dtype()?) {
             (Some(deltas), _, _) => {
                 let tensor = place.tensor(DType::F32, cpu)?;
                 Lying::Numbers(deltas.added(&parameter.name, tensor, cpu)?)
             }
-            (None, Some(kind), _) if place.shape().len() == 2 => Lying::Blocks(kind, place.bytes()),
+            (None, Some(kind), _) if is_matrix => Lying::Blocks(kind, place.bytes()),
             (None, _, DType::F64) => Lying::Numbers(place.tensor(DType::F32, cpu)?),
+            (None, None, dtype) if is_matrix => Lying::Rows(dtype, place.bytes()),
             (None, _, dtype) => Lying::Numbers(place.tensor(dtype, cpu)?),
         };
         let made = make(&parameter, lying)?;

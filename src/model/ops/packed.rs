@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, Result, Tensor, bail};
+use candle_core::{CpuStorage, DType, Result, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
@@ -71,6 +71,39 @@ impl Packed {
                 Panels::Bf16(laid_out(&w[start..], outputs, inputs, inputs.div_ceil(2), pair))
             }
             _ => bail!("{:?} is not a type that weights are kept in", weight.dtype()),
+        };
+        Ok(Self { panels, inputs, outputs })
+    }
+
+    /// Packs a matrix `[outputs, inputs]` from its bytes in a file, in f32, bf16 or f16.
+    pub(crate) fn of_bytes(dtype: DType, bytes: &[u8], dims: (usize, usize)) -> Result<Self> {
+        let (outputs, inputs) = dims;
+        if bytes.len() != outputs * inputs * dtype.size_in_bytes() {
+            bail!("{} bytes are not {outputs}×{inputs} numbers in {dtype:?}", bytes.len());
+        }
+        let panels = match dtype {
+            DType::F32 => {
+                let take = |row: &[[u8; 4]], k: usize| f32::from_le_bytes(row[k]);
+                Panels::F32(laid_out(bytes.as_chunks().0, outputs, inputs, inputs, take))
+            }
+            DType::F16 => {
+                let take = |row: &[[u8; 2]], k: usize| f16::from_le_bytes(row[k]);
+                Panels::F16(laid_out(bytes.as_chunks().0, outputs, inputs, inputs, take))
+            }
+            DType::BF16 => {
+                let take = |row: &[[u8; 2]], k: usize| {
+                    let bits = |k: usize| row.get(k).map_or(0, |w| u16::from_le_bytes(*w));
+                    u32::from(bits(2 * k)) | u32::from(bits(2 * k + 1)) << 16
+                };
+                Panels::Bf16(laid_out(
+                    bytes.as_chunks().0,
+                    outputs,
+                    inputs,
+                    inputs.div_ceil(2),
+                    take,
+                ))
+            }
+            other => bail!("{other:?} is not a type that weights are kept in"),
         };
         Ok(Self { panels, inputs, outputs })
     }
@@ -282,8 +315,8 @@ fn columns(row: &mut [f32], panel: usize) -> &mut [f32] {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
     use candle_core::quantized::QTensor;
-    use candle_core::{DType, Device};
 
     use super::*;
 
@@ -314,11 +347,14 @@ mod tests {
                     Tensor::from_vec(numbers(inputs * outputs, 1), (outputs, inputs), &Device::Cpu);
                 let w = w.unwrap().to_dtype(dtype).unwrap();
                 let packed = Packed::of(&w).unwrap();
+                let bytes = safetensors::View::data(&w).into_owned();
+                let from_bytes = Packed::of_bytes(dtype, &bytes, (outputs, inputs)).unwrap();
                 let wide = w.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
                 let wide = wide.to_vec1::<f32>().unwrap();
                 for rows in [0, 1, 2, 5, 12, 13, 29, 200] {
                     let x = numbers(rows * inputs, 2);
                     let expected = plainly(&x, &wide, inputs);
+                    assert_eq!(product(&from_bytes, &x), expected);
                     assert_eq!(
                         product(&packed, &x),
                         expected,

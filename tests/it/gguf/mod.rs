@@ -10,8 +10,8 @@ use candle_core::quantized::gguf_file::Value;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use mrx::model::{
-    Ask, Continuation, Decoding, LanguageModel, Local, Message, Prompt, ScoreRequest, draw_all,
-    listed,
+    Ask, Config, Continuation, Decoding, LanguageModel, Local, Message, Prompt, ScoreRequest,
+    check_trained, draw_all, listed,
 };
 use serde_json::json;
 
@@ -206,6 +206,10 @@ fn a_loop_begins_with_a_file_and_stops_before_it_learns() {
     assert_eq!(lab.ask("SELECT count(*) FROM responses WHERE logprob < 0"), "6");
     let tokens = lab.mrx(&["show", "--prompt", "respond.m0"]).success();
     tokens.prints("<|im_start|>the cat 0<|im_end|>");
+    // What was trained elsewhere is no such file; where it started from may be one.
+    let refused =
+        check_trained(&listed(&file).unwrap(), &Config::open(&listed(&file).unwrap()).unwrap());
+    assert!(refused.unwrap_err().to_string().contains("a checkpoint is a folder"));
     // What the file is called decides nothing, and what it holds does.
     fs::rename(&file, lab.path.join("small/other.gguf")).unwrap();
     lab.edit("small/experiment.toml", "any.gguf", "other.gguf");
