@@ -1,4 +1,4 @@
-//! A watch over the memory of a query.
+//! The memory that there is, and a watch over that of a query.
 //!
 //! DuckDB keeps to its limit in all that it plans for. A single value is outside of it: `repeat('a', 4e9)`,
 //! or a list of long texts, is made in one go, and copied on its way out. So the process watches itself and
@@ -43,4 +43,36 @@ fn resident() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
+}
+
+/// The bytes of memory that this process may take, on Linux: what is free, or what its group may take still.
+pub(super) fn available() -> Option<u64> {
+    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let free = kibibytes << 10;
+    Some(left_to_the_group().map_or(free, |left| left.min(free)))
+}
+
+/// What the control group of this process may take still, in version 2 or 1, where it has a limit.
+fn left_to_the_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let of = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, limit, usage) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+            }
+            _ => return None,
+        };
+        let read = |name: &str| -> Option<u64> {
+            // In a container the group is often the root of what is seen.
+            let own = fs::read_to_string(format!("{root}{path}/{name}"));
+            let text = own.or_else(|_| fs::read_to_string(format!("{root}/{name}"))).ok()?;
+            text.trim().parse().ok()
+        };
+        Some(read(limit)?.saturating_sub(read(usage).unwrap_or(0)))
+    };
+    groups.lines().filter_map(of).min()
 }

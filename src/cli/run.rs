@@ -10,10 +10,12 @@ use super::machine::Here;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
-use crate::experiment::Experiment;
+use crate::experiment::{DoesNotFit, Experiment, Need};
 use crate::runner::{
-    FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
+    FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, Summary,
+    survey,
 };
+use crate::store::Store;
 
 /// Make an experiment's tables, all that are not made yet
 ///
@@ -58,6 +60,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;
     let store = place.create()?;
+    refuse_what_does_not_fit(&experiment, &store, &wanted)?;
     here.save(&store)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt)?;
@@ -76,6 +79,33 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         }
     }
     failures(summary, ui)
+}
+
+/// Ends before anything is made where a training that is asked for cannot fit, whatever its examples are.
+fn refuse_what_does_not_fit(
+    experiment: &Experiment,
+    store: &Store,
+    wanted: &[NodeName],
+) -> Result<(), Failure> {
+    let refused = |node: &NodeName| {
+        let of_node = |need: &&Need| need.node == node.as_str();
+        experiment.needs().iter().find(of_node)?.refused.clone()
+    };
+    let mut asked = experiment.plan().nodes.iter().map(|node| &node.name);
+    let asked = asked.by_ref().filter(|node| wanted.is_empty() || wanted.contains(node));
+    let refused: Vec<(&NodeName, DoesNotFit)> =
+        asked.filter_map(|node| Some((node, refused(node)?))).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let outlooks = survey(store, experiment.plan())?;
+    let is_made = |node: &NodeName| {
+        outlooks.iter().any(|outlook| outlook.node == *node && outlook.state == State::Hit)
+    };
+    match refused.into_iter().find(|(node, _)| !is_made(node)) {
+        Some((_, refused)) => Err(refused.into()),
+        None => Ok(()),
+    }
 }
 
 fn tell(summary: &Summary, spent: f64, ui: &Ui) {

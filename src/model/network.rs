@@ -8,7 +8,7 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
-mod pass;
+pub(super) mod pass;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,7 +22,6 @@ use super::lora::name_of;
 use super::ops::{Attend, Row, Weight, attention, linear, rms_norm, rotary, swiglu, token_logps};
 use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
-pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
