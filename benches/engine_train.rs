@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
-use compare::{Outcome, asked, median, print, rounds, verdict};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
 use mrx::model::adapter::Adapter;
 use mrx::model::{Batch, Config, Keep, Network, listed, weights};
 use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Start, Trainer};
@@ -227,7 +227,7 @@ fn draw(model: &Path) -> Outcome<Value> {
             (0..count).map(|_| dice.random_range(4..vocabulary)).collect()
         };
         let mut steps = Vec::new();
-        for _ in 0..STEPS {
+        for _ in 0..scaled(STEPS).max(2) {
             let mut step = Vec::new();
             for _ in 0..row.batch {
                 let (prompt, answer) = (ids(row.prompt), ids(row.answer));

@@ -121,18 +121,14 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     if let Some(text) = watch.said(Some((&weights, form)), settings, trainer.steps())? {
         io.warn(text);
     }
-    match kept {
-        Some(kept) => {
-            let files = kept.files()?.into_iter();
-            let each = files.map(|file| folder(io, start, form, Content::File(file)));
-            let each = each.collect::<Result<Vec<_>, _>>()?;
-            keep_each(io, each)
-        }
-        None => {
-            let made = folder(io, start, form, Content::Weights(&weights, form))?;
-            keep(io, made)
-        }
+    if let Some(kept) = kept {
+        let files = kept.files()?.into_iter();
+        let each = files.map(|file| folder(io, start, form, Content::File(file)));
+        let each = each.collect::<Result<Vec<_>, _>>()?;
+        return keep_each(io, each);
     }
+    let made = folder(io, start, form, Content::Weights(&weights, form))?;
+    keep(io, made)
 }
 
 /// The folder of a model: what goes with any weights of its shape, or with any adapter on its base, and these.
