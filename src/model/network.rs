@@ -8,7 +8,7 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
-mod pass;
+pub(super) mod pass;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,7 +27,6 @@ use super::ops::{
 };
 use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
-pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]

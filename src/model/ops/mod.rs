@@ -182,15 +182,18 @@ mod tests {
 
     #[test]
     fn attention_block_by_block_is_the_same_over_many_blocks() {
+        let row =
+            |queries: Range<usize>, keys: &[Range<usize>]| Row { queries, keys: keys.to_vec() };
+        let first = 0..700;
         let rows = [
-            Row { queries: 0..700, keys: vec![0..700] },
-            Row { queries: 700..1000, keys: vec![0..700, 700..1000] },
+            row(first.clone(), std::slice::from_ref(&first)),
+            row(700..1000, &[0..700, 700..1000]),
         ];
         for window in [None, Some(300)] {
             let how =
                 Attend { rows: rows.to_vec().into(), heads: 4, kv_heads: 2, head_dim: 4, window };
             let vars = [numbers(1000, 16, 1), numbers(1000, 8, 2), numbers(1000, 8, 3)];
-            let [q, k, v] = vars.each_ref().map(|var| var.as_tensor());
+            let [q, k, v] = vars.each_ref().map(Var::as_tensor);
             let in_blocks = attention_in_blocks([q, k, v], &how).unwrap();
             close("in blocks", &in_blocks, &attention(q, k, v, &how).unwrap());
             compare("back", &vars, |x| attention(&x[0], &x[1], &x[2], &how));
