@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use crate::experiment::{DoesNotFit, ModelError, remote};
+use crate::experiment::{CannotDraw, DoesNotFit, ModelError, remote};
 use crate::runner::{Interrupted, StageError};
 use crate::{experiment, query, runner, store, study};
 
@@ -134,6 +134,11 @@ fn look(error: &(dyn Error + 'static)) -> Look {
         && ended.step > 0
     {
         let hint = "its own checkpoints are kept: the same command goes on from the last";
+        return (None, Some(hint.to_owned()));
+    }
+    if error.is::<CannotDraw>() {
+        let hint = "weights in bf16, or in a GGUF file, take less; so do shorter answers (`max_tokens`); `memory` \
+                    in mrx.toml says how much may be used";
         return (None, Some(hint.to_owned()));
     }
     if let Some(ModelError::CacheFull { .. }) = error.downcast_ref() {

@@ -11,7 +11,7 @@ use super::machine::Here;
 use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
-use crate::experiment::{Experiment, Load, Memory, Need, Scale, in_words};
+use crate::experiment::{Experiment, Footprint, Load, Memory, Need, Scale, Takes, in_words};
 use crate::query::Format;
 use crate::runner::{Outlook, State, Why, survey};
 use crate::store::{Manifest, Store};
@@ -100,29 +100,45 @@ struct Taken {
     all: String,
 }
 
-/// Prints what trainings take of memory beside what there is.
+/// Prints what drawing and training take of memory beside what there is.
 fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
-    if experiment.needs().is_empty() {
-        return Ok(());
+    let needs = experiment.needs();
+    let drawing = needs.iter().filter_map(|need| match need.takes {
+        Takes::Drawing(footprint) => Some(footprint),
+        Takes::Training(_) => None,
+    });
+    if let Some(Footprint { weights, work, text }) = drawing.max_by_key(Footprint::least) {
+        ui.print(&format!(
+            "\nDrawing here takes about {} of memory for weights and {} for work, {} for the keys and values of a \
+             text, and more for those beside it, up to `--cache-memory`.",
+            in_words(weights),
+            in_words(work),
+            in_words(text),
+        ))?;
     }
     let taken = |need: &Need| {
-        let Memory { weights, gradients, optimizer, activations, logits } = need.memory;
-        Taken {
+        let Takes::Training(memory) = need.takes else { return None };
+        let Memory { weights, gradients, optimizer, activations, logits } = memory;
+        Some(Taken {
             node: need.node.clone(),
             weights: in_words(weights),
             gradients: in_words(gradients),
             optimizer: in_words(optimizer),
             activations: in_words(activations),
             logits: in_words(logits),
-            all: in_words(need.memory.total()),
-        }
+            all: in_words(memory.total()),
+        })
     };
+    let trainings: Vec<Taken> = needs.iter().filter_map(taken).collect();
+    if trainings.is_empty() {
+        return Ok(());
+    }
     let may = experiment.memory().map(|bytes| format!(", where {} may be used", in_words(bytes)));
     ui.print(&format!(
         "\nTraining here takes about, with {PROMPT_TOKENS} tokens to a prompt{}:",
         may.unwrap_or_default()
     ))?;
-    print_rows(ui, Format::Table, &experiment.needs().iter().map(taken).collect::<Vec<_>>())
+    print_rows(ui, Format::Table, &trainings)
 }
 
 /// The prompts that the best of several epochs is chosen by.

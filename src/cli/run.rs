@@ -11,7 +11,7 @@ use super::memory::for_cache;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
-use crate::experiment::{DoesNotFit, Experiment, Need, refuse_unlearned};
+use crate::experiment::{CannotFit, Experiment, Need, refuse_unlearned};
 use crate::query::MemoryLimit;
 use crate::runner::{
     FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, Summary,
@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     failures(summary, ui)
 }
 
-/// Ends before anything is made where a training that is asked for cannot fit, whatever its examples are.
+/// Ends before anything is made where a node that is asked for cannot fit, whatever its rows are.
 fn refuse_what_does_not_fit(
     experiment: &Experiment,
     store: &Store,
@@ -107,7 +107,7 @@ fn refuse_what_does_not_fit(
     };
     let mut asked = experiment.plan().nodes.iter().map(|node| &node.name);
     let asked = asked.by_ref().filter(|node| wanted.is_empty() || wanted.contains(node));
-    let refused: Vec<(&NodeName, DoesNotFit)> =
+    let refused: Vec<(&NodeName, CannotFit)> =
         asked.filter_map(|node| Some((node, refused(node)?))).collect();
     if refused.is_empty() {
         return Ok(());
@@ -117,7 +117,8 @@ fn refuse_what_does_not_fit(
         outlooks.iter().any(|outlook| outlook.node == *node && outlook.state == State::Hit)
     };
     match refused.into_iter().find(|(node, _)| !is_made(node)) {
-        Some((_, refused)) => Err(refused.into()),
+        Some((_, CannotFit::Training(refused))) => Err(refused.into()),
+        Some((_, CannotFit::Drawing(refused))) => Err(refused.into()),
         None => Ok(()),
     }
 }

@@ -35,12 +35,12 @@ use engines::Engines;
 pub use learned::refuse_unlearned;
 pub use locate::{Error, Position};
 pub use machine::{Machine, NoReports, Reports};
-pub use needs::Need;
+pub use needs::{CannotFit, Need, Takes};
 pub use scale::{Load, Scale};
 use toml_file::File;
 pub use versus::Versus;
 
-pub use crate::stages::memory::{DoesNotFit, Memory, in_words};
+pub use crate::stages::memory::{CannotDraw, DoesNotFit, Footprint, Memory, in_words};
 pub use crate::stages::{
     Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, FromGguf, ModelError, Rendered,
     SCRIPT, Schedule, Settings, TooManyRefused, TrainError, asked, listed, remote,
@@ -97,8 +97,8 @@ impl Experiment {
         &self.scales
     }
 
-    /// Returns what each training in this program takes of memory; none where the model's folder does not say
-    /// what it computes.
+    /// Returns what each training in this program takes of memory, and each node that answers; none where the
+    /// model's folder does not say what it computes.
     #[must_use]
     pub fn needs(&self) -> &[Need] {
         &self.needs

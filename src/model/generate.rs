@@ -70,10 +70,10 @@ pub(super) struct Job<'j> {
 }
 
 /// Tokens of prompts that one run of the network takes, about.
-const PROMPT_TOKENS_PER_RUN: usize = 1024;
+pub(super) const PROMPT_TOKENS_PER_RUN: usize = 1024;
 
 /// Rows whose logits are computed at once.
-const LOGITS_AT_ONCE: usize = 128;
+pub(super) const LOGITS_AT_ONCE: usize = 128;
 
 /// Tokens for the next run of the network.
 #[derive(Default)]

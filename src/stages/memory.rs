@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::adapter::Adapter;
+pub use crate::model::Footprint;
 use crate::model::{Config, Keep, is_scripted};
 pub use crate::train::Memory;
 use crate::train::{Chunk, Plan};
@@ -99,10 +100,28 @@ impl Foreseen<'_> {
     }
 }
 
-/// What drawing takes: weights, the keys and values of a cache of so many bytes, and the work on a batch.
+/// Drawing takes more memory than there is.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "drawing needs about {} of memory (weights {}, work {}, keys and values of one text {}), and {} may be used",
+    in_words(.0.least()), in_words(.0.weights), in_words(.0.work), in_words(.0.text), in_words(*.1)
+)]
+pub struct CannotDraw(Footprint, u64);
+
+/// What drawing texts takes that end, with their prompt, after `tokens` tokens, and why it cannot be, where that
+/// is so; `None` where the files do not say.
 #[must_use]
-pub const fn of_drawing(weights: u64, cache: u64, work: u64) -> u64 {
-    weights.saturating_add(cache).saturating_add(work)
+pub fn of_drawing(
+    files: &BTreeMap<String, PathBuf>,
+    tokens: usize,
+    limit: Option<u64>,
+) -> Option<(Footprint, Option<CannotDraw>)> {
+    if !matches!(is_scripted(files), Ok(false)) {
+        return None;
+    }
+    let footprint = Footprint::of(files, tokens)?;
+    let over = |limit: &u64| footprint.least() > *limit;
+    Some((footprint, limit.filter(over).map(|limit| CannotDraw(footprint, limit))))
 }
 
 #[cfg(test)]
