@@ -4,7 +4,8 @@
 //! `MRX_BENCH_MODEL=FOLDER MRX_BENCH_PYTHON=python3 cargo bench --bench engine_train`. The folder holds a
 //! model as Hugging Face publishes it (made for SmolLM2-135M-Instruct); Python needs torch, transformers,
 //! trl and peft. `MRX_BENCH_ROWS` names some of the rows, `MRX_BENCH_ROUNDS` is how often all is measured,
-//! `MRX_BENCH_PYTHON=` measures mrx alone.
+//! `MRX_BENCH_PYTHON=` measures mrx alone;
+//! `MRX_BENCH_CHECKPOINTING=1` has it run layers again on the way back.
 
 #![expect(unsafe_code, reason = "an environment variable for candle")]
 #![expect(clippy::cast_precision_loss, reason = "counts of tokens and bytes are small")]
@@ -17,15 +18,17 @@ mod process;
 mod python;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
-use compare::{Outcome, asked, median, print, rounds, verdict};
-use mrx::model::{Batch, Config, Network, listed, weights};
-use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Trainer};
+use compare::{Outcome, asked, median, print, rounds, scaled, verdict};
+use mrx::model::adapter::Adapter;
+use mrx::model::{Batch, Config, Keep, Network, listed, weights};
+use mrx::train::{Dpo, Example, Objective, Preference, Schedule, Settings, Sft, Start, Trainer};
 use process::stdout_of;
 use python::python;
 use rand::RngExt;
@@ -185,6 +188,8 @@ fn apart(ours: &[f64], theirs: &[f64]) -> f64 {
 fn ours(work: &Path, name: &str) -> Outcome<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env("MRX_BENCH_WORK", work).env("MRX_BENCH_ROWS", name);
+    // As `mrx` does.
+    command.env("MIMALLOC_PURGE_DELAY", "10000");
     Ok(serde_json::from_slice(&stdout_of(&mut command)?)?)
 }
 
@@ -193,17 +198,11 @@ fn theirs(model: &Path, work: &Path, name: &str) -> Outcome<Measured> {
     Ok(serde_json::from_slice(&out)?)
 }
 
-#[derive(Serialize, Deserialize)]
-struct Lora {
-    rank: usize,
-    alpha: f64,
-    target_modules: Vec<String>,
-}
-
-fn lora() -> Lora {
+fn lora() -> Adapter {
     let target_modules =
         ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"];
-    Lora { rank: 16, alpha: 32.0, target_modules: target_modules.map(str::to_owned).to_vec() }
+    let target_modules = target_modules.map(str::to_owned).to_vec();
+    Adapter { rank: 16, alpha: 32.0, dropout: 0.0, target_modules }
 }
 
 fn opened(model: &Path) -> Outcome<(Arc<Config>, weights::Weights)> {
@@ -228,7 +227,7 @@ fn draw(model: &Path) -> Outcome<Value> {
             (0..count).map(|_| dice.random_range(4..vocabulary)).collect()
         };
         let mut steps = Vec::new();
-        for _ in 0..STEPS {
+        for _ in 0..scaled(STEPS).max(2) {
             let mut step = Vec::new();
             for _ in 0..row.batch {
                 let (prompt, answer) = (ids(row.prompt), ids(row.answer));
@@ -279,7 +278,10 @@ fn one_row(model: &Path, work: &Path) -> Outcome {
             let steps: Vec<Vec<(Vec<u32>, Vec<u32>)>> = serde_json::from_value(work)?;
             let example = |(prompt, target)| Example { prompt, target };
             let examples: Vec<Example> = steps.into_iter().flatten().map(example).collect();
-            take(Trainer::new(config, &weights, Sft, &examples, settings)?)?
+            let start = Start { config, weights: &weights, adapter: None };
+            let trainer = Trainer::from(start, Sft, &examples, settings)?;
+            drop(weights);
+            take(trainer)?
         } else {
             type Pair = (Vec<u32>, Vec<u32>, Vec<u32>, f64, f64);
             let steps: Vec<Vec<Pair>> = serde_json::from_value(work)?;
@@ -287,14 +289,21 @@ fn one_row(model: &Path, work: &Path) -> Outcome {
                 Preference { prompt, chosen, rejected, reference_chosen, reference_rejected }
             };
             let pairs: Vec<Preference> = steps.into_iter().flatten().map(pair).collect();
-            take(Trainer::new(config, &weights, Dpo::default(), &pairs, settings)?)?
+            let adapter = lora();
+            let tensors = adapter.initialise(&config, 0, &Device::Cpu)?;
+            let own = (kind == Kind::LoraDpo).then_some((&adapter, &tensors));
+            let start = Start { config, weights: &weights, adapter: own };
+            let trainer = Trainer::from(start, Dpo::default(), &pairs, settings)?;
+            drop((weights, tensors));
+            take(trainer)?
         };
-    use std::io::Write;
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&measured)?)?;
     Ok(())
 }
 
 fn take<O: Objective>(mut trainer: Trainer<'_, O>) -> Outcome<Measured> {
+    let checkpointing = std::env::var_os("MRX_BENCH_CHECKPOINTING").is_some();
+    trainer = trainer.keeping(Keep::checkpointing(checkpointing));
     let (mut seconds, mut losses, mut tokens) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let began = Instant::now();

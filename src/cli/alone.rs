@@ -57,7 +57,7 @@ pub(super) fn attempt(
         interrupt: &interrupt,
         clock: SystemTime::now,
         device,
-        cache_memory: for_cache(&MemoryLimit::default()),
+        cache_memory: for_cache(&MemoryLimit::default(), None),
         host: &host,
         open: Shelf::default(),
     };

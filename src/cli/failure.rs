@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::Path;
 
-use crate::experiment::{ModelError, remote};
+use crate::experiment::{DoesNotFit, ModelError, remote};
 use crate::runner::{Interrupted, StageError};
 use crate::{experiment, query, runner, store, study};
 
@@ -116,6 +116,9 @@ fn look(error: &(dyn Error + 'static)) -> Look {
                     for; what was drawn is kept";
         return (None, Some(hint.to_owned()));
     }
+    if let Some(refused) = error.downcast_ref() {
+        return (None, Some(memory_hint(refused)));
+    }
     if error.is::<experiment::Awaited>() {
         let hint = "`mrx export pairs EXPERIMENT/MODEL --to trl` writes what to train on, `mrx import \
                     checkpoint FOLDER --as EXPERIMENT/NEXT_MODEL` takes what came of it";
@@ -150,6 +153,22 @@ fn look(error: &(dyn Error + 'static)) -> Look {
         return (Some(Kind::BrokenPipe), None);
     }
     (None, None)
+}
+
+/// What may be changed for a training to fit. The batch is run in chunks, and has no say.
+fn memory_hint(refused: &DoesNotFit) -> String {
+    let mut ways = Vec::new();
+    if refused.keeps_all {
+        ways.push(
+            "`gradient_checkpointing = true` in `[train]` (and `[sft]`) keeps less of each layer",
+        );
+    }
+    if refused.trains_all {
+        ways.push("`[adapter]` trains a small part of the weights");
+    }
+    ways.push("shorter answers (`max_tokens`) make shorter examples");
+    ways.push("`memory` in mrx.toml says how much may be used");
+    ways.join("; ")
 }
 
 fn store_error(error: &store::Error) -> Look {

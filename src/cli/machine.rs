@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::memory::available;
 use super::place::StorePlace;
 use crate::experiment::remote::{Report, Work};
 use crate::experiment::{Brought, Machine, Reports};
@@ -72,6 +73,8 @@ impl Here {
     pub(super) fn machine<'h>(&'h self, device: &'h str) -> Machine<'h> {
         Machine {
             device,
+            memory: if device == "cpu" { available() } else { None },
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
             config: self.config.as_deref(),
             program: &self.program,
             variable: |name| std::env::var(name).ok(),

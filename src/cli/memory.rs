@@ -1,4 +1,4 @@
-//! A watch over the memory of a query.
+//! The memory that there is, and a watch over that of a query.
 //!
 //! DuckDB keeps to its limit in all that it plans for. A single value is outside of it: `repeat('a', 4e9)`,
 //! or a list of long texts, is made in one go, and copied on its way out. So the process watches itself and
@@ -38,24 +38,14 @@ fn give_up(most: u64) -> ! {
     std::process::exit(i32::from(Kind::Data.code()))
 }
 
-/// The bytes that a model may keep of what it has read and drawn: as asked, or else half of what the machine
-/// has left.
-pub(super) fn for_cache(asked: &MemoryLimit) -> u64 {
-    asked.bytes().or_else(|| Some(available()? / 2)).unwrap_or(WHERE_UNKNOWN)
+/// The bytes that a model may keep of what it has read and drawn: as asked, or else half of what may be taken.
+pub(super) fn for_cache(asked: &MemoryLimit, limit: Option<u64>) -> u64 {
+    let half = || Some(limit.or_else(available)? / 2);
+    asked.bytes().or_else(half).unwrap_or(WHERE_UNKNOWN)
 }
 
 /// What is kept where the system does not say what is left.
 const WHERE_UNKNOWN: u64 = 1 << 30;
-
-/// The bytes of memory that nobody needs, on Linux: of the machine, or of what its owner grants this process.
-fn available() -> Option<u64> {
-    let of_machine = kibibytes("/proc/meminfo", "MemAvailable:")?;
-    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let granted = number("/sys/fs/cgroup/memory.max");
-    let used = number("/sys/fs/cgroup/memory.current");
-    let of_group = granted.zip(used).map(|(granted, used)| granted.saturating_sub(used));
-    Some(of_group.map_or(of_machine, |of_group| of_group.min(of_machine)))
-}
 
 /// The bytes of memory that this process takes, on Linux.
 fn resident() -> Option<u64> {
@@ -68,4 +58,33 @@ fn kibibytes(path: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
+}
+
+/// The bytes of memory that this process may take, on Linux: what is free, or what its group may take still.
+pub(super) fn available() -> Option<u64> {
+    let free = kibibytes("/proc/meminfo", "MemAvailable:")?;
+    Some(left_to_the_group().map_or(free, |left| left.min(free)))
+}
+
+/// What the control group of this process may take still, in version 2 or 1, where it has a limit.
+fn left_to_the_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let of = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, limit, usage) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+            }
+            _ => return None,
+        };
+        let read = |name: &str| -> Option<u64> {
+            // In a container the group is often the root of what is seen.
+            let own = fs::read_to_string(format!("{root}{path}/{name}"));
+            let text = own.or_else(|_| fs::read_to_string(format!("{root}/{name}"))).ok()?;
+            text.trim().parse().ok()
+        };
+        Some(read(limit)?.saturating_sub(read(usage).unwrap_or(0)))
+    };
+    groups.lines().filter_map(of).min()
 }

@@ -11,7 +11,7 @@ use super::machine::Here;
 use super::place::StorePlace;
 use super::tables::{format, print_rows};
 use super::ui::{Ui, seconds, thousands};
-use crate::experiment::{Experiment, Load, Scale};
+use crate::experiment::{Experiment, Load, Memory, Need, Scale, in_words};
 use crate::query::Format;
 use crate::runner::{Outlook, State, Why, survey};
 use crate::store::{Manifest, Store};
@@ -82,8 +82,47 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         let validation = outlooks.iter().find(|outlook| outlook.node.as_str() == VALIDATION);
         let validation = validation.filter(|outlook| outlook.state == State::Hit);
         costs(&experiment, &store, validation.map(|outlook| outlook.rows), ui)?;
+        memory(&experiment, ui)?;
     }
     Ok(())
+}
+
+/// What a training takes of memory, for a person.
+#[derive(Serialize, Deserialize)]
+struct Taken {
+    node: String,
+    weights: String,
+    gradients: String,
+    optimizer: String,
+    activations: String,
+    logits: String,
+    #[serde(rename = "in all")]
+    all: String,
+}
+
+/// Prints what trainings take of memory beside what there is.
+fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
+    if experiment.needs().is_empty() {
+        return Ok(());
+    }
+    let taken = |need: &Need| {
+        let Memory { weights, gradients, optimizer, activations, logits } = need.memory;
+        Taken {
+            node: need.node.clone(),
+            weights: in_words(weights),
+            gradients: in_words(gradients),
+            optimizer: in_words(optimizer),
+            activations: in_words(activations),
+            logits: in_words(logits),
+            all: in_words(need.memory.total()),
+        }
+    };
+    let may = experiment.memory().map(|bytes| format!(", where {} may be used", in_words(bytes)));
+    ui.print(&format!(
+        "\nTraining here takes about, with {PROMPT_TOKENS} tokens to a prompt{}:",
+        may.unwrap_or_default()
+    ))?;
+    print_rows(ui, Format::Table, &experiment.needs().iter().map(taken).collect::<Vec<_>>())
 }
 
 /// The prompts that the best of several epochs is chosen by.

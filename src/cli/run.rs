@@ -11,11 +11,13 @@ use super::memory::for_cache;
 use super::place::StorePlace;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
-use crate::experiment::{Experiment, refuse_unlearned};
+use crate::experiment::{DoesNotFit, Experiment, Need, refuse_unlearned};
 use crate::query::MemoryLimit;
 use crate::runner::{
-    FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, Summary,
+    FailedNode, Interrupt, Listener, NodeName, Plan, Runner, Shelf, StageError, State, Summary,
+    survey,
 };
+use crate::store::Store;
 
 /// Make an experiment's tables, all that are not made yet
 ///
@@ -70,6 +72,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let wanted = named_nodes(experiment.plan(), &args.nodes)?;
     refuse_unlearned(experiment.plan(), &wanted)?;
     let store = place.create()?;
+    refuse_what_does_not_fit(&experiment, &store, &wanted)?;
     here.save(&store)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt)?;
@@ -79,7 +82,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let (interrupt, device) = (&interrupt, args.device.as_str());
     let host = &host();
     let (clock, open): (fn() -> SystemTime, _) = (SystemTime::now, Shelf::default());
-    let cache_memory = for_cache(&args.cache_memory);
+    let cache_memory = for_cache(&args.cache_memory, experiment.memory());
     let runner =
         Runner { store: &store, listener, interrupt, clock, device, cache_memory, host, open };
     let summary = runner.run(experiment.plan(), &wanted)?;
@@ -90,6 +93,33 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         }
     }
     failures(summary, ui)
+}
+
+/// Ends before anything is made where a training that is asked for cannot fit, whatever its examples are.
+fn refuse_what_does_not_fit(
+    experiment: &Experiment,
+    store: &Store,
+    wanted: &[NodeName],
+) -> Result<(), Failure> {
+    let refused = |node: &NodeName| {
+        let of_node = |need: &&Need| need.node == node.as_str();
+        experiment.needs().iter().find(of_node)?.refused.clone()
+    };
+    let mut asked = experiment.plan().nodes.iter().map(|node| &node.name);
+    let asked = asked.by_ref().filter(|node| wanted.is_empty() || wanted.contains(node));
+    let refused: Vec<(&NodeName, DoesNotFit)> =
+        asked.filter_map(|node| Some((node, refused(node)?))).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let outlooks = survey(store, experiment.plan())?;
+    let is_made = |node: &NodeName| {
+        outlooks.iter().any(|outlook| outlook.node == *node && outlook.state == State::Hit)
+    };
+    match refused.into_iter().find(|(node, _)| !is_made(node)) {
+        Some((_, refused)) => Err(refused.into()),
+        None => Ok(()),
+    }
 }
 
 fn tell(summary: &Summary, spent: f64, ui: &Ui) {

@@ -41,6 +41,10 @@ pub(super) struct Engines {
     pub(super) trl: Option<Trl>,
     /// What this program trains in place of weights, where TRL does not.
     pub(super) adapter: Option<Adapter>,
+    /// Bytes of memory that may be taken.
+    pub(super) memory: Option<u64>,
+    /// Threads that compute.
+    pub(super) threads: usize,
 }
 
 impl Engines {
@@ -48,6 +52,7 @@ impl Engines {
     pub(super) fn of(file: &File, machine: &Machine<'_>) -> Result<Self, Error> {
         let of_machine = MachineFile::read(machine.config)?;
         let trl = trainers::trl(file, machine, &of_machine)?;
+        let memory = of_machine.memory.or(machine.memory);
         let root = &file.root;
         root.engine.iter().try_for_each(|table| table.as_ref().check(&file.text))?;
         root.engines.values().try_for_each(|table| table.check(&file.text))?;
@@ -60,6 +65,8 @@ impl Engines {
             brought: machine.brought.clone(),
             adapter: trainers::local_adapter(file, trl.is_some())?,
             trl,
+            memory,
+            threads: machine.threads,
             respond: reader.engine("respond", root.respond.engine.as_ref())?,
             judge: reader.engine("judge", root.judge.engine.as_ref())?,
             meta_judge: reader.engine("meta_judge", meta_judge.and_then(|t| t.engine.as_ref()))?,

@@ -18,6 +18,10 @@ use crate::stages::remote::{Report, Work};
 pub struct Machine<'m> {
     /// Where models compute, by name: `cpu`, `cuda:0`, `metal`.
     pub device: &'m str,
+    /// Bytes of memory that may be taken, where the system says; the machine's own file may say otherwise.
+    pub memory: Option<u64>,
+    /// Threads that compute.
+    pub threads: usize,
     /// The machine's own file, where there is one.
     pub config: Option<&'m Path>,
     /// This program, which guards those that it starts.
@@ -67,6 +71,8 @@ impl Machine<'_> {
     pub fn any() -> Self {
         Self {
             device: "cpu",
+            memory: None,
+            threads: 1,
             config: None,
             program: Path::new(""),
             variable: |_| None,
@@ -83,6 +89,8 @@ pub(super) struct MachineFile {
     pub(super) engine: EngineTable,
     pub(super) engines: BTreeMap<String, EngineTable>,
     pub(super) trainer: TrainerTable,
+    /// Bytes of memory that may be taken.
+    pub(super) memory: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +101,7 @@ struct Root {
     engines: BTreeMap<String, EngineTable>,
     #[serde(default)]
     trainer: TrainerTable,
+    memory: Option<Spanned<String>>,
 }
 
 impl MachineFile {
@@ -110,6 +119,26 @@ impl MachineFile {
         root.trainer.decides_nothing(&text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let trainer = root.trainer.found_from(folder);
-        Ok(Self { engine, engines: root.engines, trainer })
+        let memory = root.memory.map(|said| bytes(&text, &said)).transpose()?;
+        Ok(Self { engine, engines: root.engines, trainer, memory })
     }
+}
+
+/// Reads `12 GiB`.
+fn bytes(text: &Text, said: &Spanned<String>) -> Result<u64, Error> {
+    const UNITS: [(&str, u64); 6] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+    ];
+    let word = said.as_ref().trim();
+    let unit = UNITS.into_iter().find_map(|(unit, size)| Some((word.strip_suffix(unit)?, size)));
+    let read = unit.and_then(|(number, size)| number.trim().parse::<u64>().ok()?.checked_mul(size));
+    read.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        let message = format!("expected a size of memory, as `12 GiB`, found `{word}`");
+        text.error(&said.span(), message)
+    })
 }

@@ -13,6 +13,7 @@ mod locate;
 mod loop_;
 mod machine;
 mod named;
+mod needs;
 mod per_iteration;
 mod plan;
 mod probes;
@@ -34,10 +35,12 @@ use engines::Engines;
 pub use learned::refuse_unlearned;
 pub use locate::{Error, Position};
 pub use machine::{Machine, NoReports, Reports};
+pub use needs::Need;
 pub use scale::{Load, Scale};
 use toml_file::File;
 pub use versus::Versus;
 
+pub use crate::stages::memory::{DoesNotFit, Memory, in_words};
 pub use crate::stages::{
     Asked, Awaited, Brought, Dpo, DpoLoss, Engine, Explained, FromGguf, ModelError, Rendered,
     SCRIPT, Schedule, Settings, TooManyRefused, TrainError, asked, listed, remote,
@@ -55,6 +58,7 @@ fn find(path: &Path) -> PathBuf {
 pub struct Experiment {
     plan: Plan,
     scales: Vec<Scale>,
+    needs: Vec<Need>,
     path: PathBuf,
     engines: Engines,
 }
@@ -71,8 +75,8 @@ impl Experiment {
         let path = find(path);
         let file = File::read(&path, overrides)?;
         let engines = Engines::of(&file, machine)?;
-        let (plan, scales) = plan::expand(&file, &engines)?;
-        Ok(Self { plan, scales, path, engines })
+        let (plan, scales, needs) = plan::expand(&file, &engines)?;
+        Ok(Self { plan, scales, needs, path, engines })
     }
 
     /// Returns what decides games, and how it is reached.
@@ -91,6 +95,19 @@ impl Experiment {
     #[must_use]
     pub fn scales(&self) -> &[Scale] {
         &self.scales
+    }
+
+    /// Returns what each training in this program takes of memory; none where the model's folder does not say
+    /// what it computes.
+    #[must_use]
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
+    }
+
+    /// Returns how many bytes of memory may be taken, where the machine says.
+    #[must_use]
+    pub const fn memory(&self) -> Option<u64> {
+        self.engines.memory
     }
 
     /// Returns the TOML file it was read from.

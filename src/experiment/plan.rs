@@ -3,15 +3,19 @@
 use super::engines::Engines;
 use super::evaluation::Evaluation;
 use super::loop_::Loop;
+use super::needs::{self, Need};
 use super::scale::Scale;
 use super::toml_file::File;
 use super::{Error, epochs, estimates, iteration, validation};
 use crate::runner::{Node, Plan};
 
 /// Expands the file into the plan's nodes, checking every value that the TOML reader could not.
-pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>), Error> {
+pub(super) fn expand(
+    file: &File,
+    engines: &Engines,
+) -> Result<(Plan, Vec<Scale>, Vec<Need>), Error> {
     check_name(file)?;
-    let (mut nodes, mut scales) = (Vec::new(), Vec::new());
+    let (mut nodes, mut scales, mut needs) = (Vec::new(), Vec::new(), Vec::new());
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
             let all = Loop::new(file, model, prompts, engines)?;
@@ -22,6 +26,7 @@ pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>
                 Some(Scale { validation: validation.unwrap_or_default(), ..Scale::of(&all, t)? })
             };
             scales.extend((0..all.iterations.len()).filter_map(scale));
+            needs.extend(needs::of(&all)?);
             lay_out(&all, evaluation, &mut nodes)?;
         }
         // Numbers over files alone need neither.
@@ -32,7 +37,8 @@ pub(super) fn expand(file: &File, engines: &Engines) -> Result<(Plan, Vec<Scale>
     estimates::add(file, None, &mut nodes)?;
     estimates::check(file, &nodes)?;
     let path = std::path::absolute(&file.text.path).ok();
-    Ok((Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes }, scales))
+    let plan = Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes };
+    Ok((plan, scales, needs))
 }
 
 /// Adds the nodes of the loop, with the evaluation of each model after what is done with it.

@@ -18,7 +18,7 @@ use super::cache::Cache;
 use super::network::{Batch, Network};
 use super::ops::{BLOCK, Placed, Weighed};
 use super::queue::{Queue, Queued};
-use super::sample::{Drawn, draw};
+use super::sample::{Asked, Drawn, draw, draw_on_device};
 use super::{Error, Finish};
 
 /// A prompt, and the requests that ask it.
@@ -371,15 +371,22 @@ impl Job<'_> {
         let mut drawn = Vec::with_capacity(wanted.len());
         for after in after.chunks(LOGITS_AT_ONCE) {
             let rows = Tensor::from_slice(after, after.len(), hidden.device())?;
-            self.network.logits_to(&hidden.index_select(&rows, 0)?, logits)?;
-            let (logits, last) = (&*logits, after[after.len() - 1]);
-            let row = |wanted: &Wanted<'_>| {
-                let row = after.partition_point(|after| *after < wanted.after);
-                &logits[row * vocabulary..(row + 1) * vocabulary]
-            };
-            let one = |room: &mut Weighed, wanted: &Wanted<'_>| wanted.draw(row(wanted), room);
+            let hidden = hidden.index_select(&rows, 0)?;
+            let last = after[after.len() - 1];
             let count = wanted[drawn.len()..].partition_point(|wanted| wanted.after <= last);
             let wanted = &wanted[drawn.len()..drawn.len() + count];
+            let row = |wanted: &Wanted<'_>| after.partition_point(|after| *after < wanted.after);
+            if !hidden.device().is_cpu() {
+                let asked: Vec<_> =
+                    wanted.iter().map(|wanted| (row(wanted), wanted.asked())).collect();
+                drawn.extend(draw_on_device(&self.network.logits(&hidden)?, &asked)?);
+                continue;
+            }
+            self.network.logits_to(&hidden, logits)?;
+            let logits = &*logits;
+            let one = |room: &mut Weighed, wanted: &Wanted<'_>| {
+                draw(&logits[row(wanted) * vocabulary..][..vocabulary], &wanted.asked(), room)
+            };
             if rayon::current_num_threads() == 1 {
                 let mut room = Weighed::default();
                 drawn.extend(wanted.iter().map(|wanted| one(&mut room, wanted)));
@@ -410,10 +417,10 @@ impl Job<'_> {
 }
 
 impl Wanted<'_> {
-    fn draw(&self, logits: &[f32], room: &mut Weighed) -> Drawn {
+    fn asked(&self) -> Asked<'_> {
         let Queued { decoding, seeds, tokens, .. } = self.prompt;
-        let seen = [tokens.as_slice(), self.tokens];
-        draw(logits, &seen, decoding, (seeds[self.place], self.tokens.len()), room)
+        let (seed, step) = (seeds[self.place], self.tokens.len());
+        Asked { seen: [tokens, self.tokens], decoding, seed, step }
     }
 }
 

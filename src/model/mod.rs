@@ -58,7 +58,8 @@ pub use error::{BadAdapter, Error};
 pub use folder::{gguf_of, listed};
 pub use language::{Language, Tokenised};
 pub use local::{Local, open_network};
-pub use network::{Batch, Gradients, Keep, Network, Pass};
+pub use network::pass::{Gradients, Keep, LOGITS, Pass};
+pub use network::{Batch, Network};
 pub use open::{Rendered, files_read, is_scripted, open, open_with, rendered};
 pub(crate) use ops::{vectorised, with_values_mut};
 pub use refusal::Refusal;
@@ -66,7 +67,7 @@ pub use remote::{Api, Protocol};
 pub use save::{companions, save};
 pub use scripted::Scripted;
 pub use taken::check_trained;
-pub use threads::spread;
+pub use threads::{spread, threads};
 pub use tokenizer::{Tokenizer, train_tokenizer};
 pub use weights::Weights;
 

@@ -8,7 +8,7 @@
 //! decoders are not used: they return the last position's logits only, take no rows of different
 //! lengths, and run on operations that drop the gradient.
 
-mod pass;
+pub(super) mod pass;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,12 +22,11 @@ use super::config::Config;
 use super::error::Error;
 use super::lora::name_of;
 use super::ops::{
-    Attend, Packed, Placed, Row, Rows, Weight, attention, linear, rms_norm, rotary, swiglu,
-    token_logps, wide, with_values,
+    Attend, Packed, Placed, Row, Rows, Weight, attention, linear, linears, rms_norm, rotary,
+    swiglu, token_logps, wide, with_values,
 };
 use super::parameters::{Parameter, parameters};
 use super::weights::Weights;
-pub use pass::{Gradients, Keep, Pass};
 
 /// A decoder with its weights.
 #[derive(Debug, Clone)]
@@ -374,9 +373,10 @@ impl Network {
         let Layer { self_attn, mlp, .. } = layer;
 
         let normed = rms_norm(x, &layer.input_layernorm, eps)?;
-        let q = self.heads(self_attn.q_proj.forward(&normed)?, self_attn.q_norm.as_ref())?;
-        let k = self.heads(self_attn.k_proj.forward(&normed)?, self_attn.k_norm.as_ref())?;
-        let v = self_attn.v_proj.forward(&normed)?; // [tokens, kv_heads·d]
+        let Attention { q_proj, k_proj, v_proj, .. } = self_attn;
+        let [q, k, v] = Linear::forward_all([q_proj, k_proj, v_proj], &normed)?;
+        let q = self.heads(q, self_attn.q_norm.as_ref())?;
+        let k = self.heads(k, self_attn.k_norm.as_ref())?;
         let q = rotary(&q, &angles.cos, &angles.sin)?; // [tokens, heads·d]
         let k = rotary(&k, &angles.cos, &angles.sin)?; // [tokens, kv_heads·d]
         let attended = match after {
@@ -389,8 +389,7 @@ impl Network {
         let x = (x + self_attn.o_proj.forward(&attended)?)?;
 
         let normed = rms_norm(&x, &layer.post_attention_layernorm, eps)?;
-        let gate = mlp.gate_proj.forward(&normed)?; // [tokens, inner]
-        let up = mlp.up_proj.forward(&normed)?; // [tokens, inner]
+        let [gate, up] = Linear::forward_all([&mlp.gate_proj, &mlp.up_proj], &normed)?; // [tokens, inner]
         &x + mlp.down_proj.forward(&swiglu(&gate, &up)?)?
     }
 
@@ -430,7 +429,20 @@ impl Network {
 
 impl Linear {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = linear(x, &self.weight)?;
+        self.added(x, linear(x, &self.weight)?)
+    }
+
+    /// The same of some that read the same.
+    fn forward_all<const N: usize>(all: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
+        let mut ys = linears(x, &all.map(|linear| &linear.weight))?;
+        for (linear, y) in all.iter().zip(&mut ys) {
+            *y = linear.added(x, y.clone())?;
+        }
+        ys.try_into().map_err(|_| candle_core::Error::msg("as many results as weights"))
+    }
+
+    /// Adds what stands beside the weight.
+    fn added(&self, x: &Tensor, y: Tensor) -> Result<Tensor> {
         let y = match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,

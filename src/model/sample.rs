@@ -4,12 +4,15 @@
 //! No vocabulary is sorted: where nothing is cut, a token is found by the sums of stretches of it; where
 //! something is, a threshold leaves the few that may be drawn, and these are ranked.
 
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::Decoding;
-use super::ops::{STRETCH, Weighed, exp_sum};
+use super::ops::{OnDevice, STRETCH, Stretches, Weighed, exp_sum};
 
 /// A token drawn.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,32 +22,124 @@ pub(super) struct Drawn {
     pub(super) logprob: f64,
 }
 
-/// Draws the token number `step` of a text. The number is drawn from the seed and the step alone:
-/// nothing is carried from token to token, but the room to work in.
-pub(super) fn draw(
-    logits: &[f32],
-    seen: &[&[u32]],
-    decoding: &Decoding,
-    (seed, step): (u64, usize),
-    room: &mut Weighed,
-) -> Drawn {
-    let penalised = decoding.repetition_penalty.map(|penalty| {
+/// A token that is asked for.
+pub(super) struct Asked<'a> {
+    /// Tokens that were read and drawn before it.
+    pub(super) seen: [&'a [u32]; 2],
+    pub(super) decoding: &'a Decoding,
+    pub(super) seed: u64,
+    /// Its place in the text.
+    pub(super) step: usize,
+}
+
+impl Asked<'_> {
+    /// What logits are multiplied by.
+    #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
+    fn scale(&self) -> f32 {
+        if self.is_greedy() { 1.0 } else { self.decoding.temperature.recip() as f32 }
+    }
+
+    fn is_greedy(&self) -> bool {
+        self.decoding.temperature == 0.0
+    }
+
+    /// A number in `[0, 1)`, of the seed and the step alone: nothing is carried from token to token.
+    fn share(&self) -> f64 {
+        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
+        generator.set_word_pos(2 * self.step as u128);
+        generator.random()
+    }
+}
+
+/// Draws a token, with room to work in.
+pub(super) fn draw(logits: &[f32], asked: &Asked<'_>, room: &mut Weighed) -> Drawn {
+    let penalised = asked.decoding.repetition_penalty.map(|penalty| {
         let mut logits = logits.to_vec();
-        penalise(&mut logits, seen, penalty);
+        penalise(&mut logits, &asked.seen, penalty);
         logits
     });
     let heard = penalised.as_deref().unwrap_or(logits);
-    let token = if decoding.temperature == 0.0 {
+    let token = if asked.is_greedy() {
         likeliest(heard)
     } else {
-        let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        generator.set_word_pos(2 * step as u128);
-        #[expect(clippy::cast_possible_truncation, reason = "logits are f32")]
-        room.weigh(heard, decoding.temperature.recip() as f32);
-        pick(room, decoding, generator.random()).unwrap_or_else(|| likeliest(heard))
+        room.weigh(heard, asked.scale());
+        let Weighed { weights, stretches } = &*room;
+        let stretch = |nth| &weights[nth * STRETCH..weights.len().min((nth + 1) * STRETCH)];
+        pick(stretches, stretch, asked.decoding, asked.share()).unwrap_or_else(|| likeliest(heard))
     };
     let (most, sum) = exp_sum(logits);
     Drawn { token, logprob: f64::from(logits[token as usize] - most) - sum.ln() }
+}
+
+/// Draws as [`draw`] does, from rows of logits `[rows, vocabulary]` that stay on their device: each token with
+/// the row that it is drawn from.
+pub(super) fn draw_on_device(
+    logits: &Tensor,
+    asked: &[(usize, Asked<'_>)],
+) -> candle_core::Result<Vec<Drawn>> {
+    let rows = OnDevice::of(logits)?;
+    let mut drawn = vec![Drawn { token: 0, logprob: f64::NAN }; asked.len()];
+    let mut scales = BTreeMap::<u32, Vec<usize>>::new();
+    for (at, (row, asked)) in asked.iter().enumerate() {
+        if asked.decoding.repetition_penalty.is_some() {
+            let logits = logits.narrow(0, *row, 1)?.flatten_all()?.to_vec1::<f32>()?;
+            drawn[at] = draw(&logits, asked, &mut Weighed::default());
+        } else {
+            scales.entry(asked.scale().to_bits()).or_default().push(at);
+        }
+    }
+    for (scale, places) in scales {
+        let stretches = rows.weigh(f32::from_bits(scale))?;
+        let own = || places.iter().map(|at| (*at, &asked[*at].0, &asked[*at].1));
+        let mut wanted = Vec::new();
+        for (_, row, asked) in own() {
+            wanted.extend(needed(&stretches[*row], asked).into_iter().map(|nth| (*row, nth)));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let held = rows.fetch(&wanted)?;
+        let weigh = |x: &Vec<f32>| x.iter().map(|x| (x * f32::from_bits(scale)).exp()).collect();
+        let weights: Vec<Vec<f32>> = held.iter().map(weigh).collect();
+        for (at, row, asked) in own() {
+            let find = |nth| wanted.binary_search(&(*row, nth)).ok();
+            let stretch = |nth| find(nth).map_or(&[][..], |at| &weights[at]);
+            let token = if asked.is_greedy() {
+                first_of_likeliest(&stretches[*row], stretch)
+            } else {
+                pick(&stretches[*row], stretch, asked.decoding, asked.share())
+            };
+            let Some(token) = token else { continue };
+            let (nth, within) = (token as usize / STRETCH, token as usize % STRETCH);
+            let logit = find(nth).map_or(f32::NAN, |at| held[at][within]);
+            let logprob = f64::from(logit) - f64::from(rows.log_sums()[*row]);
+            drawn[at] = Drawn { token, logprob };
+        }
+    }
+    Ok(drawn)
+}
+
+/// The stretches that a token may be found in.
+fn needed(stretches: &Stretches, asked: &Asked<'_>) -> Vec<usize> {
+    if asked.is_greedy() {
+        return stretches.most.iter().position(|most| *most >= 1.0).into_iter().collect();
+    }
+    if !cuts(asked.decoding) {
+        return stretch_at(stretches, &mut (asked.share() * stretches.total()))
+            .into_iter()
+            .collect();
+    }
+    let floor = floor(stretches, asked.decoding);
+    (0..stretches.most.len()).filter(|nth| stretches.most[*nth] >= floor).collect()
+}
+
+/// The first token that weighs 1, as the likeliest do.
+fn first_of_likeliest<'w>(
+    stretches: &Stretches,
+    stretch: impl Fn(usize) -> &'w [f32],
+) -> Option<u32> {
+    let nth = stretches.most.iter().position(|most| *most >= 1.0)?;
+    let within = stretch(nth).iter().position(|weight| *weight >= 1.0)?;
+    Some(id_of(nth * STRETCH + within))
 }
 
 /// The largest logit's id, the lowest of equals.
@@ -68,31 +163,51 @@ fn penalise(logits: &mut [f32], seen: &[&[u32]], penalty: f64) {
     }
 }
 
+/// Whether some tokens are never drawn.
+fn cuts(decoding: &Decoding) -> bool {
+    decoding.top_p < 1.0 || decoding.top_k.is_some() || decoding.min_p > 0.0
+}
+
 /// Picks at `share`, in `[0, 1)`, of what the cuts leave; nothing where no weight is a number.
-fn pick(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32> {
-    if decoding.top_p < 1.0 || decoding.top_k.is_some() || decoding.min_p > 0.0 {
-        return pick_of_few(weighed, decoding, share);
+fn pick<'w>(
+    stretches: &Stretches,
+    stretch: impl Fn(usize) -> &'w [f32],
+    decoding: &Decoding,
+    share: f64,
+) -> Option<u32> {
+    if cuts(decoding) {
+        return pick_of_few(stretches, stretch, decoding, share);
     }
-    let mut left = share * weighed.total();
-    let stretch = weighed.sums.iter().position(|sum| {
-        let here = left < *sum;
-        left -= if here { 0.0 } else { *sum };
-        here
-    });
-    // Sums of sums round, so that the last may be passed.
-    let stretch = stretch.or_else(|| weighed.sums.iter().rposition(|sum| *sum > 0.0))?;
-    let first = stretch * STRETCH;
-    let weights = &weighed.weights[first..weighed.weights.len().min(first + STRETCH)];
+    let mut left = share * stretches.total();
+    let nth = stretch_at(stretches, &mut left)?;
+    let weights = stretch(nth);
     let within = weights.iter().position(|weight| {
         left -= f64::from(*weight);
         left < 0.0
     });
-    within.or_else(|| weights.iter().rposition(|weight| *weight > 0.0)).map(|at| id_of(first + at))
+    let within = within.or_else(|| weights.iter().rposition(|weight| *weight > 0.0))?;
+    Some(id_of(nth * STRETCH + within))
+}
+
+/// The stretch in which `left` of all weights are passed; `left` becomes what is left of them there.
+fn stretch_at(stretches: &Stretches, left: &mut f64) -> Option<usize> {
+    let nth = stretches.sums.iter().position(|sum| {
+        let here = *left < *sum;
+        *left -= if here { 0.0 } else { *sum };
+        here
+    });
+    // Sums of sums round, so that the last may be passed.
+    nth.or_else(|| stretches.sums.iter().rposition(|sum| *sum > 0.0))
 }
 
 /// Picks of those that the cuts leave, counted from the likeliest on.
-fn pick_of_few(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32> {
-    let mut ranked = above(weighed, floor(weighed, decoding));
+fn pick_of_few<'w>(
+    stretches: &Stretches,
+    stretch: impl Fn(usize) -> &'w [f32],
+    decoding: &Decoding,
+    share: f64,
+) -> Option<u32> {
+    let mut ranked = above(stretches, stretch, floor(stretches, decoding));
     let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     ranked.sort_unstable_by(order);
     if let Some(k) = decoding.top_k {
@@ -104,7 +219,7 @@ fn pick_of_few(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32
     let all = if decoding.top_k.is_some() || decoding.min_p > 0.0 {
         sum(&ranked)
     } else {
-        weighed.total()
+        stretches.total()
     };
     let mut reached = 0.0;
     let last = ranked.iter().position(|(weight, _)| {
@@ -121,13 +236,13 @@ fn pick_of_few(weighed: &Weighed, decoding: &Decoding, share: f64) -> Option<u32
 }
 
 /// A weight below which no token is drawn.
-fn floor(weighed: &Weighed, decoding: &Decoding) -> f32 {
+fn floor(stretches: &Stretches, decoding: &Decoding) -> f32 {
     // The likeliest weighs exactly 1.
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
     let least = decoding.min_p as f32;
     if let Some(k) = decoding.top_k {
         // Of each stretch one weighs as much as its largest, so k of them weigh at least this.
-        let mut most = weighed.most.clone();
+        let mut most = stretches.most.clone();
         let Some(place) = (k as usize).max(1).checked_sub(1).filter(|k| *k < most.len()) else {
             return least;
         };
@@ -138,19 +253,23 @@ fn floor(weighed: &Weighed, decoding: &Decoding) -> f32 {
         return least;
     }
     // All below it together weigh less than what top-p leaves out.
-    let tail = (1.0 - decoding.top_p) * weighed.total() / weighed.weights.len().max(1) as f64;
+    let tail = (1.0 - decoding.top_p) * stretches.total() / stretches.tokens.max(1) as f64;
     #[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
     let tail = (tail * (1.0 - 1e-3)) as f32;
     tail
 }
 
 /// Tokens that weigh something, and no less than `floor`.
-fn above(weighed: &Weighed, floor: f32) -> Vec<(f32, u32)> {
+fn above<'w>(
+    stretches: &Stretches,
+    stretch: impl Fn(usize) -> &'w [f32],
+    floor: f32,
+) -> Vec<(f32, u32)> {
     let mut some = Vec::new();
-    let stretches = weighed.weights.chunks(STRETCH).zip(&weighed.most);
-    for (nth, (stretch, _)) in stretches.enumerate().filter(|(_, (_, most))| **most >= floor) {
+    for nth in (0..stretches.most.len()).filter(|nth| stretches.most[*nth] >= floor) {
         let ids = (nth * STRETCH..).map(id_of);
-        some.extend(stretch.iter().copied().zip(ids).filter(|(w, _)| *w > 0.0 && *w >= floor));
+        let weights = stretch(nth).iter().copied().zip(ids);
+        some.extend(weights.filter(|(weight, _)| *weight > 0.0 && *weight >= floor));
     }
     some
 }
@@ -161,10 +280,13 @@ fn id_of(index: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
-    fn draw(logits: &[f32], seen: &[&[u32]], decoding: &Decoding, seed: u64, step: usize) -> Drawn {
-        super::draw(logits, seen, decoding, (seed, step), &mut Weighed::default())
+    fn draw(logits: &[f32], seen: &[u32], decoding: &Decoding, seed: u64, step: usize) -> Drawn {
+        let asked = Asked { seen: [seen, &[]], decoding, seed, step };
+        super::draw(logits, &asked, &mut Weighed::default())
     }
 
     const LOGITS: [f32; 5] = [2.0, 1.0, 0.0, -1.0, f32::NEG_INFINITY];
@@ -173,7 +295,7 @@ mod tests {
     fn shares(decoding: &Decoding) -> Vec<f64> {
         let mut counts = vec![0.0; LOGITS.len()];
         for seed in 0..20_000 {
-            counts[draw(&LOGITS, &[&[0]], decoding, seed, 3).token as usize] += 1.0 / 20_000.0;
+            counts[draw(&LOGITS, &[0], decoding, seed, 3).token as usize] += 1.0 / 20_000.0;
         }
         counts
     }
@@ -253,6 +375,7 @@ mod tests {
                 let exact = (f64::from(logit - most) / 0.8).exp();
                 assert!((f64::from(*weight) - exact).abs() < 1e-6, "{weight} for {exact}");
             }
+            let stretch = |nth: usize| room.weights.chunks(STRETCH).nth(nth).unwrap();
             let base = Decoding { temperature: 0.8, ..Decoding::default() };
             let all = [
                 base,
@@ -271,12 +394,48 @@ mod tests {
                 let mut passed = 0.0;
                 for (id, share) in left {
                     if share > 1e-5 {
-                        let picked = pick(&room, &decoding, passed + share / 2.0);
+                        let picked =
+                            pick(&room.stretches, stretch, &decoding, passed + share / 2.0);
                         assert_eq!(picked, Some(id), "{size} {decoding:?}");
                     }
                     passed += share;
                 }
             }
+        }
+    }
+
+    /// On a device a token is drawn from the same numbers, added up in another order.
+    #[test]
+    fn rows_on_a_device_give_the_same_tokens() {
+        let mut dice = ChaCha8Rng::seed_from_u64(4);
+        let (rows, vocabulary) = (5, 1000);
+        let logits: Vec<f32> = (0..rows * vocabulary).map(|_| dice.random::<f32>() * 9.0).collect();
+        let tensor = Tensor::from_slice(&logits, (rows, vocabulary), &Device::Cpu).unwrap();
+        let base = Decoding { temperature: 0.7, ..Decoding::default() };
+        let all = [
+            base,
+            Decoding { temperature: 0.0, ..base },
+            Decoding { temperature: 1.3, ..base },
+            Decoding { top_p: 0.9, ..base },
+            Decoding { top_k: Some(7), ..base },
+            Decoding { min_p: 0.1, ..base },
+            Decoding { repetition_penalty: Some(1.5), ..base },
+        ];
+        let seen: Vec<u32> = (0..40).collect();
+        let asked = |at: usize| Asked {
+            seen: [&seen, &[]],
+            decoding: &all[at % all.len()],
+            seed: at as u64,
+            step: at % 3,
+        };
+        let asked: Vec<(usize, Asked<'_>)> =
+            (0..350).map(|at| (at * rows / 350, asked(at))).collect();
+        let drawn = draw_on_device(&tensor, &asked).unwrap();
+        for ((row, asked), drawn) in asked.iter().zip(drawn) {
+            let logits = &logits[row * vocabulary..(row + 1) * vocabulary];
+            let here = super::draw(logits, asked, &mut Weighed::default());
+            assert_eq!(drawn.token, here.token, "{:?}", asked.decoding);
+            assert!((drawn.logprob - here.logprob).abs() < 1e-4, "{drawn:?} {here:?}");
         }
     }
 }

@@ -15,6 +15,12 @@ pub(super) fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Error
     Ok(pool.map_err(|e| Error::Threads(e.to_string()))?.install(work))
 }
 
+/// How many threads the caller's pool has.
+#[must_use]
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// Does `work` on every item, on as many threads as the caller's pool has; results in the order of
 /// the items, which no result depends on.
 ///

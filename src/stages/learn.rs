@@ -6,15 +6,17 @@ use super::adapted::adapted;
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
 use super::form::Form;
 use super::kept_epochs::KeptEpochs;
+use super::memory::check;
 use super::start::Start;
 use super::unmoved::Watch;
 use crate::model::adapter::Adapter;
-use crate::model::{self, Keep};
+use crate::model::{self, Keep, threads};
 use crate::records::{Id, Metric};
 use crate::runner::{Interrupted, Io, StageError};
 use crate::store::States;
 use crate::train::{
-    Error, Learner, Metrics, Objective, Saved, Settings, Start as Begin, State, Trainer as Local,
+    Chunk, Error, Learner, Metrics, Objective, Plan, Saved, Settings, Start as Begin, State,
+    Trainer as Local,
 };
 
 /// Steps whose metrics are kept at once; as often, the state is saved.
@@ -87,6 +89,8 @@ pub(super) struct How<'h> {
     pub(super) keep_epochs: bool,
     /// What is kept of the way forwards.
     pub(super) keep: Keep,
+    /// Bytes of memory that may be taken.
+    pub(super) memory: Option<u64>,
 }
 
 /// Takes all steps in this program, and keeps the model that they end in, or where asked the one after each
@@ -95,13 +99,15 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     io: &mut Io<'_>,
     start: &Start,
     lesson: &Lesson<O, I>,
-    How { settings, adapter, keep_epochs, keep: kept_forwards }: How<'_>,
+    How { settings, adapter, keep_epochs, keep: kept_forwards, memory }: How<'_>,
 ) -> Result<(), StageError> {
     let config = &start.config;
     let form = Form { config, adapter };
+    let (objective, examples) = (lesson.objective, &lesson.examples);
+    let plan = Plan { config, adapter, keep: kept_forwards, threads: threads() };
+    check(&plan, Chunk::largest(&objective, examples, settings), memory)?;
     let weights = if adapter.is_some() { start.base(io)? } else { start.weights(io)? };
     let tensors = adapter.map(|adapter| start.tensors(io, adapter, settings.seed)).transpose()?;
-    let (objective, examples) = (lesson.objective, &lesson.examples);
     let begin =
         Begin { config: config.clone(), weights: &weights, adapter: adapter.zip(tensors.as_ref()) };
     let trainer = Local::from(begin, objective, examples, settings.clone());
@@ -115,18 +121,14 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     if let Some(text) = watch.said(Some((&weights, form)), settings, trainer.steps())? {
         io.warn(text);
     }
-    match kept {
-        Some(kept) => {
-            let files = kept.files()?.into_iter();
-            let each = files.map(|file| folder(io, start, form, Content::File(file)));
-            let each = each.collect::<Result<Vec<_>, _>>()?;
-            keep_each(io, each)
-        }
-        None => {
-            let made = folder(io, start, form, Content::Weights(&weights, form))?;
-            keep(io, made)
-        }
+    if let Some(kept) = kept {
+        let files = kept.files()?.into_iter();
+        let each = files.map(|file| folder(io, start, form, Content::File(file)));
+        let each = each.collect::<Result<Vec<_>, _>>()?;
+        return keep_each(io, each);
     }
+    let made = folder(io, start, form, Content::Weights(&weights, form))?;
+    keep(io, made)
 }
 
 /// The folder of a model: what goes with any weights of its shape, or with any adapter on its base, and these.

@@ -27,6 +27,7 @@ mod kept_epochs;
 mod learn;
 mod live;
 mod logged;
+pub mod memory;
 mod meta_judge;
 mod models;
 mod numbers;

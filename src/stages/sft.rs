@@ -27,6 +27,9 @@ pub struct Sft {
     /// Whether this program computes the inside of layers again on the way back. No number depends on it.
     #[serde(skip)]
     pub gradient_checkpointing: bool,
+    /// Bytes of memory that it may take, where the machine says.
+    #[serde(skip)]
+    pub memory: Option<u64>,
     /// What trains; `None` where that is not this program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
@@ -84,6 +87,7 @@ impl Stage for Sft {
                     adapter: self.adapter.as_ref(),
                     keep_epochs: false,
                     keep: Keep::checkpointing(self.gradient_checkpointing),
+                    memory: self.memory,
                 },
             ),
         }

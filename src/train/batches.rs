@@ -33,7 +33,7 @@ pub(super) fn epoch(settings: &Settings, lengths: &[usize], epoch: usize) -> Vec
 
 /// Tokens that one pass over the network takes, about: few enough for what it leaves behind to stay
 /// in the cache of a core.
-const TOKENS_PER_CHUNK: usize = 640;
+pub(super) const TOKENS_PER_CHUNK: usize = 640;
 
 /// Chunks come in multiples of this, so that a few threads have equal work.
 const CHUNKS: usize = 4;

@@ -50,7 +50,7 @@ struct Ran {
 
 /// Numbers of a network up to which a thread for every chunk is faster than all threads on one product. Each
 /// chunk then has gradients of its own.
-const SMALL: usize = 1 << 24;
+pub(super) const SMALL: usize = 1 << 24;
 
 /// What training starts from.
 pub struct Start<'w> {

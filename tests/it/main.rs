@@ -30,6 +30,7 @@ mod llama3_8b;
 mod local;
 mod lora;
 mod lost;
+mod memory;
 mod model;
 mod numbers;
 mod odd_rows;

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         interrupt: &interrupt,
         clock: SystemTime::now,
         device: &args.device,
-        cache_memory: for_cache(&args.cache_memory),
+        cache_memory: for_cache(&args.cache_memory, None),
         open: Shelf::default(),
         host: &host(),
     };

@@ -111,7 +111,7 @@ struct Kept {
 }
 
 /// Numbers of logits that there are at once.
-const LOGITS: usize = 1 << 25;
+pub const LOGITS: usize = 1 << 25;
 
 impl Network {
     /// Runs a batch forwards to the log-probability of each of `targets` after the tokens at `sources`.

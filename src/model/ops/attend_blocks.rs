@@ -44,6 +44,13 @@ struct Unit<'r> {
     places: Vec<usize>,
 }
 
+impl Unit<'_> {
+    /// Keys, from the first, that a block of its queries sees.
+    fn seen_by(&self, block: &Range<usize>) -> usize {
+        self.row.key_count() - self.row.queries.len() + block.end - self.first
+    }
+}
+
 /// What a unit read.
 struct Read<T> {
     keys: Vec<T>,   // [places, d]
@@ -107,7 +114,7 @@ impl Attend {
         let mut own = vec![T::zero(); unit.queries.len() * group * d];
         let mut weights = Vec::new();
         for block in self.blocks(unit) {
-            let seen = self.seen_by(unit, &block);
+            let seen = unit.seen_by(&block);
             let q = self.stacked(unit, &block, q);
             self.weights(unit, &block, (&q, &read), &mut weights);
             let rows = block.len() * group;
@@ -143,7 +150,7 @@ impl Attend {
         let mut own = zeros(unit.queries.len() * group * d);
         let (mut weights, mut slopes) = (Vec::new(), Vec::new());
         for block in self.blocks(unit) {
-            let (seen, rows) = (self.seen_by(unit, &block), block.len() * group);
+            let (seen, rows) = (unit.seen_by(&block), block.len() * group);
             let (q, grad) = (self.stacked(unit, &block, q), self.stacked(unit, &block, grad));
             self.weights(unit, &block, (&q, &read), &mut weights);
             let multiply = |to: &mut [T], onto, a, b| {
@@ -168,11 +175,6 @@ impl Attend {
         Made { own, keys: dk, values: dv }
     }
 
-    /// Keys, from the unit's first, that a block sees.
-    fn seen_by(&self, unit: &Unit<'_>, block: &Range<usize>) -> usize {
-        unit.row.key_count() - unit.row.queries.len() + block.end - unit.first
-    }
-
     /// softmax(q·kᵀ/√d) of a block, 0 where nothing is seen: `[group·queries, keys]`.
     fn weights<T: Real>(
         &self,
@@ -181,7 +183,7 @@ impl Attend {
         (q, read): (&[T], &Read<T>),
         weights: &mut Vec<T>,
     ) {
-        let (d, seen) = (self.head_dim, self.seen_by(unit, block));
+        let (d, seen) = (self.head_dim, unit.seen_by(block));
         let rows = block.len() * self.group();
         weights.resize(rows * seen, T::zero());
         let keys = Matrix::of(&read.keys[..seen * d], seen, d).transposed();

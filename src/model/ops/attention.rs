@@ -44,10 +44,10 @@ pub(crate) fn attention_back(
     how: &Attend,
     grad: &Tensor,
 ) -> Result<[Tensor; 3]> {
-    if [q, k, v, grad].into_iter().all(covers) {
-        if let (Some(dq), Some(dk), Some(dv)) = how.bwd(q, k, v, q, grad)? {
-            return Ok([dq, dk, dv]);
-        }
+    if [q, k, v, grad].into_iter().all(covers)
+        && let (Some(dq), Some(dk), Some(dv)) = how.bwd(q, k, v, q, grad)?
+    {
+        return Ok([dq, dk, dv]);
     }
     plain_back([q, k, v], grad, |[q, k, v]| attention(q, k, v, how))
 }

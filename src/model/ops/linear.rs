@@ -14,7 +14,7 @@ use gemm::Parallelism;
 
 use super::fused::{covers, for_each_real, stored, values, with_values};
 use super::lanes::Real;
-use super::packed::{Packed, Times};
+use super::packed::{Packed, packed_linears};
 
 /// A matrix to multiply rows by, and which way it lies.
 #[derive(Debug, Clone)]
@@ -51,7 +51,10 @@ pub(crate) fn linear(x: &Tensor, weight: &Weight) -> Result<Tensor> {
     let (w, out_in) = match weight {
         Weight::InOut(w) => (w, false),
         Weight::OutIn(w) => (w, true),
-        Weight::Packed(packed) => return x.contiguous()?.apply_op1_no_bwd(&Times(packed.clone())),
+        Weight::Packed(packed) => {
+            let mut all = packed_linears(x, std::slice::from_ref(packed))?;
+            return all.pop().ok_or_else(|| candle_core::Error::msg("a product has a result"));
+        }
     };
     if covers(x) && covers(w) && x.dtype() == w.dtype() {
         x.apply_op2(w, Linear { out_in })
@@ -59,6 +62,18 @@ pub(crate) fn linear(x: &Tensor, weight: &Weight) -> Result<Tensor> {
         x.matmul(&w.t()?)
     } else {
         x.matmul(w)
+    }
+}
+
+/// `x` times each of some weights.
+pub(crate) fn linears(x: &Tensor, weights: &[&Weight]) -> Result<Vec<Tensor>> {
+    let packed = |weight: &&Weight| match weight {
+        Weight::Packed(packed) => Some(Arc::clone(packed)),
+        Weight::InOut(_) | Weight::OutIn(_) => None,
+    };
+    match weights.iter().map(packed).collect::<Option<Vec<_>>>() {
+        Some(packed) => packed_linears(x, &packed),
+        None => weights.iter().map(|weight| linear(x, weight)).collect(),
     }
 }
 

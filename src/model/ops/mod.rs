@@ -34,7 +34,7 @@ pub(crate) use attention::{Attend, Row, Rows, attention, attention_back};
 pub(crate) use back::{add, add_bias, add_product, add_rows, add_scaled, clear};
 pub(crate) use fused::{with_values, with_values_mut};
 pub(crate) use lanes::vectorised;
-pub(crate) use linear::{Weight, linear, linear_back};
+pub(crate) use linear::{Weight, linear, linear_back, linears};
 pub(crate) use logps::{token_logps, token_logps_back};
 pub(crate) use packed::Packed;
 pub(crate) use paged::{Attention, BLOCK, Heads, Placed};
@@ -42,7 +42,7 @@ pub(crate) use plain::wide;
 pub(crate) use rms_norm::{rms_norm, rms_norm_back};
 pub(crate) use rotary::{rotary, rotary_back};
 pub(crate) use swiglu::{swiglu, swiglu_back};
-pub(crate) use weigh::{STRETCH, Weighed, exp_sum};
+pub(crate) use weigh::{OnDevice, STRETCH, Stretches, Weighed, exp_sum};
 
 #[cfg(test)]
 mod tests {
@@ -182,15 +182,18 @@ mod tests {
 
     #[test]
     fn attention_block_by_block_is_the_same_over_many_blocks() {
+        let row =
+            |queries: Range<usize>, keys: &[Range<usize>]| Row { queries, keys: keys.to_vec() };
+        let first = 0..700;
         let rows = [
-            Row { queries: 0..700, keys: vec![0..700] },
-            Row { queries: 700..1000, keys: vec![0..700, 700..1000] },
+            row(first.clone(), std::slice::from_ref(&first)),
+            row(700..1000, &[0..700, 700..1000]),
         ];
         for window in [None, Some(300)] {
             let how =
                 Attend { rows: rows.to_vec().into(), heads: 4, kv_heads: 2, head_dim: 4, window };
             let vars = [numbers(1000, 16, 1), numbers(1000, 8, 2), numbers(1000, 8, 3)];
-            let [q, k, v] = vars.each_ref().map(|var| var.as_tensor());
+            let [q, k, v] = vars.each_ref().map(Var::as_tensor);
             let in_blocks = attention_in_blocks([q, k, v], &how).unwrap();
             close("in blocks", &in_blocks, &attention(q, k, v, &how).unwrap());
             compare("back", &vars, |x| attention(&x[0], &x[1], &x[2], &how));

@@ -8,14 +8,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, DType, Result, Tensor, bail};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
-use super::fused::{stored, values};
+use super::fused::with_values;
 use super::tile::{HIGH, Pairs, Panel, Plain, WIDTH, for_registers, in_tiles, store};
 
 /// Rows that are run through all panels of a thread before the next ones: as many as stay in the cache of a
@@ -149,32 +149,7 @@ impl Packed {
 
     /// `x` `[rows, inputs]` times this, `[rows, outputs]`, written over `y`.
     pub(crate) fn times(&self, x: &[f32], y: &mut [f32]) {
-        let rows = x.len() / self.inputs.max(1);
-        assert_eq!(
-            (x.len(), y.len()),
-            (rows * self.inputs, rows * self.outputs),
-            "sizes of a product"
-        );
-        let threads = rayon::current_num_threads();
-        let panels = self.outputs.div_ceil(WIDTH);
-        let shares = if threads == 1 { 1 } else { (SHARES_PER_THREAD * threads).min(panels) };
-        let per_share = panels.div_ceil(shares.max(1)).max(1);
-        let mut parts: Vec<Vec<&mut [f32]>> = Vec::new();
-        parts.resize_with(panels.div_ceil(per_share), || Vec::with_capacity(rows));
-        for row in y.chunks_exact_mut(self.outputs.max(1)) {
-            for (part, columns) in parts.iter_mut().zip(row.chunks_mut(per_share * WIDTH)) {
-                part.push(columns);
-            }
-        }
-        let work = |(share, mut y): (usize, Vec<&mut [f32]>)| {
-            let first = share * per_share;
-            self.run(x, first..panels.min(first + per_share), &mut y);
-        };
-        if parts.len() == 1 {
-            parts.into_iter().enumerate().for_each(work);
-        } else {
-            parts.into_par_iter().enumerate().for_each(work);
-        }
+        times_all(x, [(self, y)]);
     }
 
     /// Runs all rows through some panels: `y` has of each row the columns of these.
@@ -209,6 +184,58 @@ impl Packed {
             }
         }
     }
+}
+
+/// `x` `[rows, inputs]` times each of some weights, `[rows, outputs]`, written over its `y`: all in one go, for
+/// each time that threads wait for each other costs as much as a small product.
+fn times_all<'y>(x: &[f32], products: impl IntoIterator<Item = (&'y Packed, &'y mut [f32])>) {
+    let products: Vec<_> = products.into_iter().collect();
+    let panels = |weight: &Packed| weight.outputs.div_ceil(WIDTH);
+    let all: usize = products.iter().map(|(weight, _)| panels(weight)).sum();
+    let threads = rayon::current_num_threads();
+    let shares = if threads == 1 { 1 } else { SHARES_PER_THREAD * threads };
+    let per_share = all.div_ceil(shares).max(1);
+    let mut tasks: Vec<(&Packed, usize, Vec<&mut [f32]>)> = Vec::new();
+    for (weight, y) in products {
+        let rows = x.len() / weight.inputs.max(1);
+        let sizes = (rows * weight.inputs, rows * weight.outputs);
+        assert_eq!((x.len(), y.len()), sizes, "sizes of a product");
+        let first = tasks.len();
+        let starts = (0..panels(weight)).step_by(per_share);
+        tasks.extend(starts.map(|start| (weight, start, Vec::with_capacity(rows))));
+        for row in y.chunks_exact_mut(weight.outputs.max(1)) {
+            for ((.., own), columns) in
+                tasks[first..].iter_mut().zip(row.chunks_mut(per_share * WIDTH))
+            {
+                own.push(columns);
+            }
+        }
+    }
+    let work = |(weight, start, mut y): (&Packed, usize, Vec<&mut [f32]>)| {
+        weight.run(x, start..panels(weight).min(start + per_share), &mut y);
+    };
+    if threads == 1 {
+        tasks.into_iter().for_each(work);
+    } else {
+        tasks.into_par_iter().for_each(work);
+    }
+}
+
+/// `x` `[rows, inputs]` times each of some packed weights.
+pub(super) fn packed_linears(x: &Tensor, weights: &[Arc<Packed>]) -> Result<Vec<Tensor>> {
+    let (rows, inputs) = x.dims2()?;
+    if let Some(other) = weights.iter().find(|weight| weight.inputs != inputs) {
+        bail!("{rows} rows of {inputs} do not fit a weight of {} inputs", other.inputs);
+    }
+    let mut ys: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; rows * w.outputs]).collect();
+    with_values::<f32, _>(x, |x| {
+        times_all(x, weights.iter().zip(&mut ys).map(|(weight, y)| (&**weight, y.as_mut_slice())));
+        Ok(())
+    })?;
+    let tensor = |(weight, y): (&Arc<Packed>, Vec<f32>)| {
+        Tensor::from_vec(y, (rows, weight.outputs), x.device())
+    };
+    weights.iter().zip(ys).map(tensor).collect()
 }
 
 /// Some of the panels of `size` words each.
@@ -271,7 +298,7 @@ impl<P: Panel> Product<'_, '_, P> {
                     let zero = [[simd.splat_f32s(0.0); V]; R];
                     let sums = panel.add(simd, rows, zero);
                     for r in 0..R {
-                        store::<S, V>(simd, sums[r], columns(y[first + r], nth));
+                        store::<S, V>(sums[r], columns(y[first + r], nth));
                     }
                 });
             }
@@ -286,29 +313,10 @@ fn columns(row: &mut [f32], panel: usize) -> &mut [f32] {
     &mut row[panel * WIDTH..end]
 }
 
-/// `x` `[rows, inputs]` times a packed weight.
-pub(super) struct Times(pub(super) Arc<Packed>);
-
-impl CustomOp1 for Times {
-    fn name(&self) -> &'static str {
-        "packed-linear"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, inputs) = layout.shape().dims2()?;
-        if inputs != self.0.inputs {
-            bail!("{rows} rows of {inputs} do not fit a weight of {} inputs", self.0.inputs);
-        }
-        let mut y = vec![0.0; rows * self.0.outputs];
-        self.0.times(values(x, layout)?, &mut y);
-        Ok((stored(y), Shape::from((rows, self.0.outputs))))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
     use candle_core::quantized::QTensor;
-    use candle_core::{DType, Device};
 
     use super::*;
 
@@ -353,10 +361,11 @@ mod tests {
                         "{inputs}×{outputs} {dtype:?} {rows}"
                     );
                 }
-                let some = [outputs as u32 - 1, 0];
+                let count = u32::try_from(outputs).unwrap();
+                let some = [count - 1, 0];
                 let rows = [&wide[(outputs - 1) * inputs..], &wide[..inputs]].concat();
                 assert_eq!(packed.rows(&some).unwrap(), rows);
-                assert!(packed.rows(&[outputs as u32]).is_err());
+                assert!(packed.rows(&[count]).is_err());
             }
         }
     }
@@ -377,7 +386,8 @@ mod tests {
                     let x = numbers(rows * inputs, 2);
                     assert_eq!(product(&packed, &x), product(&wide, &x), "{kind:?} {outputs}");
                 }
-                let some = [outputs as u32 - 1, 0];
+                let count = u32::try_from(outputs).unwrap();
+                let some = [count - 1, 0];
                 assert_eq!(packed.rows(&some).unwrap(), wide.rows(&some).unwrap());
                 assert!(Packed::of_blocks(kind, &bytes[1..], (outputs, inputs)).is_err());
             }

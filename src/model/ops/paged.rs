@@ -5,6 +5,12 @@
 //! a sequence is in its block p / 32, so a query's sums have one order, whoever shares its blocks and whatever
 //! runs beside it.
 
+#![expect(
+    clippy::manual_memcpy,
+    clippy::needless_range_loop,
+    reason = "loops over registers unroll; what goes through closures is compiled for any machine"
+)]
+
 use std::ops::Range;
 
 use candle_core::{Result, Tensor};
@@ -174,12 +180,14 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
         let dim = self.attention.heads.dim;
         let outs = self.task.out.iter_mut().flat_map(|out| out.chunks_exact_mut(dim));
         for (out, share) in outs.zip(shares) {
-            out.iter_mut().for_each(|out| *out *= share);
+            for out in out {
+                *out *= share;
+            }
         }
     }
 
     /// The blocks that any of the queries sees.
-    fn blocks(&self, seen: &[Range<usize>]) -> Range<usize> {
+    fn blocks(seen: &[Range<usize>]) -> Range<usize> {
         let first = seen.iter().map(|seen| seen.start).min().unwrap_or(0);
         let end = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
         first / BLOCK..end.div_ceil(BLOCK)
@@ -202,7 +210,7 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
             q.extend(self.q[own..][..group * dim].chunks_exact(dim));
             seen.extend(std::iter::repeat_n(self.attention.seen(row.start + query), group));
         }
-        let width = self.blocks(&seen).end * BLOCK;
+        let width = Self::blocks(&seen).end * BLOCK;
         Scores { scores: vec![0.0; q.len() * width], q, seen, width }
     }
 
@@ -213,7 +221,7 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
         simd: S,
         to: &mut Scores<'_>,
     ) -> Vec<f32> {
-        let blocks = self.blocks(&to.seen);
+        let blocks = Self::blocks(&to.seen);
         let zero = simd.splat_f32s(0.0);
         in_tiles!(MOST, 0..to.q.len(), |first, R| {
             let mut q = [to.q[0]; R];
@@ -224,7 +232,7 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
                 let sums = Plain(self.head(nth).0).add(simd, q, [[zero; V]; R]);
                 for r in 0..R {
                     let at = (first + r) * to.width + nth * BLOCK;
-                    store::<S, V>(simd, sums[r], &mut to.scores[at..at + BLOCK]);
+                    store::<S, V>(sums[r], &mut to.scores[at..at + BLOCK]);
                 }
             }
         });
@@ -250,7 +258,7 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
     fn mix<S: Simd, const V: usize, const MOST: usize>(&mut self, simd: S, from: &Scores<'_>) {
         let Heads { heads, kv_heads, dim } = self.attention.heads;
         let (group, zero) = (heads / kv_heads, simd.splat_f32s(0.0));
-        let blocks = self.blocks(&from.seen);
+        let blocks = Self::blocks(&from.seen);
         in_tiles!(MOST, 0..from.q.len(), |first, R| {
             let end = from.seen[first + R - 1].end;
             for column in (0..dim).step_by(WIDTH) {
@@ -269,7 +277,7 @@ impl<'a, 'b, B: Fn(usize) -> &'b [f32] + Sync> Work<'a, '_, B> {
                     let (query, head) = ((first + r) / group, (first + r) % group);
                     let out = &mut self.task.out[query][head * dim..(head + 1) * dim];
                     let end = dim.min(column + WIDTH);
-                    store::<S, V>(simd, sums[r], &mut out[column..end]);
+                    store::<S, V>(sums[r], &mut out[column..end]);
                 }
             }
         });

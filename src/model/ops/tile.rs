@@ -88,14 +88,14 @@ impl Panel for Pairs<'_> {
 
 /// Writes the sums of a row over the first `WIDTH` numbers of a slice, or over all that it has.
 #[inline(always)]
-pub(super) fn store<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], to: &mut [f32]) {
+pub(super) fn store<S: Simd, const V: usize>(sums: [S::f32s; V], to: &mut [f32]) {
     let (vectors, _) = S::as_mut_simd_f32s(to);
     if let Some((whole, _)) = vectors.split_first_chunk_mut::<V>() {
         *whole = sums;
         return;
     }
     let mut room = [0.0; WIDTH];
-    store(simd, sums, &mut room);
+    store::<S, V>(sums, &mut room);
     let count = to.len();
     to.copy_from_slice(&room[..count]);
 }
@@ -105,7 +105,7 @@ pub(super) fn store<S: Simd, const V: usize>(simd: S, sums: [S::f32s; V], to: &m
 macro_rules! in_tiles {
     ($most:expr, $rows:expr, |$first:ident, $R:ident| $body:expr) => {{
         let (mut $first, rows): (usize, std::ops::Range<usize>) = ($rows.start, $rows);
-        super::tile::in_tiles!(@ $most, rows, $first, $R, $body, 12, 8, 4, 3, 2, 1);
+        super::tile::in_tiles!(@ $most, rows, $first, $R, $body, 12, 6, 3, 1);
     }};
     (@ $most:expr, $rows:ident, $first:ident, $R:ident, $body:expr, $($size:literal),*) => {$(
         if $most >= $size {
@@ -125,6 +125,7 @@ macro_rules! for_registers {
         match $S::F32_LANES {
             16 => super::tile::for_registers!(@ 2, 12, $V, $R, $call),
             8 => super::tile::for_registers!(@ 4, 3, $V, $R, $call),
+            #[cfg(not(target_arch = "x86_64"))]
             4 => super::tile::for_registers!(@ 8, 3, $V, $R, $call),
             _ => super::tile::for_registers!(@ 32, 1, $V, $R, $call),
         }
