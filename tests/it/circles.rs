@@ -89,7 +89,7 @@ fn read(text: &str) -> Source {
     let tokens = tokens(text);
     let mut at = 0;
     while at < tokens.len() {
-        if tokens[at] == "use" {
+        if tokens[at] == "use" && tokens.get(at + 1).is_some_and(|next| next != "<") {
             // `pub use`, `pub(crate) use`
             let passes_on = at > 0 && ["pub", ")"].contains(&tokens[at - 1].as_str());
             let mut found = Vec::new();

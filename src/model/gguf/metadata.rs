@@ -47,10 +47,7 @@ impl Gguf {
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&str> {
-        match self.value(key) {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        }
+        self.value(key).and_then(text_of)
     }
 
     pub(super) fn whole(&self, key: &str) -> Option<u64> {
@@ -68,18 +65,14 @@ impl Gguf {
 
     /// A list of texts.
     pub(super) fn texts(&self, key: &str) -> Result<Vec<&str>, Error> {
-        let text = |value| match value {
-            &Value::String(ref text) => Some(text.as_str()),
-            _ => None,
-        };
-        self.list(key, text, "texts")
+        self.list(key, text_of, "texts")
     }
 
     /// A list, each value of which is what `read` makes of it.
     pub(super) fn list<'v, T>(
         &'v self,
         key: &str,
-        read: impl Fn(&'v Value) -> Option<T>,
+        read: fn(&'v Value) -> Option<T>,
         of: &str,
     ) -> Result<Vec<T>, Error> {
         let Some(Value::Array(values)) = self.value(key) else {
@@ -93,6 +86,13 @@ impl Gguf {
     pub(super) fn architecture(&self) -> Result<&str, Error> {
         let none = || self.refused("it has no `general.architecture`");
         self.text("general.architecture").ok_or_else(none)
+    }
+}
+
+fn text_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
     }
 }
 

@@ -45,6 +45,9 @@ const WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N
 
 type Made = Result<Tokenizer, Box<dyn std::error::Error + Send + Sync>>;
 
+/// A chat template, and the tokens that it may print, by name.
+pub(in crate::model) type Template<'g> = (&'g str, Vec<(String, String)>);
+
 /// Every token with its kind, by its id.
 type Tokens<'g> = Vec<(&'g str, u64)>;
 
@@ -113,7 +116,7 @@ impl Gguf {
         Ok(bpe.and_then(set_up))
     }
 
-    /// BPE of text, with bytes where there is no token: SentencePiece's, whose merges are ordered by the scores of
+    /// BPE of text, with bytes where there is no token: that of `SentencePiece`, whose merges are ordered by the scores of
     /// what they make.
     fn of_text(&self, tokens: &Tokens<'_>) -> Result<Made, Error> {
         const SCORES: &str = "tokenizer.ggml.scores";
@@ -159,7 +162,7 @@ impl Gguf {
     ///
     /// # Errors
     /// Where it has none.
-    pub(in crate::model) fn chat_template(&self) -> Result<(&str, Vec<(String, String)>), Error> {
+    pub(in crate::model) fn chat_template(&self) -> Result<Template<'_>, Error> {
         let template = self.text("tokenizer.chat_template");
         let none = || self.refused("it has no `tokenizer.chat_template`");
         let template = template.ok_or_else(none)?;
@@ -239,6 +242,7 @@ fn with_added(mut tokenizer: Tokenizer, tokens: &Tokens<'_>) -> Made {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::path::Path;
 
     use super::*;
@@ -248,9 +252,9 @@ mod tests {
     fn vocabularies_of_llama_cpp_give_the_ids_of_their_tokenizers() {
         const VARIABLE: &str = "LLAMA_CPP_MODELS";
         let Some(folder) = std::env::var_os(VARIABLE) else {
-            eprintln!(
-                "skipped: {VARIABLE} does not name the folder `models` of llama.cpp's sources"
-            );
+            let skipped =
+                format!("\nSKIPPED: {VARIABLE} names no folder of llama.cpp's vocabularies\n");
+            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
             return;
         };
         for name in ["llama-bpe", "qwen2", "gpt-2", "llama-spm", "phi-3"] {

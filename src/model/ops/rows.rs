@@ -25,8 +25,11 @@ impl Row {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     rows: Arc<[Row]>,
-    laid_out: Arc<Mutex<Vec<(Option<usize>, Arc<[Group]>)>>>,
+    laid_out: Arc<Mutex<Vec<LaidOut>>>,
 }
+
+/// A window, and the groups for it.
+type LaidOut = (Option<usize>, Arc<[Group]>);
 
 impl From<Vec<Row>> for Rows {
     fn from(rows: Vec<Row>) -> Self {
