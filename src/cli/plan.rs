@@ -96,6 +96,7 @@ struct Taken {
     optimizer: String,
     activations: String,
     logits: String,
+    reading: String,
     #[serde(rename = "in all")]
     all: String,
 }
@@ -106,7 +107,7 @@ fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
         return Ok(());
     }
     let taken = |need: &Need| {
-        let Memory { weights, gradients, optimizer, activations, logits } = need.memory;
+        let Memory { weights, gradients, optimizer, activations, logits, reading } = need.memory;
         Taken {
             node: need.node.clone(),
             weights: in_words(weights),
@@ -114,6 +115,7 @@ fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
             optimizer: in_words(optimizer),
             activations: in_words(activations),
             logits: in_words(logits),
+            reading: in_words(reading),
             all: in_words(need.memory.total()),
         }
     };

@@ -38,13 +38,14 @@ pub fn in_words(bytes: u64) -> String {
 }
 
 fn listed(memory: &Memory) -> String {
-    let Memory { weights, gradients, optimizer, activations, logits } = *memory;
+    let Memory { weights, gradients, optimizer, activations, logits, reading } = *memory;
     let parts = [
         ("weights", weights),
         ("gradients", gradients),
         ("optimizer", optimizer),
         ("activations", activations),
         ("logits", logits),
+        ("reading", reading),
     ];
     parts.map(|(name, bytes)| format!("{name} {}", in_words(bytes))).join(", ")
 }
