@@ -96,6 +96,7 @@ struct Taken {
     optimizer: String,
     activations: String,
     logits: String,
+    reading: String,
     #[serde(rename = "in all")]
     all: String,
 }
@@ -118,7 +119,7 @@ fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
     }
     let taken = |need: &Need| {
         let Takes::Training(memory) = need.takes else { return None };
-        let Memory { weights, gradients, optimizer, activations, logits } = memory;
+        let Memory { weights, gradients, optimizer, activations, logits, reading } = memory;
         Some(Taken {
             node: need.node.clone(),
             weights: in_words(weights),
@@ -126,6 +127,7 @@ fn memory(experiment: &Experiment, ui: &Ui) -> Result<(), Failure> {
             optimizer: in_words(optimizer),
             activations: in_words(activations),
             logits: in_words(logits),
+            reading: in_words(reading),
             all: in_words(memory.total()),
         })
     };

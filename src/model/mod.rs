@@ -69,7 +69,7 @@ pub use remote::{Api, Protocol};
 pub use save::{companions, save};
 pub use scripted::Scripted;
 pub use taken::check_trained;
-pub use threads::{spread, threads};
+pub use threads::{spread, thread_count};
 pub use tokenizer::{Tokenizer, train_tokenizer};
 pub use weights::Weights;
 

@@ -17,7 +17,7 @@ pub(super) fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Error
 
 /// How many threads the caller's pool has.
 #[must_use]
-pub fn threads() -> usize {
+pub fn thread_count() -> usize {
     rayon::current_num_threads()
 }
 

@@ -10,7 +10,7 @@ use super::memory::check;
 use super::start::Start;
 use super::unmoved::Watch;
 use crate::model::adapter::Adapter;
-use crate::model::{self, Keep, threads};
+use crate::model::{self, Keep, thread_count};
 use crate::records::{Id, Metric};
 use crate::runner::{Interrupted, Io, StageError};
 use crate::store::States;
@@ -104,7 +104,7 @@ pub(super) fn learn<O: Objective + Copy, I: Id>(
     let config = &start.config;
     let form = Form { config, adapter };
     let (objective, examples) = (lesson.objective, &lesson.examples);
-    let plan = Plan { config, adapter, keep: kept_forwards, threads: threads() };
+    let plan = Plan { config, adapter, keep: kept_forwards, threads: thread_count() };
     check(&plan, Chunk::largest(&objective, examples, settings), memory)?;
     let weights = if adapter.is_some() { start.base(io)? } else { start.weights(io)? };
     let tensors = adapter.map(|adapter| start.tensors(io, adapter, settings.seed)).transpose()?;

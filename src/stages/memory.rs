@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::adapter::Adapter;
 pub use crate::model::Footprint;
+use crate::model::adapter::Adapter;
 use crate::model::{Config, Keep, is_scripted};
 pub use crate::train::Memory;
 use crate::train::{Chunk, Plan};
@@ -39,13 +39,14 @@ pub fn in_words(bytes: u64) -> String {
 }
 
 fn listed(memory: &Memory) -> String {
-    let Memory { weights, gradients, optimizer, activations, logits } = *memory;
+    let Memory { weights, gradients, optimizer, activations, logits, reading } = *memory;
     let parts = [
         ("weights", weights),
         ("gradients", gradients),
         ("optimizer", optimizer),
         ("activations", activations),
         ("logits", logits),
+        ("reading", reading),
     ];
     parts.map(|(name, bytes)| format!("{name} {}", in_words(bytes))).join(", ")
 }

@@ -21,6 +21,8 @@ pub struct Memory {
     pub activations: u64,
     /// Logits and their gradients.
     pub logits: u64,
+    /// The largest tensor, as it is read and turned before it is in its place.
+    pub reading: u64,
 }
 
 /// What one pass runs.
@@ -88,9 +90,9 @@ impl Memory {
     /// What a training takes whose largest chunk this is.
     #[must_use]
     pub fn of(plan: &Plan<'_>, chunk: Chunk) -> Self {
-        let count = |list: Vec<Parameter>| -> u64 {
-            list.iter().map(|parameter| parameter.shape.iter().product::<usize>() as u64).sum()
-        };
+        let numbers = |parameter: &Parameter| parameter.shape.iter().product::<usize>() as u64;
+        let count = |list: Vec<Parameter>| -> u64 { list.iter().map(numbers).sum() };
+        let largest = parameters(plan.config).iter().map(numbers).max().unwrap_or(0);
         let all = count(parameters(plan.config));
         let own = plan.adapter.map(|adapter| count(adapter.parameters(plan.config)));
         let trained = own.unwrap_or(all);
@@ -103,13 +105,19 @@ impl Memory {
             optimizer: NUMBER * trained * 2,
             activations: side_by_side * activations(plan, chunk.tokens as u64),
             logits: side_by_side * NUMBER * 2 * rows * plan.config.vocab_size as u64,
+            reading: NUMBER * 2 * largest,
         }
     }
 
     /// All of it.
     #[must_use]
     pub const fn total(&self) -> u64 {
-        self.weights + self.gradients + self.optimizer + self.activations + self.logits
+        self.weights
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.logits
+            + self.reading
     }
 }
 

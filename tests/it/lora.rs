@@ -245,7 +245,7 @@ fn an_adapter_is_learned_the_same_with_layers_that_are_run_again() {
         let lab = lab();
         let words = ["run", "small", "train.m1"].into_iter().chain(set.iter().copied());
         lab.mrx(&words.collect::<Vec<_>>()).success();
-        lab.digests("small")["train.m1/checkpoints"].clone()
+        lab.digests("small")["train.m1/checkpoints"]
     };
     let plain = weights(&[]);
     assert_eq!(plain, weights(&["--set", "train.gradient_checkpointing=true"]));

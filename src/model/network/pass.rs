@@ -266,10 +266,10 @@ impl Pass<'_> {
     }
 
     /// The places of each block of targets whose logits there are at once.
-    fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    fn blocks(&self) -> Vec<(usize, usize)> {
         let (all, most) = (self.targets.len(), LOGITS / self.network.config.vocab_size.max(1));
         let most = most.max(1);
-        (0..all).step_by(most).map(move |start| (start, most.min(all - start)))
+        (0..all).step_by(most).map(|start| (start, most.min(all - start))).collect()
     }
 
     fn normed(&self, (start, count): (usize, usize)) -> Result<Tensor> {

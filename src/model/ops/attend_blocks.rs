@@ -91,11 +91,11 @@ impl Attend {
     }
 
     /// The queries of a unit, as many at once as their scores allow.
-    fn blocks(&self, unit: &Unit<'_>) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn blocks(&self, unit: &Unit<'_>) -> Vec<Range<usize>> {
         let most = SCORES / (unit.places.len() * self.group()).max(1);
         let (queries, step) = (unit.queries.clone(), most.clamp(8, UNIT));
         let end = queries.end;
-        queries.step_by(step).map(move |start| start..end.min(start + step))
+        queries.step_by(step).map(|start| start..end.min(start + step)).collect()
     }
 
     fn forward_in_blocks<T: Real>(&self, q: &[T], k: &[T], v: &[T]) -> Vec<T> {
