@@ -22,7 +22,6 @@ pub(crate) fn asked() -> bool {
     clippy::cast_sign_loss,
     reason = "sizes are small and positive"
 )]
-#[allow(dead_code, reason = "not every bench shrinks")]
 pub(crate) fn scaled(full: usize) -> usize {
     (full as f64 * number("MRX_BENCH_SCALE").unwrap_or(1.0)).max(1.0) as usize
 }

@@ -165,10 +165,9 @@ mod tests {
         halved("rms-norm", &[numbers(5, 24, 1)], |x| {
             rms_norm(&x[0], &scale.to_dtype(x[0].dtype())?, 1e-5)
         });
-        let row =
-            |queries: Range<usize>, keys: &[Range<usize>]| Row { queries, keys: keys.to_vec() };
+        let row = |queries: Range<usize>, keys: Range<usize>| Row { queries, keys: vec![keys] };
         let keys = 700;
-        let rows = vec![row(0..5, &[0..keys]), row(5..6, &[0..keys]), row(6..7, &[3..9])];
+        let rows = vec![row(0..5, 0..keys), row(5..6, 0..keys), row(6..7, 3..9)];
         let how = Attend { rows: rows.into(), heads: 4, kv_heads: 2, head_dim: 6, window: None };
         let inputs = [numbers(7, 24, 1), numbers(keys, 12, 2), numbers(keys, 12, 3)];
         halved("attention", &inputs, |x| attention(&x[0], &x[1], &x[2], &how));
