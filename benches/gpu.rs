@@ -4,6 +4,8 @@
 //! `MRX_TEST_DEVICE=cuda cargo bench --features cuda --bench gpu`, or `benches/gpu.sh`. `MRX_BENCH_LAYERS` makes the
 //! model smaller. Skipped, and told, where no device is named.
 
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+#![expect(clippy::cast_possible_truncation, reason = "counts of sequences are small")]
 #![expect(clippy::cast_precision_loss, reason = "counts of tokens and weights are small")]
 
 use std::sync::Arc;
