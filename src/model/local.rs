@@ -118,7 +118,7 @@ impl Local {
 const ROWS: usize = 64;
 
 /// The same, where threads share a product: every weight that is read from memory serves so many rows.
-const ROWS_OF_WIDE: usize = 256;
+const ROWS_OF_WIDE: usize = 96;
 
 /// Bytes of keys and values that are kept, where nobody says.
 pub(super) const CACHE_MEMORY: u64 = 1 << 30;
