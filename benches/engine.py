@@ -13,10 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 def ask(work, where):
     """Every draw is a request of its own: what they share is for the server's prefix cache to find."""
+    with urllib.request.urlopen(f"{where}/v1/models") as models:
+        model = json.load(models)["data"][0]["id"]
 
     def one(request):
         prompt, seed = request
         body = {
+            "model": model,
             "prompt": prompt,
             "max_tokens": work["tokens"],
             "temperature": 0.8,
@@ -24,8 +27,6 @@ def ask(work, where):
             "seed": seed,
             "cache_prompt": True,
         }
-        with urllib.request.urlopen(f"{where}/v1/models") as models:
-            body["model"] = json.load(models)["data"][0]["id"]
         data, kind = json.dumps(body).encode(), {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{where}/v1/completions", data, kind)
         with urllib.request.urlopen(request) as reply:

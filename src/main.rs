@@ -8,21 +8,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    keep_freed_memory_at_hand();
     keep_candle_from_starting_threads();
     mrx::cli::main()
-}
-
-/// Has the allocator give pages back that nobody has wanted for some seconds, in place of hundredths: what one
-/// step of a training frees the next one takes, and faulting it in again took a fifth of the time.
-#[expect(unsafe_code, reason = "the allocator has no other way to be told")]
-fn keep_freed_memory_at_hand() {
-    /// `mi_option_purge_delay`, in milliseconds.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: the option is one that this version of the allocator has, and takes any number.
-    unsafe {
-        libmimalloc_sys::mi_option_set(PURGE_DELAY, 10_000);
-    }
 }
 
 /// Opens candle's own pool with no thread in it: threads take whole parts of the work, and the pool

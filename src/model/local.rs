@@ -138,7 +138,7 @@ impl LanguageModel for Local {
         if feed.fill()?.is_break() {
             return Ok(());
         }
-        let wide = weight_count(config) >= WIDE;
+        let wide = self.network.numbers() >= WIDE;
         let threads = if wide { 1 } else { rayon::current_num_threads() };
         let workers = threads.min(queue.prompts()).max(1);
         let rows = if wide { ROWS_OF_WIDE } else { ROWS };
@@ -219,9 +219,4 @@ fn packed(
         };
         Ok(Part::Packed(Arc::new(packed)))
     })
-}
-
-fn weight_count(config: &Config) -> usize {
-    let count = |parameter: weights::Parameter| parameter.shape.iter().product::<usize>();
-    weights::parameters(config).into_iter().map(count).sum()
 }

@@ -8,11 +8,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::GgmlDType;
-use candle_core::{CpuStorage, DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
+use half::f16;
 use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use safetensors::tensor::View;
 
 use super::blocks::Blocks;
 use super::fused::with_values;
@@ -49,30 +50,8 @@ enum Panels {
 impl Packed {
     /// Packs a matrix `[outputs, inputs]` as it lies in a checkpoint, in f32, bf16 or f16.
     pub(crate) fn of(weight: &Tensor) -> Result<Self> {
-        let (outputs, inputs) = weight.dims2()?;
         let weight = weight.contiguous()?;
-        let (storage, layout) = weight.storage_and_layout();
-        let candle_core::Storage::Cpu(storage) = &*storage else {
-            bail!("a weight that is packed lies on the CPU");
-        };
-        let start = layout.start_offset();
-        let panels = match storage {
-            CpuStorage::F32(w) => {
-                Panels::F32(laid_out(&w[start..], outputs, inputs, inputs, |row, k| row[k]))
-            }
-            CpuStorage::F16(w) => {
-                Panels::F16(laid_out(&w[start..], outputs, inputs, inputs, |row, k| row[k]))
-            }
-            CpuStorage::BF16(w) => {
-                let pair = |row: &[bf16], k: usize| {
-                    let high = row.get(2 * k + 1).map_or(0, |w| w.to_bits());
-                    u32::from(row[2 * k].to_bits()) | u32::from(high) << 16
-                };
-                Panels::Bf16(laid_out(&w[start..], outputs, inputs, inputs.div_ceil(2), pair))
-            }
-            _ => bail!("{:?} is not a type that weights are kept in", weight.dtype()),
-        };
-        Ok(Self { panels, inputs, outputs })
+        Self::of_bytes(weight.dtype(), &View::data(&weight), weight.dims2()?)
     }
 
     /// Packs a matrix `[outputs, inputs]` from its bytes in a file, in f32, bf16 or f16.
@@ -165,24 +144,31 @@ impl Packed {
                 Arch::new().dispatch(Product { x, inputs, panels, y });
             }
             Panels::F16(w) => {
-                let mut wide = vec![0.0; inputs * WIDTH];
-                for (nth, panel) in some(w, inputs * WIDTH, panels).enumerate() {
-                    panel.convert_to_f32_slice(&mut wide);
-                    let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
-                    let panels = vec![Plain(&wide)];
-                    Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
-                }
+                let size = inputs * WIDTH;
+                let widen = |panel, wide: &mut [f32]| {
+                    w[panel * size..][..size].convert_to_f32_slice(wide);
+                };
+                run_widened((x, inputs), panels, y, widen);
             }
             Panels::Blocks(blocks) => {
-                let mut wide = vec![0.0; inputs * WIDTH];
-                for (nth, panel) in panels.enumerate() {
-                    blocks.widen(panel, &mut wide);
-                    let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
-                    let panels = vec![Plain(&wide)];
-                    Arch::new().dispatch(Product { x, inputs, panels, y: &mut y });
-                }
+                run_widened((x, inputs), panels, y, |panel, wide| blocks.widen(panel, wide));
             }
         }
+    }
+}
+
+/// Runs all rows through panels that are widened to f32 one at a time.
+fn run_widened(
+    (x, inputs): (&[f32], usize),
+    panels: Range<usize>,
+    y: &mut [&mut [f32]],
+    widen: impl Fn(usize, &mut [f32]),
+) {
+    let mut wide = vec![0.0; inputs * WIDTH];
+    for (nth, panel) in panels.enumerate() {
+        widen(panel, &mut wide);
+        let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
+        Arch::new().dispatch(Product { x, inputs, panels: vec![Plain(&wide)], y: &mut y });
     }
 }
 

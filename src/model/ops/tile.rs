@@ -100,7 +100,7 @@ pub(super) fn store<S: Simd, const V: usize>(sums: [S::f32s; V], to: &mut [f32])
     to.copy_from_slice(&room[..count]);
 }
 
-/// Takes `$left` rows in tiles of as many as fit beside a panel in this machine's registers (`$most`): calls
+/// Takes `$rows` in tiles of as many as fit beside a panel in this machine's registers (`$most`): calls
 /// `$tile::<R>(first)` for each.
 macro_rules! in_tiles {
     ($most:expr, $rows:expr, |$first:ident, $R:ident| $body:expr) => {{
