@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::generate::{Ended, Job, Worker};
 use super::language::Language;
 use super::queue::Queue;
-use super::threads::{alone, join};
+use super::threads::{join, thread_count, within};
 use super::{Asker, Error, Refusal, Reply};
 
 /// Draws that wait at most: enough that prompts which begin alike meet, and that no worker waits.
@@ -102,6 +102,9 @@ impl<'f> Feed<'f> {
     /// Lets `workers` threads draw, and hands each text over on this one as it ends.
     pub(super) fn run(&mut self, job: &Job<'_>, workers: usize) -> Result<(), Error> {
         let (sender, said) = channel();
+        // A worker among several spreads nothing; one by itself has every thread, and is one of them, for to
+        // wake threads from outside of them costs as much as a small product.
+        let threads = if workers > 1 { 1 } else { thread_count() };
         thread::scope(|scope| {
             let start = |sender: Sender<Said>| {
                 let work = move || {
@@ -111,8 +114,7 @@ impl<'f> Feed<'f> {
                     }
                     drawn
                 };
-                // A worker among several spreads nothing; one by itself has every thread.
-                scope.spawn(move || if workers > 1 { alone(work)? } else { work() })
+                scope.spawn(move || within(threads, work)?)
             };
             let workers: Vec<_> = (0..workers).map(|_| start(sender.clone())).collect();
             drop(sender);

@@ -6,12 +6,12 @@ use std::thread;
 
 use super::error::Error;
 
-/// Runs `work` with a pool of one thread: what is inside does not spread.
+/// Runs `work` in a pool of its own of so many threads. With one, what is inside does not spread.
 ///
 /// # Errors
 /// Where the machine has no thread left.
-pub(super) fn alone<R: Send>(work: impl FnOnce() -> R + Send) -> Result<R, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+pub(super) fn within<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> Result<R, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     Ok(pool.map_err(|e| Error::Threads(e.to_string()))?.install(work))
 }
 
@@ -44,7 +44,7 @@ pub fn spread<I: Send, R: Send>(
         done
     };
     let shares: Result<Vec<Vec<(usize, R)>>, Error> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| alone(take))).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| within(1, take))).collect();
         workers.into_iter().map(join).collect()
     });
     let mut done: Vec<(usize, R)> = shares?.into_iter().flatten().collect();
