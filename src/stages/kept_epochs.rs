@@ -32,20 +32,17 @@ impl<'c> KeptEpochs<'c> {
         Ok(Self { states, steps_per_epoch, form })
     }
 
-    /// Keeps the weights, where an epoch ends with so many steps. When this returns, a power cut does not
-    /// take them.
-    pub(super) fn keep(
-        &self,
-        done: usize,
-        weights: impl FnOnce() -> Weights,
-    ) -> Result<(), StageError> {
-        if done == 0 || !done.is_multiple_of(self.steps_per_epoch) {
-            return Ok(());
-        }
+    /// Whether an epoch ends with so many steps.
+    pub(super) const fn ends(&self, done: usize) -> bool {
+        done > 0 && done.is_multiple_of(self.steps_per_epoch)
+    }
+
+    /// Keeps the weights after the epoch that ends with so many steps. When this returns, a power cut does
+    /// not take them.
+    pub(super) fn keep(&self, done: usize, weights: &Weights) -> Result<(), StageError> {
         let epoch = (done / self.steps_per_epoch) as u64;
-        let weights = weights();
         self.states
-            .save(epoch, |to| Ok::<_, StageError>(self.form.write(&weights, to, &mut |_, _| {})?))
+            .save(epoch, |to| Ok::<_, StageError>(self.form.write(weights, to, &mut |_, _| {})?))
     }
 
     /// Finds the first epoch of those that end within so many steps whose weights are not there, or are not

@@ -1,6 +1,9 @@
 //! Taking the steps of a training, for the two stages that do: `sft` and `train`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::thread::{Scope, ScopedJoinHandle, scope};
 
 use super::adapted::adapted;
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
@@ -56,8 +59,21 @@ impl<O: Objective, I: Id> Lesson<O, I> {
         watch: &mut Watch,
         kept: Option<&KeptEpochs<'_>>,
     ) -> Result<(), StageError> {
+        scope(|scope| {
+            let reached = Reached { states: io.states(), kept, scope, writing: RefCell::default() };
+            self.take_steps_beside(io, learner, watch, &reached)?;
+            reached.written()
+        })
+    }
+
+    fn take_steps_beside(
+        &self,
+        io: &mut Io<'_>,
+        learner: &mut dyn Learner,
+        watch: &mut Watch,
+        states: &Reached<'_, '_>,
+    ) -> Result<(), StageError> {
         let steps = learner.steps();
-        let states = Reached { states: io.states(), kept };
         let each = (0..steps).map(Ok::<usize, StageError>);
         io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
             let done = shard.first().copied().unwrap_or(0);
@@ -155,30 +171,55 @@ fn folder<'c>(
 }
 
 /// How far a learner has come, between shards, and the weights after the epochs that have ended, where they
-/// are kept.
-struct Reached<'k> {
+/// are kept. Both are written beside the step that follows, one after the other.
+struct Reached<'s, 'e> {
     states: States,
-    kept: Option<&'k KeptEpochs<'k>>,
+    kept: Option<&'e KeptEpochs<'e>>,
+    scope: &'s Scope<'s, 'e>,
+    writing: RefCell<Option<ScopedJoinHandle<'s, Result<(), StageError>>>>,
 }
 
-impl Reached<'_> {
+impl<'s> Reached<'s, '_> {
     /// Keeps the weights, where an epoch ends and they are to be kept.
     fn keep_epoch(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
         let done = learner.done();
-        match (self.kept, learner.state()) {
-            (Some(kept), State::Caller(saved)) => kept.keep(done, || saved.weights()),
-            _ => Ok(()),
-        }
+        let Some(kept) = self.kept.filter(|kept| kept.ends(done)) else { return Ok(()) };
+        let State::Caller(saved) = learner.state() else { return Ok(()) };
+        let snapshot = saved.snapshot();
+        self.write(move || kept.keep(done, &snapshot.weights()))
     }
 
-    /// Saves the state, where the learner does not, and drops those before the last: a kill before the
-    /// shard is safe leaves the last one needed.
+    /// Saves the state, where the learner does not, and drops those before the last: a kill before it is
+    /// safe, or before the shard is, leaves the last one needed.
     fn save(&self, learner: &mut dyn Learner) -> Result<(), StageError> {
         let done = learner.done();
         let State::Caller(saved) = learner.state() else { return Ok(()) };
+        let (states, snapshot) = (self.states.clone(), saved.snapshot());
         let kept = [done as u64, done.saturating_sub(STEPS_PER_SHARD) as u64];
-        self.states.save(kept[0], |to| Ok::<_, StageError>(saved.save(to)?))?;
-        Ok(self.states.retain(|state| kept.contains(&state.done))?)
+        self.write(move || {
+            states.save(kept[0], |to| Ok::<_, StageError>(snapshot.write(to)?))?;
+            drop(snapshot);
+            Ok(states.retain(|state| kept.contains(&state.done))?)
+        })
+    }
+
+    /// Writes in a thread of its own, once what was written before is safe.
+    fn write(
+        &self,
+        write: impl FnOnce() -> Result<(), StageError> + Send + 's,
+    ) -> Result<(), StageError> {
+        self.written()?;
+        self.writing.replace(Some(self.scope.spawn(write)));
+        Ok(())
+    }
+
+    /// Waits until what is being written is safe.
+    fn written(&self) -> Result<(), StageError> {
+        match self.writing.take().map(ScopedJoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(outcome)) => outcome,
+            Some(Err(panic)) => resume_unwind(panic),
+        }
     }
 
     /// Brings the learner to where `done` steps are done: takes up the last state that is whole, and
@@ -192,6 +233,7 @@ impl Reached<'_> {
         if learner.done() >= done {
             return Ok(());
         }
+        self.written()?;
         let missing = self.kept.map(|kept| kept.first_missing(done, warn)).transpose()?.flatten();
         match learner.state() {
             State::Caller(saved) => self.take_up(saved, missing.unwrap_or(done), warn)?,

@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
+use super::state::Snapshot;
 use crate::model::Weights;
 
 /// What a step came to, before the weights moved.
@@ -59,21 +59,16 @@ pub enum State<'s> {
 
 /// A state that its caller keeps.
 pub trait Saved {
-    /// Writes all that the next steps depend on.
-    ///
-    /// # Errors
-    /// Where `to` cannot be written.
-    fn save(&self, to: &mut dyn Write) -> Result<(), Error>;
+    /// All that the next steps depend on. It can be written while the next step is under way, which moves no
+    /// weight before it is dropped.
+    fn snapshot(&mut self) -> Snapshot;
 
-    /// Takes up what [`save`](Self::save) wrote after `done` steps, in a learner made from the same things.
+    /// Takes up what [`Snapshot::write`] wrote after `done` steps, in a learner made from the same things.
     /// Whoever keeps the file vouches for its bytes: numbers in it are taken as they are.
     ///
     /// # Errors
     /// Where it is not such a state, or of another run or step; the learner is then as it was.
     fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error>;
-
-    /// The weights as they are.
-    fn weights(&self) -> Weights;
 }
 
 /// A state that a learner keeps itself.

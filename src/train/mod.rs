@@ -33,4 +33,5 @@ pub use objective::{Objective, Outcome, Totals};
 pub use schedule::Schedule;
 pub use settings::Settings;
 pub use sft::{Example, Sft};
+pub use state::Snapshot;
 pub use trainer::{Start, Trainer};

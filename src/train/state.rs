@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use candle_core::{DType, Device, Tensor};
 
 use super::adamw::Moments;
 use super::error::Error;
+use crate::model::Weights;
 use crate::model::weights::{Pending, write_tensors};
 
 /// A state that was read.
@@ -17,32 +19,50 @@ pub(super) struct Saved {
     tensors: HashMap<String, Tensor>,
 }
 
-/// Writes a state, one tensor at a time.
-pub(super) fn save<'s>(
-    to: &mut dyn Write,
-    done: usize,
-    fingerprint: [u8; 32],
-    weights: impl Iterator<Item = (&'s str, &'s Tensor, &'s Moments)>,
-) -> Result<(), Error> {
-    let device = &Device::Cpu;
-    let step = i64::try_from(done).unwrap_or(i64::MAX);
-    let mut pending = vec![
-        Pending::new("step".to_owned(), (DType::I64, &[1]), move || Tensor::new(&[step], device)),
-        Pending::new("run".to_owned(), (DType::U8, &[fingerprint.len()]), move || {
-            Tensor::new(&fingerprint, device)
-        }),
-    ];
-    for (name, weight, Moments { mean, square }) in weights {
-        for (kind, tensor) in [("weight", weight), ("mean", mean), ("square", square)] {
-            let numbers = || Ok::<_, candle_core::Error>(tensor.clone());
-            let like = (tensor.dtype(), tensor.dims());
-            pending.push(Pending::new(format!("{kind}.{name}"), like, numbers));
-        }
-    }
-    Ok(write_tensors(pending, to, &mut |_, _| {})?)
+/// All that the next steps depend on, as it is after some step. It shares its memory with the trainer, whose
+/// next step goes on beside it but moves no weight before this is dropped.
+pub struct Snapshot {
+    pub(super) done: usize,
+    pub(super) fingerprint: [u8; 32],
+    pub(super) trained: Vec<(String, Tensor, Moments)>,
+    /// Its end tells the trainer that this was dropped.
+    pub(super) _held: Sender<()>,
 }
 
-/// Reads what [`save`] wrote after `done` steps.
+impl Snapshot {
+    /// Writes it, one tensor at a time.
+    ///
+    /// # Errors
+    /// Where `to` cannot be written.
+    pub fn write(&self, to: &mut dyn Write) -> Result<(), Error> {
+        let (device, fingerprint) = (&Device::Cpu, self.fingerprint);
+        let step = i64::try_from(self.done).unwrap_or(i64::MAX);
+        let mut pending = vec![
+            Pending::new("step".to_owned(), (DType::I64, &[1]), move || {
+                Tensor::new(&[step], device)
+            }),
+            Pending::new("run".to_owned(), (DType::U8, &[fingerprint.len()]), move || {
+                Tensor::new(&fingerprint, device)
+            }),
+        ];
+        for (name, weight, Moments { mean, square }) in &self.trained {
+            for (kind, tensor) in [("weight", weight), ("mean", mean), ("square", square)] {
+                let numbers = || Ok::<_, candle_core::Error>(tensor.clone());
+                let like = (tensor.dtype(), tensor.dims());
+                pending.push(Pending::new(format!("{kind}.{name}"), like, numbers));
+            }
+        }
+        Ok(write_tensors(pending, to, &mut |_, _| {})?)
+    }
+
+    /// The weights in it.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        self.trained.iter().map(|(name, weight, _)| (name.clone(), weight.clone())).collect()
+    }
+}
+
+/// Reads what [`Snapshot::write`] wrote after `done` steps.
 pub(super) fn load(path: &Path, done: usize, fingerprint: [u8; 32]) -> Result<Saved, Error> {
     let fail = |reason: String| Error::State { path: path.to_owned(), reason };
     let mut tensors =

@@ -1,9 +1,9 @@
 //! The loop: one step after the other, each a function of the state before it.
 
 use std::borrow::Cow;
-use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -17,6 +17,7 @@ use super::error::Error;
 use super::learner::{Learned, Learner, Metrics, Saved, State};
 use super::objective::{Objective, Outcome, Totals};
 use super::settings::Settings;
+use super::state::Snapshot;
 use super::{batches, state};
 
 /// A model being trained.
@@ -32,6 +33,8 @@ pub struct Trainer<'t, O: Objective> {
     keep: Keep,
     done: usize,
     order: (usize, Vec<Vec<usize>>),
+    /// Ends of snapshots that may not be dropped yet.
+    held: Mutex<Vec<Receiver<()>>>,
 }
 
 /// A weight, and where its steps are at.
@@ -122,6 +125,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
             keep: Keep::All,
             done: 0,
             order,
+            held: Mutex::default(),
         })
     }
 
@@ -180,6 +184,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         let learning_rate = self.settings.learning_rate * share;
         // The clipping of PyTorch, to its last digit.
         let clip = self.settings.max_grad_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        self.wait();
         self.done += 1;
         let rate = Rate { step: self.done, learning_rate, clip, decay: 0.0 };
         let adamw = self.settings.adamw;
@@ -305,17 +310,28 @@ impl<'t, O: Objective> Trainer<'t, O> {
         Err(Error::NotFinite { step: self.done + 1, what, value, examples: batch.to_vec() })
     }
 
-    /// Writes all that the next steps depend on.
-    ///
-    /// # Errors
-    /// Where `to` cannot be written.
-    pub fn save(&self, to: &mut dyn Write) -> Result<(), Error> {
-        let each =
-            self.parameters.iter().map(|t| (t.parameter.name.as_str(), &t.weight, &t.moments));
-        state::save(to, self.done, self.fingerprint(), each)
+    /// All that the next steps depend on. No weight moves before it is dropped: the next step waits for that.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let (held, end) = channel();
+        self.held().push(end);
+        let each = self.parameters.iter();
+        let each = each.map(|t| (t.parameter.name.clone(), t.weight.clone(), t.moments.clone()));
+        let (done, fingerprint) = (self.done, self.fingerprint());
+        Snapshot { done, fingerprint, trained: each.collect(), _held: held }
     }
 
-    /// Takes up what [`save`](Self::save) wrote after `done` steps, in a trainer made from the same
+    fn held(&mut self) -> &mut Vec<Receiver<()>> {
+        self.held.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all snapshots are dropped.
+    fn wait(&mut self) {
+        for held in self.held().drain(..) {
+            while held.recv().is_ok() {}
+        }
+    }
+
+    /// Takes up what [`Snapshot::write`] wrote after `done` steps, in a trainer made from the same
     /// things. Whoever keeps the file vouches for its bytes: numbers in it are taken as they are.
     ///
     /// # Errors
@@ -324,6 +340,7 @@ impl<'t, O: Objective> Trainer<'t, O> {
         let mut saved = state::load(path, done, self.fingerprint())?;
         let take = |t: &Trained| saved.take(&t.parameter.name, &t.weight);
         let taken = self.parameters.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        self.wait();
         for (trained, (weight, moments)) in self.parameters.iter_mut().zip(taken) {
             trained.weight.slice_set(&weight, 0, 0)?;
             trained.moments = moments;
@@ -377,16 +394,12 @@ impl<O: Objective> Learner for Trainer<'_, O> {
 }
 
 impl<O: Objective> Saved for Trainer<'_, O> {
-    fn save(&self, to: &mut dyn Write) -> Result<(), Error> {
-        self.save(to)
+    fn snapshot(&mut self) -> Snapshot {
+        self.snapshot()
     }
 
     fn resume(&mut self, path: &Path, done: usize) -> Result<(), Error> {
         self.resume(path, done)
-    }
-
-    fn weights(&self) -> Weights {
-        self.weights()
     }
 }
 

@@ -126,7 +126,7 @@ fn an_adapter_takes_the_steps_of_peft() {
     for _ in 0..4 {
         first.step().unwrap();
     }
-    first.save(&mut std::fs::File::create(&state).unwrap()).unwrap();
+    first.snapshot().write(&mut std::fs::File::create(&state).unwrap()).unwrap();
     drop(first);
     let checkpointed = Trainer::from(begin(), Dpo::default(), &pairs, settings()).unwrap();
     let mut second = checkpointed.keeping(Keep::Inputs);

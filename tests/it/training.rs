@@ -227,8 +227,30 @@ fn finish<O: Objective>(mut trainer: Trainer<'_, O>, folder: &Path) -> (Vec<Metr
     (metrics, std::fs::read(path).unwrap())
 }
 
-fn save<O: Objective>(trainer: &Trainer<'_, O>, path: &Path) {
-    trainer.save(&mut std::fs::File::create(path).unwrap()).unwrap();
+fn save<O: Objective>(trainer: &mut Trainer<'_, O>, path: &Path) {
+    trainer.snapshot().write(&mut std::fs::File::create(path).unwrap()).unwrap();
+}
+
+#[test]
+fn a_snapshot_stays_what_it_was_while_the_next_step_is_under_way() {
+    let (pairs, (config, weights)) = (pairs(), start("smollm", DType::F32));
+    let mut trainer = Trainer::new(config, &weights, Dpo::default(), &pairs, settings()).unwrap();
+    trainer.step().unwrap();
+    let (mut before, mut beside, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    trainer.snapshot().write(&mut before).unwrap();
+    let snapshot = trainer.snapshot();
+    std::thread::scope(|scope| {
+        let step = scope.spawn(|| trainer.step().unwrap());
+        // Time for the step to come to where it moves weights.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        snapshot.write(&mut beside).unwrap();
+        assert!(!step.is_finished(), "it waits until the snapshot is dropped");
+        drop(snapshot);
+        assert_eq!(step.join().unwrap().unwrap().step, 2);
+    });
+    assert!(beside == before, "no weight has moved");
+    trainer.snapshot().write(&mut after).unwrap();
+    assert!(after != before, "now they have");
 }
 
 #[test]
@@ -248,7 +270,7 @@ fn a_run_that_is_killed_and_resumed_ends_in_the_same_bytes() {
         for _ in 0..killed_after {
             first.step().unwrap();
         }
-        save(&first, &state);
+        save(&mut first, &state);
         drop(first);
         let mut second = make();
         second.resume(&state, killed_after).unwrap();
@@ -272,7 +294,7 @@ fn a_saved_state_of_another_run_is_refused() {
     };
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state.safetensors");
-    save(&make(settings(), Dpo::default()), &state);
+    save(&mut make(settings(), Dpo::default()), &state);
     let refuse = |settings: Settings, dpo: Dpo, done: usize| {
         let error = make(settings, dpo).resume(&state, done).unwrap_err();
         assert!(matches!(error, Error::State { .. }), "{error}");
