@@ -19,6 +19,7 @@ mod epochs;
 mod estimates;
 mod evaluation;
 mod experiment;
+mod exports;
 mod folders;
 mod gguf;
 mod gpu;
