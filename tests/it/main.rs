@@ -48,6 +48,7 @@ mod schemas;
 mod scripted;
 mod server;
 mod simulated;
+mod start;
 mod states;
 mod store;
 mod texts;

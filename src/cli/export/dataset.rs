@@ -9,11 +9,11 @@ use minijinja::{Environment, context};
 use serde::{Deserialize, Serialize};
 
 use super::made::Made;
-use super::outputs::Outputs;
 use super::preferences;
 use super::recorded::recorded;
 use super::sql::quote;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
@@ -88,8 +88,11 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let wanted = |name: &str| tables.is_empty() || tables.iter().any(|table| table == name);
     let session = Session::of(&store, &[experiment])?;
     let folder = out.clone().unwrap_or_else(|| format!("{experiment}-dataset").into());
-    let mut dataset =
-        Dataset { outputs: Outputs::of(&folder, *force)?, session, configs: Vec::new() };
+    let mut dataset = Dataset {
+        outputs: Outputs::of(&folder, Over::forced(*force))?,
+        session,
+        configs: Vec::new(),
+    };
     if wanted(PREFERENCES) {
         dataset.preferences(experiment)?;
     }

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::lesson::Files;
-use super::rows::unwritten;
 use crate::cli::failure::Failure;
+use crate::cli::outputs::unwritten;
 
 /// Makes a folder of links to the files of a model: they may be large, and are copied where they are needed.
 pub(super) fn link_model(folder: &Path, files: &Files) -> Result<(), Failure> {

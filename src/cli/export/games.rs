@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::layout::{Layout, Names, Part, Rows};
-use super::outputs::Outputs;
 use super::sql::{fill, quote};
 use crate::cli::diff::find;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
@@ -42,7 +42,7 @@ struct Counted {
     unreadable: u64,
     between_levels: u64,
     between_wins: u64,
-    by_a_little: u64,
+    by_levels: u64,
     one_order: u64,
     grades: u64,
     baseline: Option<String>,
@@ -112,10 +112,11 @@ pub(super) fn run(args: &Args, layout: Layout, place: &StorePlace, ui: &Ui) -> R
         experiment: &models.experiment,
         baseline: counted.baseline.as_deref(),
         judge: counted.judge.as_deref(),
-        by_levels: counted.by_a_little > 0,
+        by_levels: counted.by_levels > 0,
     };
     let named = || PathBuf::from(format!("{}-{}", models.experiment, layout.name()));
-    let mut outputs = Outputs::of(&args.out.clone().unwrap_or_else(named), args.force)?;
+    let mut outputs =
+        Outputs::of(&args.out.clone().unwrap_or_else(named), Over::forced(args.force))?;
     for part in parts(&models, &counted) {
         let Some(Rows { name, query, values, format }) = layout.file(part, &names) else {
             continue;
@@ -192,7 +193,7 @@ fn tell(layout: Layout, counted: &Counted, ui: &Ui) {
     warn(counted.unreadable, layout.unreadable());
     match layout {
         Layout::AlpacaEval => {}
-        Layout::ArenaHard if counted.by_a_little > 0 => {
+        Layout::ArenaHard if counted.by_levels > 0 => {
             warn(counted.between_levels, "verdicts lie between two levels: the nearest is written");
         }
         Layout::ArenaHard | Layout::MtBench => {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::outputs::file_name;
 use super::sql::quote;
+use crate::cli::outputs::file_name;
 use crate::query::Format;
 
 /// A benchmark whose files are written.

@@ -7,7 +7,6 @@ mod layout;
 mod lesson;
 mod loss;
 mod made;
-mod outputs;
 mod pairs;
 mod preferences;
 mod recipe;

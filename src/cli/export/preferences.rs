@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::outputs::Outputs;
 use super::recorded::recorded;
 use super::sql::{fill, quote};
 use super::table::format_of;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
@@ -105,7 +105,7 @@ fn write(session: &Session, query: &str, out: &Path, force: bool, ui: &Ui) -> Re
         let hint = "let the file's name end with .parquet, .jsonl or .json";
         return Err(Failure::new(Kind::Usage, text).hint(hint));
     }
-    let (mut outputs, name) = Outputs::of_file(out, force)?;
+    let (mut outputs, name) = Outputs::of_file(out, Over::forced(force))?;
     outputs.query(&name, session, query, format)?;
     outputs.put(ui)
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::lesson::{Candidates, Lesson};
 use super::target::Target;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::outputs::unwritten;
 use crate::query::{Format, Session, TableText, sink};
 use crate::store::{Digest, Store};
 
@@ -167,11 +168,6 @@ impl<'r> Rows<'r> {
         let mut out = sink(Format::Jsonl, text, Box::new(BufWriter::new(file)));
         Ok(self.session.run(&query, out.as_mut())?)
     }
-}
-
-/// A file of the export cannot be written.
-pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Data, format!("cannot write {}: {error}", path.display()))
 }
 
 /// What the chat template is given, as a column of every row.

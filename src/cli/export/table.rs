@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::outputs::Outputs;
 use super::recorded::recorded;
 use super::sql::quote;
 use crate::cli::failure::{Failure, Kind};
+use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::{format, tell_lost};
 use crate::cli::ui::Ui;
@@ -101,7 +101,7 @@ pub(super) fn run_query(args: &QueryArgs, place: &StorePlace, ui: &Ui) -> Result
 fn write(session: &Session, query: &str, place: &Place, ui: &Ui) -> Result<(), Failure> {
     let Place { out, format, force } = place;
     let format = format.map_or_else(|| format_of(out), Ok)?;
-    let (mut outputs, name) = Outputs::of_file(out, *force)?;
+    let (mut outputs, name) = Outputs::of_file(out, Over::forced(*force))?;
     outputs.query(&name, session, query, format)?;
     tell_lost(session, ui);
     outputs.put(ui)

@@ -1,4 +1,4 @@
-//! The files of an export: written beside their place first, put there together, and never over something else
+//! Files that a command writes: made beside their place first, put there together, and never over something else
 //! in silence.
 
 use std::fs::{self, File};
@@ -7,40 +7,58 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::rows::unwritten;
-use crate::cli::failure::{Failure, Kind};
-use crate::cli::ui::Ui;
+use super::failure::{Failure, Kind};
+use super::ui::Ui;
 use crate::query::{Format, Session, TableText, sink};
 use crate::store::digest_file;
 
-/// Where an export goes, and whether it may write over what is there.
+/// Whether files may be written over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Over {
+    /// They are made anew each time.
+    Anything,
+    /// Only files that say the same; the hint says what to do about others.
+    TheSame(&'static str),
+}
+
+/// What helps where an export meets another file.
+const FORCE: &str = "`--force` writes over it; `--out` names another place";
+
+impl Over {
+    /// As `--force` of an export has it.
+    pub(super) const fn forced(force: bool) -> Self {
+        if force { Self::Anything } else { Self::TheSame(FORCE) }
+    }
+}
+
+/// Files on their way to their places.
 pub(super) struct Outputs {
     folder: PathBuf,
-    force: bool,
+    over: Over,
     staging: TempDir,
     names: Vec<PathBuf>,
 }
 
 impl Outputs {
     /// Files below a folder, which need not be there.
-    pub(super) fn of(folder: &Path, force: bool) -> Result<Self, Failure> {
+    pub(super) fn of(folder: &Path, over: Over) -> Result<Self, Failure> {
         let folder = std::path::absolute(folder)?;
         // A rename is all or nothing on one file system alone.
         let beside = folder.ancestors().find(|ancestor| ancestor.is_dir());
         let beside = beside.unwrap_or(Path::new("/"));
         let staging = tempfile::Builder::new().prefix(".mrx-export-").tempdir_in(beside);
         let staging = staging.map_err(|error| unwritten(&folder, &error))?;
-        Ok(Self { folder, force, staging, names: Vec::new() })
+        Ok(Self { folder, over, staging, names: Vec::new() })
     }
 
     /// One file, and its name in its folder.
-    pub(super) fn of_file(path: &Path, force: bool) -> Result<(Self, PathBuf), Failure> {
+    pub(super) fn of_file(path: &Path, over: Over) -> Result<(Self, PathBuf), Failure> {
         let Some(name) = path.file_name().filter(|_| !path.is_dir()) else {
             let text = format!("expected a file to write, found the folder {}", path.display());
             return Err(Failure::new(Kind::Usage, text));
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Ok((Self::of(folder.unwrap_or(Path::new(".")), force)?, name.into()))
+        Ok((Self::of(folder.unwrap_or(Path::new(".")), over)?, name.into()))
     }
 
     /// Where a file of this name is written for now.
@@ -87,8 +105,8 @@ impl Outputs {
 
     /// Puts all files in their places, and prints where; none of them where one would write over something else.
     pub(super) fn put(self, ui: &Ui) -> Result<(), Failure> {
-        for name in self.names.iter().filter(|_| !self.force) {
-            self.refuse_over_others(name)?;
+        if let Over::TheSame(hint) = self.over {
+            self.names.iter().try_for_each(|name| self.refuse_over_others(name, hint))?;
         }
         for name in &self.names {
             let place = self.folder.join(name);
@@ -104,7 +122,7 @@ impl Outputs {
         Ok(())
     }
 
-    fn refuse_over_others(&self, name: &Path) -> Result<(), Failure> {
+    fn refuse_over_others(&self, name: &Path, hint: &'static str) -> Result<(), Failure> {
         let place = self.folder.join(name);
         if fs::symlink_metadata(&place).is_err() {
             return Ok(());
@@ -115,7 +133,6 @@ impl Outputs {
             return Ok(());
         }
         let text = format!("{} is there already, and says something else", shown(&place));
-        let hint = "`--force` writes over it; `--out` names another place";
         Err(Failure::new(Kind::Data, text).hint(hint))
     }
 }
@@ -129,4 +146,9 @@ fn shown(path: &Path) -> String {
 /// A name that is one file's name on every system.
 pub(super) fn file_name(name: &str) -> String {
     name.replace(|c: char| c.is_control() || "/\\:*?\"<>|".contains(c), "_")
+}
+
+/// A file cannot be written.
+pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Data, format!("cannot write {}: {error}", path.display()))
 }
