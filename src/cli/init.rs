@@ -98,9 +98,10 @@ impl Template {
     /// What to do next, after looking: the folder follows.
     const fn next(self) -> [&'static str; 2] {
         match self {
-            Self::Verdicts => {
-                ["mrx run", "mrx sql \"SELECT name, value, low, high FROM estimates\""]
-            }
+            Self::Verdicts => [
+                "mrx run",
+                "mrx sql \"SELECT name, value, low, high FROM estimates WHERE name NOT LIKE '%/%'\"",
+            ],
             _ => ["mrx plan", "mrx run"],
         }
     }

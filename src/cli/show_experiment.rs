@@ -185,10 +185,13 @@ impl Table<'_> {
     fn text(&self) -> String {
         let mut lines = Vec::new();
         let about = self.about.split_once("]`: ").map_or(self.about, |(_, about)| about);
+        let mut letters = about.chars();
+        let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+        let about = format!("{}{}", first.unwrap_or_default(), letters.as_str());
         if self.name != TOP {
             lines.push(format!("[{}]", self.name));
         }
-        lines.push(wrapped(about, 0));
+        lines.push(wrapped(&about, 0));
         for field in &self.fields {
             lines.push(String::new());
             let head = match &field.default {
