@@ -19,6 +19,7 @@ use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Spent, Store, 
 
 /// Print a node, a run, an object, the schemas, or what an experiment may say
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(super) struct Args {
     /// A node (`judge.m1`, `experiment/judge.m1`), the first digits of a run or an object; with
     /// --schema, a table; with --experiment, a table of experiment.toml, as `pairs.actor`

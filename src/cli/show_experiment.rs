@@ -41,14 +41,12 @@ pub(super) fn show(table: Option<&str>, as_json: bool, ui: &Ui) -> Result<(), Fa
         return ui.print(&format!("{}\n\n{}", intro(&tables), all.join("\n\n")));
     };
     let named = named.trim_matches(['[', ']']);
-    match tables.iter().find(|table| table.name == named) {
-        Some(table) => ui.print(&table.text()),
-        None => {
-            let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-            let text = format!("there is no table `{named}` in experiment.toml");
-            Err(Failure::new(Kind::Usage, text).hint(format!("one of {}", names.join(", "))))
-        }
+    if let Some(table) = tables.iter().find(|table| table.name == named) {
+        return ui.print(&table.text());
     }
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let text = format!("there is no table `{named}` in experiment.toml");
+    Err(Failure::new(Kind::Usage, text).hint(format!("one of {}", names.join(", "))))
 }
 
 fn intro(tables: &[Table<'_>]) -> String {
@@ -145,7 +143,7 @@ fn range(told: &Value, found: &Value) -> String {
 }
 
 /// The members of a table.
-fn members<'s>(schema: &'s Value) -> impl Iterator<Item = (&'s String, &'s Value)> {
+fn members(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
 

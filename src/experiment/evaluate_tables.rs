@@ -31,7 +31,7 @@ pub(super) struct Evaluate {
     /// `response`).
     #[schemars(extend("default" = "m0"))]
     pub(super) baseline: Option<Spanned<String>>,
-    /// A query over `answers` (answer_id, prompt, reference, category, response) that gives `answer_id` and
+    /// A query over `answers` (`answer_id`, `prompt`, `reference`, `category`, `response`) that gives `answer_id` and
     /// `score`: it decides games by the better score, and says how far judges are right.
     pub(super) oracle: Option<Spanned<PathBuf>>,
     /// The model that decides, in the oracle's place.

@@ -43,7 +43,7 @@ pub(super) struct Root {
     /// What the experiment is called in the store: letters, digits, `-`, `_` and `.`.
     pub(super) name: Spanned<String>,
     /// How often the loop goes round: M0 to M(iterations).
-    #[schemars(extend("default" = 4, "x-paper" = "3.1", "maximum" = 1000))]
+    #[schemars(extend("default" = 4, "x-paper" = "3.1", "maximum" = 1000, "x-range" = "a whole number from 1 to 1000"))]
     pub(super) iterations: Option<Spanned<Count>>,
     /// What every draw starts from.
     #[schemars(extend("default" = 0))]

@@ -23,8 +23,8 @@ use crate::query::{Format, Session, TABLES, keys};
 ///
 /// Each table is a configuration, and `preferences` holds the kept pairs as TRL takes them: `load_dataset(DIR,
 /// "responses")`. What the loop made is the split `train`, held-out prompts and what was made of them `test`. The card,
-/// README.md, says the experiment, its settings, its models' digests and the digest of every table;
-/// how_it_was_made.json says it to programs. Weights are not in it.
+/// `README.md`, says the experiment, its settings, its models' digests and the digest of every table;
+/// `how_it_was_made.json` says it to programs. Weights are not in it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// An experiment of the store, as `quickstart`

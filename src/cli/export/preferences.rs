@@ -18,7 +18,7 @@ use crate::query::{Format, Session};
 /// Write the kept pairs of an experiment as a preference set for TRL
 ///
 /// `chosen` and `rejected` are conversations, the prompt's messages and an answer: TRL's conversational format with
-/// an implicit prompt, which its DPOTrainer takes as it is. Beside them stand `score_chosen`, `score_rejected`, `role`
+/// an implicit prompt, which its `DPOTrainer` takes as it is. Beside them stand `score_chosen`, `score_rejected`, `role`
 /// (actor or judge), `model`, `prompt_id` and `pair_id`. Texts are without what was thought. `mrx export pairs`
 /// writes what one training takes, with its settings and the reference's log-probabilities.
 #[derive(Debug, clap::Args)]
