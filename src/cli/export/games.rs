@@ -122,13 +122,12 @@ pub(super) fn run(args: &Args, layout: Layout, place: &StorePlace, ui: &Ui) -> R
             continue;
         };
         let query = models.query(query, &values);
-        match format {
-            Some(format) => drop(outputs.query(&name, &session, &query, format)?),
-            None => {
-                let lines: Vec<Line> = session.rows(&query)?;
-                let parts = lines.iter().flat_map(|line| [line.line.as_str(), "\n"]);
-                outputs.text(&name, parts)?;
-            }
+        if let Some(format) = format {
+            outputs.query(&name, &session, &query, format)?;
+        } else {
+            let lines: Vec<Line> = session.rows(&query)?;
+            let parts = lines.iter().flat_map(|line| [line.line.as_str(), "\n"]);
+            outputs.text(&name, parts)?;
         }
     }
     outputs.put(ui)?;
