@@ -11,16 +11,20 @@ mod failure;
 mod guard;
 mod host;
 mod import;
+mod init;
 mod machine;
+mod man;
 mod marked;
 mod memory;
 mod named_model;
+mod outputs;
 mod place;
 mod plan;
 mod read;
 mod run;
 mod shell;
 mod show;
+mod show_experiment;
 mod show_prompt;
 mod sql;
 mod store;
@@ -71,6 +75,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
     Run(run::Args),
     Plan(plan::Args),
     Sql(sql::Args),
@@ -88,6 +93,7 @@ enum Command {
     #[command(subcommand)]
     Store(store::Command),
     Completions(completions::Args),
+    Man(man::Args),
     Guard(guard::Args),
 }
 
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
     let place = StorePlace(store);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         match command {
+            Command::Init(args) => init::run(&args, &ui),
             Command::Run(args) => run::run(&args, &place, &ui),
             Command::Plan(args) => plan::run(&args, &place, &ui),
             Command::Sql(args) => sql::run(&args, &place, &ui),
@@ -112,6 +119,7 @@ pub fn main() -> ExitCode {
             Command::Import(command) => import::run(&command, &place, &ui),
             Command::Store(command) => store::run(&command, &place, &ui),
             Command::Completions(args) => completions::run(&args, self::command(), &ui),
+            Command::Man(args) => man::run(&args, self::command(), &ui),
             Command::Guard(args) => return guard::run(&args).map_err(Failure::from),
         }
         .map(|()| ExitCode::SUCCESS)

@@ -9,25 +9,31 @@ use serde_json::Value;
 
 use super::failure::{Failure, Kind};
 use super::place::StorePlace;
-use super::show_prompt;
 use super::tables::rows_out;
 use super::target::Target;
 use super::ui::{Ui, seconds, thousands};
+use super::{show_experiment, show_prompt};
 use crate::experiment::SCRIPT;
 use crate::query::{Format, Session, TABLES, ddl_of, documents};
 use crate::store::{Digest, Host, Key, KeyInput, MadeBy, Manifest, Spent, Store, read_schema};
 
-/// Print a node, a run, an object, or the schemas
+/// Print a node, a run, an object, the schemas, or what an experiment may say
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(super) struct Args {
     /// A node (`judge.m1`, `experiment/judge.m1`), the first digits of a run or an object; with
-    /// --schema, a table
-    #[arg(required_unless_present_any = ["schema", "trainer"])]
+    /// --schema, a table; with --experiment, a table of experiment.toml, as `pairs.actor`
+    #[arg(required_unless_present_any = ["schema", "trainer", "experiment"])]
     target: Option<String>,
 
     /// Print what every column of a table (of all, where none is named) means, as SQL
     #[arg(long)]
     schema: bool,
+
+    /// Print what every field of experiment.toml means, with its default, its range and the paper's section; with
+    /// `--format json`, its JSON Schema
+    #[arg(long, conflicts_with_all = ["schema", "trainer", "prompt"])]
+    experiment: bool,
 
     /// Print the program that `trainer = "trl"` trains with
     #[arg(long, conflicts_with_all = ["schema", "prompt", "target"])]
@@ -57,6 +63,9 @@ enum Shape {
 }
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
+    if args.experiment {
+        return show_experiment::show(args.target.as_deref(), args.format == Shape::Json, ui);
+    }
     if args.schema {
         return schema(args.target.as_deref(), ui);
     }

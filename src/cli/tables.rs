@@ -75,7 +75,7 @@ pub(super) fn print_query(
 }
 
 /// Says on stderr which finished nodes are not in an answer, because they are lost.
-fn tell_lost(session: &Session, ui: &Ui) {
+pub(super) fn tell_lost(session: &Session, ui: &Ui) {
     let lost = session.lost();
     let experiments: BTreeSet<&str> = lost.iter().map(|node| node.experiment.as_str()).collect();
     for experiment in experiments {

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::Spanned;
-
 use super::engines::Engines;
 use super::find;
 use super::locate;
 use super::machine::Machine;
 use super::named::Files;
 use super::settings::M0;
+use super::spanned::Spanned;
 use super::toml_file::{File, JudgeModel};
 use crate::runner::StageError;
 use crate::stages::remote::{

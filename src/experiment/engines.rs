@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use toml::Spanned;
-
 use super::Error;
 use super::engine_table::{EndpointTable, EngineTable, Kind, PricesTable, duration};
 use super::machine::{Machine, MachineFile};
 use super::per_iteration::{Count, Steps, Switch};
+use super::spanned::Spanned;
 use super::toml_file::File;
 use super::trainers;
 use crate::stages::remote::{

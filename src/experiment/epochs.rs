@@ -1,12 +1,11 @@
 //! The epochs that a training keeps: a node for the model after each, what that is worth on the validation
 //! prompts, and the choice among them.
 
-use toml::Spanned;
-
 use super::evaluation::Evaluation;
 use super::iteration::ALL_EPOCHS;
 use super::loop_::Loop;
 use super::per_iteration::Choice;
+use super::spanned::Spanned;
 use super::{Error, validation};
 use crate::runner::{Input, Node};
 use crate::stages::{Choose, Epoch, EpochRule, Verb};

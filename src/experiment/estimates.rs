@@ -3,9 +3,8 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::Error;
+use super::spanned::Spanned;
 use super::toml_file::{self as file, File};
 use crate::runner::{Input, Node, NodeName, Source};
 use crate::stages::{Estimate, Measure, Options, Verb};

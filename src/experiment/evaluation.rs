@@ -8,9 +8,9 @@ use super::loop_::{EVAL, Loop};
 use super::named::Files;
 use super::probes::probes;
 use super::settings::{self, M0};
+use super::spanned::Spanned;
 use super::toml_file::{self as file, JudgeModel};
 use crate::runner::{Input, Node, NodeName, Source, Stage};
-use toml::Spanned;
 
 use crate::stages::{
     self, Answers, Compare, Evaluated, HeldOut, Oracle, Panel, Respond, Standard, Template, Verb,

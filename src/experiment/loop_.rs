@@ -1,11 +1,10 @@
 //! The loop: what all iterations share, where its models come from, and what its nodes are called.
 
-use toml::Spanned;
-
 use super::Error;
 use super::engines::Engines;
 use super::named::Files;
 use super::settings::{self, Iteration, Templates};
+use super::spanned::Spanned;
 use super::toml_file::{File, Prompts, ReferenceModel, StartModel};
 use super::values::Values;
 use super::verdicts;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::Error;
 use super::engine_table::EngineTable;
 use super::locate::Text;
+use super::spanned::Spanned;
 use super::trainer_table::TrainerTable;
 use crate::stages::Brought;
 use crate::stages::remote::{Report, Work};

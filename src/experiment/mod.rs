@@ -1,26 +1,33 @@
 //! An experiment: one TOML file that describes a whole loop, and the plan it expands to.
 
 mod chat_template;
+mod described;
 pub mod doctor;
+mod draw_tables;
 mod engine_table;
 mod engines;
 mod epochs;
 mod estimates;
+mod evaluate_tables;
 mod evaluation;
 mod iteration;
 mod learned;
 mod locate;
 mod loop_;
 mod machine;
+mod model_tables;
 mod named;
 mod needs;
+mod pair_tables;
 mod per_iteration;
 mod plan;
 mod probes;
 mod reader;
 mod scale;
 mod settings;
+mod spanned;
 mod toml_file;
+mod train_table;
 mod trainer_table;
 mod trainers;
 mod training;
@@ -31,6 +38,7 @@ mod versus;
 
 use std::path::{Path, PathBuf};
 
+pub use described::schema;
 use engines::Engines;
 pub use learned::refuse_unlearned;
 pub use locate::{Error, Position};

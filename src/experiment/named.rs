@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
-
 use super::Error;
+use super::spanned::Spanned;
 use super::toml_file::{File, Model};
 use crate::stages::{Template, TemplateError, files_read, gguf_of, listed};
 

@@ -3,12 +3,19 @@
 //! The visitors are written by hand: `#[serde(untagged)]` would answer every mistake with "data
 //! did not match any variant".
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde_json::{Value, json};
 
+use super::spanned::Spanned;
 use crate::stages::Train;
+
+/// A value with its place, so that a list of the wrong length can be pointed at.
+pub(super) type Each<T> = Option<Spanned<PerIteration<T>>>;
 
 /// One value for all iterations, or one for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +28,9 @@ pub(super) enum PerIteration<T> {
 pub(super) trait Scalar: Sized {
     /// What a reader is told to write.
     const EXPECTED: &'static str;
+
+    /// What an editor is told of it.
+    fn described() -> Value;
 
     /// Takes a number; integers come as floats too.
     fn number(_: f64) -> Option<Self> {
@@ -49,6 +59,10 @@ pub(super) enum Choice {
 impl Scalar for Choice {
     const EXPECTED: &'static str = "an epoch from 1, `last` or `best`";
 
+    fn described() -> Value {
+        json!({ "anyOf": [whole_from(1), { "enum": ["last", "best"] }] })
+    }
+
     fn number(value: f64) -> Option<Self> {
         whole(value, 1.0).and_then(|epoch| usize::try_from(epoch).ok()).map(Self::Epoch)
     }
@@ -68,15 +82,42 @@ impl<'de> Deserialize<'de> for Choice {
     }
 }
 
+/// Describes a scalar for editors.
+macro_rules! described {
+    ($name:ident) => {
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                let mut schema = json_schema!({ "x-range": Self::EXPECTED });
+                if let Value::Object(described) = Self::described() {
+                    described.into_iter().for_each(|(name, value)| drop(schema.insert(name, value)));
+                }
+                schema
+            }
+        }
+    };
+}
+
 /// Defines a scalar over a plain type.
 macro_rules! scalar {
-    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $number:expr, $truth:expr) => {
+    ($(#[$doc:meta])* $name:ident($inner:ty), $expected:literal, $described:expr, $number:expr, $truth:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub(super) struct $name(pub(super) $inner);
 
         impl Scalar for $name {
             const EXPECTED: &'static str = $expected;
+
+            fn described() -> Value {
+                $described
+            }
 
             fn number(value: f64) -> Option<Self> {
                 let take: fn(f64) -> Option<$inner> = $number;
@@ -94,7 +135,21 @@ macro_rules! scalar {
                 deserializer.deserialize_any(ScalarVisitor(PhantomData))
             }
         }
+
+        described!($name);
     };
+}
+
+described!(Choice);
+
+/// A whole number from this one on, up to the file's largest.
+fn whole_from(least: u64) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": 1_000_000_000 })
+}
+
+/// The same, or `false`.
+fn or_false(described: Value) -> Value {
+    json!({ "anyOf": [described, { "const": false }] })
 }
 
 /// The whole number that `value` is, if it is one of at least `least`.
@@ -106,87 +161,97 @@ fn whole(value: f64, least: f64) -> Option<u64> {
 
 scalar!(
     /// How many of something.
-    Count(u64), "a whole number from 1 to a billion", |value| whole(value, 1.0), |_| None
+    Count(u64), "a whole number from 1 to a billion", whole_from(1), |value| whole(value, 1.0), |_| None
 );
 scalar!(
     /// How many iterations' pairs are trained on.
     Window(usize), "a whole number from 1 to 10",
+    json!({ "type": "integer", "minimum": 1, "maximum": 10 }),
     |value| whole(value, 1.0).and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= Train::WINDOW.len()),
     |_| None
 );
 scalar!(
     /// What every draw starts from.
-    Seed(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
+    Seed(u64), "a whole number from 0 to a billion", whole_from(0), |value| whole(value, 0.0), |_| None
 );
 scalar!(
     /// How many of something, if any.
-    Steps(u64), "a whole number from 0 to a billion", |value| whole(value, 0.0), |_| None
+    Steps(u64), "a whole number from 0 to a billion", whole_from(0), |value| whole(value, 0.0), |_| None
 );
 scalar!(
     /// A rate, or a weight.
-    Rate(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
+    Rate(f64), "a number of at least 0", json!({ "type": "number", "minimum": 0 }), |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );
 scalar!(
     /// A number.
-    Finite(f64), "a number", |value| value.is_finite().then_some(value), |_| None
+    Finite(f64), "a number", json!({ "type": "number" }), |value| value.is_finite().then_some(value), |_| None
 );
 scalar!(
     /// A limit, or `false` for none.
     Norm(Option<f64>), "a number above 0, or false for no limit",
+    or_false(json!({ "type": "number", "exclusiveMinimum": 0 })),
     |value| (value > 0.0 && value.is_finite()).then_some(Some(value)), |on| (!on).then_some(None)
 );
 scalar!(
     /// A share of less than a half.
-    Minority(f64), "a number from 0 and below 0.5", |value| (0.0..0.5).contains(&value).then_some(value), |_| None
+    Minority(f64), "a number from 0 and below 0.5",
+    json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 0.5 }), |value| (0.0..0.5).contains(&value).then_some(value), |_| None
 );
 scalar!(
     /// How much of a running mean is kept at a step.
-    Decay(f64), "a number from 0 and below 1", |value| (0.0..1.0).contains(&value).then_some(value), |_| None
+    Decay(f64), "a number from 0 and below 1",
+    json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }), |value| (0.0..1.0).contains(&value).then_some(value), |_| None
 );
 scalar!(
     /// A sampling temperature.
-    Temperature(f64), "a number of at least 0", |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
+    Temperature(f64), "a number of at least 0", json!({ "type": "number", "minimum": 0 }), |value| (value >= 0.0 && value.is_finite()).then_some(value), |_| None
 );
 scalar!(
     /// The share of probability that is drawn from.
     TopP(f64), "a number above 0 and at most 1",
+    json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
     |value| (value > 0.0 && value <= 1.0).then_some(value), |_| None
 );
 scalar!(
     /// A share.
-    Share(f64), "a number from 0 to 1", |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
+    Share(f64), "a number from 0 to 1", json!({ "type": "number", "minimum": 0, "maximum": 1 }), |value| (0.0..=1.0).contains(&value).then_some(value), |_| None
 );
 scalar!(
     /// A share that leaves something on both sides.
-    Part(f64), "a number above 0 and below 1", |value| (value > 0.0 && value < 1.0).then_some(value), |_| None
+    Part(f64), "a number above 0 and below 1",
+    json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 }), |value| (value > 0.0 && value < 1.0).then_some(value), |_| None
 );
 scalar!(
     /// The most that a share may be, or `false` for any.
     Cap(Option<f64>), "a number from 0 to 1, or false for no limit",
+    or_false(json!({ "type": "number", "minimum": 0, "maximum": 1 })),
     |value| (0.0..=1.0).contains(&value).then_some(Some(value)), |on| (!on).then_some(None)
 );
 scalar!(
     /// A nominal coverage.
     Level(f64), "a number from 0.5 to 0.9999",
+    json!({ "type": "number", "minimum": 0.5, "maximum": 0.9999 }),
     |value| (0.5..=0.9999).contains(&value).then_some(value), |_| None
 );
 scalar!(
     /// How often something is drawn anew.
     Resamples(u64), "a whole number from 100 to a million",
+    json!({ "type": "integer", "minimum": 100, "maximum": 1_000_000 }),
     |value| whole(value, 100.0).filter(|count| *count <= 1_000_000), |_| None
 );
 scalar!(
     /// A precision.
-    Positive(f64), "a number above 0", |value| (value > 0.0 && value.is_finite()).then_some(value), |_| None
+    Positive(f64), "a number above 0", json!({ "type": "number", "exclusiveMinimum": 0 }), |value| (value > 0.0 && value.is_finite()).then_some(value), |_| None
 );
 scalar!(
     /// A limit in characters, or `false` for none.
     Limit(Option<u64>), "a whole number from 1 to a billion, or false for no limit",
+    or_false(whole_from(1)),
     |value| whole(value, 1.0).map(Some), |on| (!on).then_some(None)
 );
 scalar!(
     /// On or off.
-    Switch(bool), "true or false", |_| None, Some
+    Switch(bool), "true or false", json!({ "type": "boolean" }), |_| None, Some
 );
 
 impl Steps {
@@ -242,6 +307,24 @@ impl<'de, T: Scalar + Deserialize<'de>> Deserialize<'de> for PerIteration<T> {
     }
 }
 
+impl<T: Scalar + JsonSchema> JsonSchema for PerIteration<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("PerIteration_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = T::json_schema(generator);
+        json_schema!({
+            "x-range": T::EXPECTED, "x-per-iteration": true,
+            "anyOf": [T::described(), { "type": "array", "items": one }],
+        })
+    }
+}
+
 struct PerIterationVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for PerIterationVisitor<T> {
@@ -278,5 +361,58 @@ impl<'de, T: Scalar + Deserialize<'de>> Visitor<'de> for PerIterationVisitor<T> 
             values.push(value);
         }
         Ok(PerIteration::Each(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a schema lets a value through, and whether the reader does.
+    fn agree<T: Scalar + JsonSchema>() {
+        let mut generator = SchemaGenerator::default();
+        let schema = T::json_schema(&mut generator).to_value();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let edges = [0.0, 0.5, 0.9999, 1.0, 10.0, 100.0, 1e6, 1e9];
+        let around = edges
+            .iter()
+            .flat_map(|edge| [*edge, edge - 1e-5, edge + 1e-5, edge + 1.0, -edge - 1.0]);
+        for number in around {
+            let told = validator.is_valid(&json!(number));
+            assert_eq!(told, T::number(number).is_some(), "{number} as {}", T::EXPECTED);
+        }
+        for truth in [true, false] {
+            assert_eq!(validator.is_valid(&json!(truth)), T::truth(truth).is_some(), "{truth}");
+        }
+        for word in ["last", "best", "first", "", "1"] {
+            assert_eq!(validator.is_valid(&json!(word)), T::word(word).is_some(), "{word}");
+        }
+        let list = PerIteration::<T>::json_schema(&mut generator).to_value();
+        let validator = jsonschema::validator_for(&list).unwrap();
+        assert!(validator.is_valid(&json!([])) && !validator.is_valid(&json!(["?"])));
+    }
+
+    #[test]
+    fn editors_are_told_the_ranges_that_are_read() {
+        agree::<Choice>();
+        agree::<Count>();
+        agree::<Window>();
+        agree::<Seed>();
+        agree::<Steps>();
+        agree::<Rate>();
+        agree::<Finite>();
+        agree::<Norm>();
+        agree::<Minority>();
+        agree::<Decay>();
+        agree::<Temperature>();
+        agree::<TopP>();
+        agree::<Share>();
+        agree::<Part>();
+        agree::<Cap>();
+        agree::<Level>();
+        agree::<Resamples>();
+        agree::<Positive>();
+        agree::<Limit>();
+        agree::<Switch>();
     }
 }

@@ -48,7 +48,7 @@ impl Reader {
             }
             Whose::MetaJudge => verdicts::of_meta_judge(&file)?,
             Whose::Evaluate => {
-                let evaluate = file.root.evaluate.as_ref().map(toml::Spanned::as_ref);
+                let evaluate = file.root.evaluate.as_ref().map(super::spanned::Spanned::as_ref);
                 let Some(judge) = evaluate.and_then(|evaluate| evaluate.judge.as_ref()) else {
                     let message = "there is no `[evaluate.judge]`, whose rule could be read";
                     return Err(file.text.error(&(0..0), message));

@@ -4,25 +4,41 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
 use super::Error;
 use super::locate::Text;
 use super::per_iteration::{Count, Decay, Positive, Switch};
+use super::spanned::Spanned;
 use crate::stages::{AskedBy, Dtype};
 
-/// `[trainer]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// `[trainer]`: how TRL trains, where `trainer = "trl"`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table, `[trainer]`")]
 pub(super) struct TrainerTable {
+    /// The type of numbers that TRL computes with; with bfloat16 weights and sums stay in 32 bits while they are
+    /// learned.
+    #[schemars(extend("default" = "float32"))]
     pub(super) dtype: Option<Spanned<Dtype>>,
+    /// Who asks the reference model for log-probabilities.
+    #[schemars(extend("default" = "precomputed"))]
     pub(super) reference: Option<Spanned<AskedBy>>,
+    /// The Python that has TRL, or `uv run`.
+    #[schemars(extend("default" = "python3"))]
     pub(super) python: Option<Spanned<String>>,
+    /// The command that launches it, as `accelerate launch`; one process where not given.
     pub(super) launch: Option<Spanned<String>>,
+    /// Variables of its environment.
     pub(super) env: Option<BTreeMap<String, String>>,
+    /// Rows that a process holds at once.
+    #[schemars(extend("default" = 4))]
     pub(super) per_device_batch: Option<Count>,
+    /// Whether layers are run again on the way back.
+    #[schemars(extend("default" = false))]
     pub(super) gradient_checkpointing: Option<Switch>,
+    /// Steps between its own checkpoints.
+    #[schemars(extend("default" = 50))]
     pub(super) save_steps: Option<Count>,
 }
 
@@ -85,11 +101,17 @@ impl TrainerTable {
 }
 
 /// `[adapter]`: a low-rank adapter that is trained in place of the weights.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table, `[adapter]`")]
 pub(super) struct AdapterTable {
+    /// The rank of the adapter.
     pub(super) rank: Count,
+    /// Its scale, over the rank; twice the rank where not given.
     pub(super) alpha: Option<Positive>,
+    /// Its dropout while it is trained by TRL.
+    #[schemars(extend("default" = 0.0))]
     pub(super) dropout: Option<Decay>,
+    /// The modules that it stands beside.
+    #[schemars(extend("default" = ["q_proj", "v_proj"]))]
     pub(super) target_modules: Option<Vec<Spanned<String>>>,
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use toml::Spanned;
-
 use super::Error;
 use super::machine::{Machine, MachineFile};
 use super::per_iteration::Count;
+use super::spanned::Spanned;
 use super::toml_file::{File, TrainerKind};
 use super::trainer_table::{AdapterTable, TrainerTable};
 use crate::stages::remote::Report;

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-
 use super::Error;
 use super::per_iteration::{Choice, Count, Decay, Minority, Norm, Positive, Rate, Steps, Switch};
+use super::spanned::Spanned;
 use super::toml_file::{ReferenceModel, Sft, StartModel, Train, TrainerKind};
 use super::values::Values;
 use crate::stages::{AdamW, Choose, Dpo, DpoLoss, Engine, Import, Schedule, Settings, Trainer};

@@ -1,10 +1,9 @@
 //! The value that a setting has in an iteration.
 
-use toml::Spanned;
-
 use super::Error;
 use super::engines::Engines;
 use super::per_iteration::PerIteration;
+use super::spanned::Spanned;
 use super::toml_file::{Each, File};
 use crate::stages::{Arguments, MAX_REFUSED, Thinking};
 

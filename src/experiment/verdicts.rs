@@ -1,8 +1,7 @@
 //! How the verdicts of judge, meta-judge and the judge of games are read, and which of them are weighed.
 
-use toml::Spanned;
-
 use super::Error;
+use super::spanned::Spanned;
 use super::toml_file::{Comparison, Decide, EvaluationJudge, File, Marker, VerdictTable};
 use crate::stages::{BuiltIn, Choices, Form, Rule, RuleOptions};
 

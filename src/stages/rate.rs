@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::align::{groups, zip_rows};
@@ -26,7 +27,7 @@ pub struct Rate {
 }
 
 /// Over what the weights of both positions are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OmegaScope {
     /// All comparisons of the iteration.
@@ -39,7 +40,7 @@ pub enum OmegaScope {
 }
 
 /// What it means that both orders of a pair name different winners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Swap {
     /// Each keeps its weighted win.

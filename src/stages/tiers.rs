@@ -1,6 +1,7 @@
 //! Which two of a prompt's responses make its preference pair: the best and the worst, or with length
 //! control the shortest of the best tier and the longest of the worst (Meta-Rewarding, section 2.1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::records::{FinishReason, Id, PromptId, Reason, ResponseId};
@@ -22,7 +23,7 @@ pub struct ActorPairs {
 }
 
 /// Which response is taken of several with the best score, and with the worst, where ρ is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ties {
     /// The shortest of the best, the longest of the worst.
@@ -35,7 +36,7 @@ pub enum Ties {
 }
 
 /// What becomes of a prompt whose responses all score the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EqualScores {
     /// There is no pair (Self-Rewarding, section 2.3).
@@ -46,7 +47,7 @@ pub enum EqualScores {
 }
 
 /// What becomes of responses that the token limit cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
     /// They are never chosen: that would teach to write until the limit. They may be rejected.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{Content, keep, keep_as_epochs};
@@ -60,7 +61,7 @@ const fn is_off(keep_epochs: &bool) -> bool {
 }
 
 /// What happens where there is nothing to train on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnNoPairs {
     /// The stage fails, and says what became of every candidate.

@@ -9,6 +9,7 @@
 //! - `length_normalised` divides each Δ by the length of its response in the sigmoid loss, too
 //! - `nll_weight` adds −log π(chosen), mean over the batch's chosen tokens (Pang et al., 2024)
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::objective::{Objective, Outcome, Totals};
@@ -29,7 +30,7 @@ pub struct Preference {
 }
 
 /// The loss of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DpoLoss {
     /// −log σ(β·h).

@@ -101,7 +101,9 @@ fn every_schema_file_is_a_table_and_every_reference_leads_to_a_key() {
     let folder = Path::new(PROJECT).join("schemas");
     let mut files: Vec<String> = fs::read_dir(folder)
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "sql"))
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     files.sort();
     let mut tables: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();

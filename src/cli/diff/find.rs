@@ -9,7 +9,7 @@ use crate::store::{PlannedNode, Store};
 use crate::study::RecordedModel;
 
 /// Finds `experiment/m1`: the experiment by its name, or by where its file is.
-pub(super) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> {
+pub(in crate::cli) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> {
     let plans = store.plans()?;
     let (named, model) = text.rsplit_once('/').unwrap_or(("", text));
     let by_name = |name: &str| plans.iter().find(|plan| plan.experiment == name).cloned();

@@ -17,7 +17,7 @@ use super::ui::Ui;
 use crate::query::{Format, MemoryLimit};
 use crate::runner::{Interrupt, Runner, Shelf};
 use crate::study::{Comparison, RecordedModel};
-use find::find;
+pub(super) use find::find;
 
 /// Say what one model does better or worse than another
 ///

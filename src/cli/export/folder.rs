@@ -1,4 +1,4 @@
-//! The folder of an export: links to the files of models, and files beside them.
+//! Links to the files of models, in the folder of an export.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::lesson::Files;
-use super::rows::unwritten;
 use crate::cli::failure::Failure;
+use crate::cli::outputs::unwritten;
 
 /// Makes a folder of links to the files of a model: they may be large, and are copied where they are needed.
 pub(super) fn link_model(folder: &Path, files: &Files) -> Result<(), Failure> {
@@ -25,9 +25,4 @@ pub(super) fn link_model(folder: &Path, files: &Files) -> Result<(), Failure> {
         symlink(target, &link).map_err(fail)?;
     }
     Ok(())
-}
-
-/// Writes a file.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text).map_err(|error| unwritten(path, &error))
 }

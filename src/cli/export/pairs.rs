@@ -1,10 +1,10 @@
 //! `mrx export pairs`: what the next model is trained on, for a program elsewhere, and the file to start it with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::folder::{link_model, write};
+use super::folder::link_model;
 use super::lesson::Lesson;
 use super::recipe::{self, Devices};
 use super::rows::Rows;
@@ -12,6 +12,7 @@ use super::target::Target;
 use crate::cli::failure::Failure;
 use crate::cli::machine::Here;
 use crate::cli::named_model::NamedModel;
+use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::ui::{Ui, thousands};
 use crate::experiment::Experiment;
@@ -74,23 +75,19 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let config = recipe::write(*to, &lesson, devices).map_err(Failure::of)?;
     let named = || format!("{}-m{}-{}", lesson.experiment, model.number, to.name()).into();
     let folder = out.clone().unwrap_or_else(named);
-    link_model(&folder.join("model"), &lesson.start)?;
-    let mut written = vec!["model"];
-    if let Some(reference) = &lesson.reference {
-        link_model(&folder.join("reference"), reference)?;
-        written.push("reference");
-    }
-    rows.write(&lesson, &folder.join(PAIRS))?;
-    written.push(PAIRS);
+    let mut outputs = Outputs::of(&folder, Over::Anything)?;
+    rows.write(&lesson, &mut outputs, Path::new(PAIRS))?;
     if *to == Target::LlamaFactory {
-        write(&folder.join("dataset_info.json"), &dataset_info())?;
-        written.push("dataset_info.json");
+        outputs.text(Path::new("dataset_info.json"), std::iter::once(&*dataset_info()))?;
     }
-    write(&folder.join(to.config()), &config)?;
-    written.push(to.config());
-    for name in written {
+    outputs.text(Path::new(to.config()), std::iter::once(&*config))?;
+    for (name, files) in [("model", Some(&lesson.start)), ("reference", lesson.reference.as_ref())]
+    {
+        let Some(files) = files else { continue };
+        link_model(&folder.join(name), files)?;
         ui.print(&folder.join(name).display().to_string())?;
     }
+    outputs.put(ui)?;
     ui.say(&said(&lesson, model));
     Ok(())
 }

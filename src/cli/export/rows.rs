@@ -1,7 +1,5 @@
 //! The rows that a program trains on: the kept pairs, as lists of messages, in a file of JSON lines.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,7 +8,8 @@ use serde_json::{Map, Value};
 use super::lesson::{Candidates, Lesson};
 use super::target::Target;
 use crate::cli::failure::{Failure, Kind};
-use crate::query::{Format, Session, TableText, sink};
+use crate::cli::outputs::Outputs;
+use crate::query::{Format, Session};
 use crate::store::{Digest, Store};
 
 /// A number that a query gives.
@@ -138,7 +137,12 @@ impl<'r> Rows<'r> {
     }
 
     /// Writes the rows, in the order of their ids.
-    pub(super) fn write(&self, lesson: &Lesson, path: &Path) -> Result<(), Failure> {
+    pub(super) fn write(
+        &self,
+        lesson: &Lesson,
+        to: &mut Outputs,
+        name: &Path,
+    ) -> Result<(), Failure> {
         let message = |side: &str| format!("{{'role': 'assistant', 'content': {side}}}");
         let [chosen, rejected] = ["chosen", "rejected"].map(message);
         let columns = match self.target {
@@ -162,16 +166,8 @@ impl<'r> Rows<'r> {
         };
         let query =
             format!("SELECT {columns}, role, pair_id FROM {} ORDER BY pair_id", self.kept(lesson));
-        let file = File::create(path).map_err(|error| unwritten(path, &error))?;
-        let text = TableText { width: usize::MAX, rows: usize::MAX };
-        let mut out = sink(Format::Jsonl, text, Box::new(BufWriter::new(file)));
-        Ok(self.session.run(&query, out.as_mut())?)
+        to.query(name, &self.session, &query, Format::Jsonl).map(drop)
     }
-}
-
-/// A file of the export cannot be written.
-pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Data, format!("cannot write {}: {error}", path.display()))
 }
 
 /// What the chat template is given, as a column of every row.

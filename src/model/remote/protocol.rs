@@ -1,5 +1,6 @@
 //! How another program is spoken to, as far as that decides what comes back: part of the key.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -30,7 +31,7 @@ pub struct Protocol {
 }
 
 /// Who writes the prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
     /// mrx: the template and the tokens are those of the model's folder.

@@ -1,5 +1,6 @@
 //! What `estimate` computes, and from which columns.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::games::{difference, length_control, position_bias, tournament, win_rate};
@@ -11,7 +12,7 @@ use crate::runner::StageError;
 use crate::stats::holm;
 
 /// What is computed from rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// The win rate over verdicts: ties half, unreadable ones apart.

@@ -1,12 +1,13 @@
 //! In which order a judge is shown the two answers of a game.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::game::Game;
 use crate::records::{RowId, Shown, VerdictId, seed_of};
 
 /// How often each game is played, and whose answer is shown first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Twice, once in each order.
