@@ -18,6 +18,8 @@ mod named_model;
 mod place;
 mod plan;
 mod read;
+mod recorded;
+mod report;
 mod run;
 mod shell;
 mod show;
@@ -75,6 +77,7 @@ enum Command {
     Plan(plan::Args),
     Sql(sql::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Show(show::Args),
     Trace(trace::Args),
     Read(read::Args),
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(&args, &place, &ui),
             Command::Sql(args) => sql::run(&args, &place, &ui),
             Command::Diff(args) => diff::run(&args, &place, &ui),
+            Command::Report(args) => report::run(&args, &place, &ui),
             Command::Show(args) => show::run(&args, &place, &ui),
             Command::Trace(args) => trace::run(&args, &place, &ui),
             Command::Read(args) => read::run(&args, &ui),

@@ -1,13 +1,13 @@
 //! What is known of each model of an experiment.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::recorded::Error;
 use crate::query::Session;
 use crate::store::Store;
 
 /// What is known of one model; what is not known of it is `None`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelNumbers {
     /// As `m1`.
     pub model: String,
