@@ -11,7 +11,11 @@ use serde::Serialize;
 /// The first line of every page, by which one is known.
 const MARK: &str = "<!doctype html><!-- a report of mrx -->";
 
-const STYLE: &str = concat!(include_str!("page/page.css"), include_str!("page/rows.css"));
+const STYLE: &str = concat!(
+    include_str!("page/page.css"),
+    include_str!("page/rows.css"),
+    include_str!("page/print.css")
+);
 
 const SCRIPTS: [&str; 3] = [
     include_str!("vendor/d3-7.9.0.min.js"),

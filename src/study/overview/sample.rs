@@ -6,7 +6,7 @@ use super::held_out::HeldOutPrompt;
 use super::share::Share;
 
 /// Held-out prompts that are taken for each prompt of a share: they are shorter.
-const HELD_OUT_A_TURN: usize = 3;
+const HELD_OUT_A_TURN: usize = 6;
 
 /// Cuts the rows of an experiment to so many bytes of JSON. Prompts are taken in the order in which they were
 /// chosen, in turns: some that are held out, one of each share; the first that does not fit ends its list.
