@@ -40,7 +40,7 @@ WITH known AS (
         count(*) FILTER (role = 'judge' AND kept)::DOUBLE AS judge_pairs
     FROM pairs WHERE experiment = '{experiment}' GROUP BY model
 ), spent AS (
-    SELECT model, sum(seconds) AS seconds FROM nodes
+    SELECT model, sum(seconds ORDER BY position) AS seconds FROM nodes
     WHERE experiment = '{experiment}' AND finished GROUP BY model
 )
 SELECT model, any_value(value) FILTER (name = 'win_rate') AS win_rate,
@@ -59,6 +59,10 @@ WHERE regexp_full_match(model, 'm\\d+') GROUP BY model ORDER BY model[2:]::INT";
 /// # Errors
 /// Where the store is damaged.
 pub fn models(store: &Store, experiment: &str) -> Result<Vec<ModelNumbers>, Error> {
-    let session = Session::of(store, &[experiment])?;
+    models_in(&Session::of(store, &[experiment])?, experiment)
+}
+
+/// The same, by a session that is open.
+pub(super) fn models_in(session: &Session, experiment: &str) -> Result<Vec<ModelNumbers>, Error> {
     Ok(session.rows(&MODELS.replace("{experiment}", experiment))?)
 }

@@ -8,9 +8,13 @@ function colour(at) {
   return `var(--series-${at % COLOURS})`;
 }
 
+/** Where colours come round again, signs do not fall on the same ones. */
 function symbol(at) {
-  return SYMBOLS[at % SYMBOLS.length];
+  return SYMBOLS[(at + Math.floor(at / COLOURS)) % SYMBOLS.length];
 }
+
+/** With more series than this, the names at the top of the page are enough, and intervals would hide each other. */
+const NAMED = 6;
 
 /** What is drawn again when the page's width changes. */
 const drawings = [];
@@ -47,7 +51,7 @@ function chart({ title, note, series = [], wide = false, drawing, numbers }) {
   return el(
     "figure",
     { class: wide ? "chart wide" : "chart" },
-    el("figcaption", {}, el("h3", {}, title), note && el("p", { class: "note" }, note), series.length > 1 && legend(series)),
+    el("figcaption", {}, el("h3", {}, title), note && el("p", { class: "note" }, note), series.length > 1 && series.length <= NAMED && legend(series)),
     drawing,
     numbers && folded("Numbers", numbers),
   );
@@ -73,17 +77,18 @@ function byModel({ title, note, series, models, share = false, line, zero = fals
   const known = [...values, ...(line === undefined ? [] : [line]), ...(zero ? [0] : [])];
   const span = domain ?? padded(Math.min(...known), Math.max(...known), zero);
   const drawing = drawn(saidOf(title, kept, share), (width) => {
-    const step = kept.length > 1 ? Math.min(9, (0.5 * (width - 60)) / models.length / kept.length) : 0;
+    const step = kept.length > 1 && kept.length <= NAMED ? Math.min(9, (0.5 * (width - 60)) / models.length / kept.length) : 0;
     return Plot.plot(options(width, 190, {
       x: { type: "point", domain: models, label: null, padding: 0.4, tickSize: 0 },
       y: { domain: span, label: null, ticks: 4, tickSize: 0, grid: true, tickFormat: ticked(share, span) },
       marks: [
         line === undefined ? null : Plot.ruleY([line], { stroke: "var(--quiet)", strokeDasharray: "3 3" }),
-        kept.map((one, at) => seriesMarks(one, (at - (kept.length - 1) / 2) * step, share, kept.length === 1)),
+        kept.map((one, at) => seriesMarks(one, (at - (kept.length - 1) / 2) * step, share, kept.length)),
       ],
     }));
   });
-  return chart({ title, note, series: kept, drawing, numbers: numbersOf(title, kept, share) });
+  const where = kept.length > NAMED ? "Intervals are among the numbers." : null;
+  return chart({ title, note: [note, where].filter(Boolean).join(" "), series: kept, drawing, numbers: numbersOf(title, kept, share) });
 }
 
 /** How a tick is said: shares in per cent, with a decimal where whole ones would repeat. */
@@ -98,8 +103,9 @@ function padded(low, high, zero) {
   return [zero && low >= 0 ? 0 : low - room, high + room];
 }
 
-function seriesMarks({ rows, colour, symbol }, dx, share, isLabelled) {
+function seriesMarks({ rows, colour, symbol }, dx, share, ofAll) {
   const there = rows.filter((row) => isNumber(row.value));
+  if (ofAll > NAMED) return [Plot.line(there, { x: "model", y: "value", stroke: colour, strokeOpacity: 0.6 }), Plot.dot(there, { x: "model", y: "value", fill: colour, r: 2.5 })];
   const sure = there.filter((row) => isNumber(row.low) && isNumber(row.high));
   const points = there.flatMap((row) => (row.points ?? []).map((point) => ({ model: row.model, value: point.value })));
   return [
@@ -107,7 +113,7 @@ function seriesMarks({ rows, colour, symbol }, dx, share, isLabelled) {
     Plot.ruleX(sure, { x: "model", y1: "low", y2: "high", stroke: colour, strokeWidth: 2, dx }),
     Plot.dot(points, { x: "model", y: "value", r: 1.5, fill: colour, fillOpacity: 0.5, dx: dx + 6 }),
     Plot.dot(there, { x: "model", y: "value", fill: colour, r: 4, symbol, dx }),
-    isLabelled ? Plot.text(there, { x: "model", y: "value", text: (row) => share ? fixed(100 * row.value, 1) : figure(row.value), textAnchor: "start", dx: 8, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4 }) : null,
+    ofAll === 1 ? Plot.text(there, { x: "model", y: "value", text: (row) => share ? fixed(100 * row.value, 1) : figure(row.value), textAnchor: "start", dx: 8, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4 }) : null,
   ];
 }
 

@@ -131,6 +131,16 @@ function cellText(content) {
   return content instanceof Node ? content.textContent : String(content ?? "");
 }
 
+/** From so many experiments on, what each has of its own opens when one asks for it. */
+const MANY = 5;
+const many = experiments.length >= MANY;
+
+/** Parts that are shown, or of many experiments folded into one. */
+function gathered(summary, parts) {
+  const there = parts.flat(Infinity).filter(Boolean);
+  return many && there.length > 0 ? folded(summary, there) : there;
+}
+
 /** A part that opens when one asks for it. */
 function folded(summary, ...children) {
   return el("details", {}, el("summary", {}, summary), children);

@@ -58,12 +58,18 @@ function judgeSection() {
     calmly("judge_status ok", "meta_judge_status ok"));
 }
 
+/** What each experiment has of its own: of many it opens when one asks for it. */
+function ofEach(charts) {
+  const all = experiments.map((one) => [one.name, charts(one).filter(Boolean)]).filter(([, found]) => found.length > 0);
+  return many ? all.map(([name, found]) => folded(name, found)) : all.flatMap(([, found]) => found);
+}
+
 /** Scores of each iteration, small multiples. */
 function histograms() {
   const all = experiments.map((one) => ({ one, rows: one.numbers.filter((number) => number.name === "judge_score_histogram" && isNumber(number.value)).map((number) => ({ ...number, score: +number.group })) })).filter(({ rows }) => rows.length > 0);
   const scores = [...new Set(all.flatMap(({ rows }) => rows.map((row) => row.score)))].sort((one, other) => one - other);
   const top = Math.max(0, ...all.flatMap(({ rows }) => rows.map((row) => row.high ?? row.value)));
-  return all.map(({ one, rows }) => {
+  const ofOne = ({ one, rows }) => {
     const title = several ? `Scores given by ${one.name}` : "Scores given";
     const models = [...new Set(rows.map((row) => row.model))];
     const said = `${title}. ${models.map((model) => `${model}: ${rows.filter((row) => row.model === model).map((row) => `${row.score} in ${percent(row.value)}`).join(", ")}`).join(". ")}.`;
@@ -80,7 +86,8 @@ function histograms() {
     })));
     const numbers = table(title, ["Model", "Score", "Share", "95 % interval"], rows.map((row) => [row.model, row.group, percent(row.value), interval(row.low, row.high, true)]));
     return chart({ title, note: "Share of judgements by score, model by model, with 95 % intervals.", wide: true, drawing, numbers });
-  });
+  };
+  return ofEach((experiment) => all.filter(({ one }) => one === experiment).map(ofOne));
 }
 
 /** Answers that deserve nothing: a judge that likes one can be gamed. */
@@ -96,7 +103,7 @@ function probes() {
 }
 
 function pairsSection() {
-  return section("pairs", "Pairs", experiments.flatMap((one) => ["actor", "judge"].map((role) => became(one, role))), grid(lengths()));
+  return section("pairs", "Pairs", ofEach((one) => [became(one, "actor"), became(one, "judge"), grid(lengths(one))]));
 }
 
 /** What became of the candidates of one role. */
@@ -120,13 +127,13 @@ function became(experiment, role) {
   return chart({ title, note: "What became of each prompt's candidate: kept to learn from, or dropped for a reason.", series, wide: true, drawing, numbers });
 }
 
-/** Lengths of chosen and rejected sides; a chart for each experiment and role. */
-function lengths() {
-  return experiments.flatMap((one) => ["actor", "judge"].map((role) => {
+/** Lengths of chosen and rejected sides; a chart for each role. */
+function lengths(one) {
+  return ["actor", "judge"].map((role) => {
     const series = ["chosen", "rejected"].map((side) => ({ name: side, rows: numbersNamed(one, "pair_chars", `${role} ${side}`) }));
     const title = `Length, ${ROLES[role].toLowerCase()}${several ? `, ${one.name}` : ""}`;
     return byModel({ title, note: "Mean characters of the side that is preferred and of the other.", series, models: modelsOf(series), zero: true });
-  }));
+  });
 }
 
 /** Estimates that an experiment asks for itself. */

@@ -36,7 +36,7 @@ function rowsSection() {
   places.selects = new Map(filters.map(({ filter, choices }) => [filter.name, el("select", { id: `filter-${filter.name}`, onchange: (event) => narrow({ [filter.name]: event.target.value === ALL ? undefined : event.target.value }) },
     el("option", { value: ALL }, "all"), choices.map(({ value, said, count }) => el("option", { value }, `${said} (${thousands(count)})`)))]));
   return section("rows", "Rows",
-    el("p", { class: "note" }, sampled()),
+    gathered("How many are shown", [el("p", { class: "note" }, sampled())]),
     folded("How they were chosen", el("p", { class: "note" }, RULE)),
     el("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       el("label", { for: "search", class: "wide-label" }, el("span", {}, "Search"), places.search),
@@ -47,7 +47,7 @@ function rowsSection() {
 
 const ALL = "\u0001all";
 
-const RULE = "Held-out prompts: those first on which the latest model is worse or better than the baseline, in turn. Prompts of an iteration: each way in which pairs were made or dropped, and each way in which verdicts could not be read, in turn. Within these the order is that of the MD5 of the prompt's id, and what does not fit into the page is left out. Long texts are cut in the middle. The store has all of them: mrx sql, mrx trace.";
+const RULE = "Of one experiment at most 400 held-out prompts and 100 of an iteration are shown, of several fewer of each. Held-out prompts: those first on which the latest model is worse or better than the baseline, in turn. Prompts of an iteration: each way in which pairs were made or dropped, and each way in which verdicts could not be read, in turn. Within these the order is that of the MD5 of the prompt's id, and what does not fit into the page is left out. Long texts are cut in the middle. The store has all of them: mrx sql, mrx trace.";
 
 /** What is shown of how many. */
 function sampled() {

@@ -25,8 +25,8 @@ function header() {
   return el(
     "header",
     { class: "top" },
-    el("h1", {}, experiments.map((one, at) => [at > 0 ? el("span", { class: "quiet" }, at === experiments.length - 1 ? " and " : ", ") : null, one.name])),
-    el("p", { class: "lede" }, several ? `${experiments.length} experiments beside each other.` : ledeOf(experiments[0])),
+    el("h1", {}, many ? `${experiments.length} experiments` : experiments.map((one, at) => [at > 0 ? el("span", { class: "quiet" }, at === experiments.length - 1 ? " and " : ", ") : null, one.name])),
+    el("p", { class: "lede" }, many ? `${experiments[0].name} and others, beside each other.` : several ? `${experiments.length} experiments beside each other.` : ledeOf(experiments[0])),
     facts.length > 0 && el("p", { class: "facts" }, facts.join(" · ")),
   );
 }
@@ -119,9 +119,9 @@ function warningsOf(experiment) {
 function summary() {
   return section("summary", "Summary",
     several ? experimentsTable() : cards(experiments[0]),
-    data.differences.map(differing),
-    several ? experiments.map((one) => folded(`Every model of ${one.name}`, modelsTable(one))) : modelsTable(experiments[0]),
-    experiments.map(warningsOf));
+    gathered("What differed", data.differences.map(differing)),
+    several ? gathered("Every model", experiments.map((one) => folded(`Every model of ${one.name}`, modelsTable(one)))) : modelsTable(experiments[0]),
+    gathered("What to know before believing these numbers", experiments.map(warningsOf)));
 }
 
 /** A part of the page, which the line at its top leads to. */

@@ -32,7 +32,7 @@ function curves(metric, stage) {
 }
 
 function costSection() {
-  return section("cost", "Time", el("div", { class: "grid pair" }, experiments.map(times)), experiments.map((one) => folded(several ? `Every node of ${one.name}` : "Every node", nodesTable(one))), experiments.map(takes));
+  return section("cost", "Time", el("div", { class: "grid pair" }, ofEach((one) => [times(one)])), gathered("Every node", experiments.map((one) => folded(several ? `Every node of ${one.name}` : "Every node", nodesTable(one)))), gathered("What a prompt takes", experiments.map(takes)));
 }
 
 function times(experiment) {
@@ -70,7 +70,7 @@ function takes(experiment) {
 }
 
 function settingsSection() {
-  return section("settings", "Settings", experiments.map(settingsOf));
+  return section("settings", "Settings", gathered("Every setting", experiments.map(settingsOf)));
 }
 
 /** What differed between the first experiment and another; the same change of several nodes is told once. */

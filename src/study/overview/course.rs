@@ -64,7 +64,7 @@ WITH told AS (
         AND metric IN ('loss', 'rewards/margins', 'rewards/accuracies')
 ), points AS (
     SELECT node, metric, any_value(steps_a_point)::BIGINT AS steps_a_point, max(step)::INT AS step,
-        avg(value) AS value
+        avg(value ORDER BY step) AS value
     FROM told GROUP BY node, metric, (step - 1) // steps_a_point
 )
 SELECT node, metric, any_value(steps_a_point) AS steps_a_point, list(step ORDER BY step) AS steps,

@@ -95,7 +95,7 @@ LIMIT {most}";
 
 const ANSWERS: &str = "\
 WITH decided AS (
-    SELECT response_id, avg(preference) AS preference FROM verdicts
+    SELECT response_id, avg(preference ORDER BY verdict_id) AS preference FROM verdicts
     WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids}) GROUP BY ALL
 ), given AS (
     SELECT baseline_response_id AS response_id, any_value(baseline) AS baseline FROM verdicts

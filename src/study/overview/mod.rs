@@ -10,6 +10,7 @@ mod setting;
 mod share;
 mod warning;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use self::course::{Became, Curve, NodeCost, curves, nodes, pairs};
@@ -19,7 +20,7 @@ use self::setting::{Setting, settings};
 use self::share::{Share, shares};
 use self::warning::warnings;
 use super::adapters;
-use super::models::{ModelNumbers, models};
+use super::models::{ModelNumbers, models_in};
 use super::recorded::{Error, RecordedModel};
 use super::settings::{ChangedSetting, changed_settings};
 use crate::query::Session;
@@ -72,9 +73,24 @@ pub struct Differences {
     pub settings: Vec<ChangedSetting>,
 }
 
-/// Prompts that are read at most: what fits of them is shown.
-const HELD_OUT: usize = 400;
-const SHARE: usize = 100;
+/// How much of an experiment is read at most: what fits of it is shown.
+struct Room {
+    bytes: usize,
+    held_out: usize,
+    of_share: usize,
+}
+
+impl Room {
+    /// Divides a page among so many experiments.
+    fn among(experiments: usize, bytes: usize) -> Self {
+        let among = experiments.max(1);
+        Self {
+            bytes: bytes / among,
+            held_out: (400 / among).max(40),
+            of_share: (100 / among).max(10),
+        }
+    }
+}
 
 impl Overview {
     /// Reads what is told of some recorded experiments, with about so many bytes of rows among it.
@@ -82,9 +98,10 @@ impl Overview {
     /// # Errors
     /// Where the store is damaged.
     pub fn of(store: &Store, plans: &[RecordedPlan], bytes: usize) -> Result<Self, Error> {
-        let a_part = bytes / plans.len().max(1);
-        let of_plan = |plan| Experiment::of(store, plan, a_part);
-        let experiments: Vec<Experiment> = plans.iter().map(of_plan).collect::<Result<_, _>>()?;
+        let room = Room::among(plans.len(), bytes);
+        let of_plan = |plan| Experiment::of(store, plan, &room);
+        let experiments: Vec<Experiment> =
+            plans.par_iter().map(of_plan).collect::<Result<_, Error>>()?;
         let latest = |plan: &RecordedPlan| RecordedModel {
             experiment: plan.experiment.clone(),
             model: latest_of(plan),
@@ -111,7 +128,7 @@ fn latest_of(plan: &RecordedPlan) -> String {
 }
 
 impl Experiment {
-    fn of(store: &Store, plan: &RecordedPlan, bytes: usize) -> Result<Self, Error> {
+    fn of(store: &Store, plan: &RecordedPlan, room: &Room) -> Result<Self, Error> {
         let name = plan.experiment.as_str();
         let session = Session::of(store, &[name])?;
         let opponents = opponents(&session, name)?;
@@ -122,7 +139,7 @@ impl Experiment {
         warnings.extend(unmade(&nodes));
         let mut experiment = Self {
             name: name.to_owned(),
-            models: models(store, name)?,
+            models: models_in(&session, name)?,
             warnings,
             curves: curves(&session, name)?,
             pairs: pairs(&session, name)?,
@@ -134,10 +151,10 @@ impl Experiment {
             held_out: Vec::new(),
             shares: Vec::new(),
         };
-        let left = bytes.saturating_sub(sample::size(&experiment));
+        let left = room.bytes.saturating_sub(sample::size(&experiment));
         (experiment.held_out, experiment.held_out_of) =
-            held_out(&session, name, &latest, HELD_OUT)?;
-        experiment.shares = shares(&session, name, SHARE)?;
+            held_out(&session, name, &latest, room.held_out)?;
+        experiment.shares = shares(&session, name, room.of_share)?;
         sample::fit(&mut experiment.held_out, &mut experiment.shares, left);
         Ok(experiment)
     }

@@ -71,7 +71,7 @@ async function checkUsable(page, says) {
 async function checkLooks(page, says) {
   const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   if (wide > window) says(`is ${wide} wide`);
-  const empty = await page.evaluate(() => [...document.querySelectorAll(".drawing")].filter((one) => one.querySelector("svg") === null || !(one.getAttribute("aria-label")?.length > 20)).length);
+  const empty = await page.evaluate(() => [...document.querySelectorAll(".drawing")].filter((one) => one.checkVisibility()).filter((one) => one.querySelector("svg") === null || !(one.getAttribute("aria-label")?.length > 20)).length);
   if (empty > 0) says(`${empty} charts are not drawn, or do not say what they show`);
 }
 

@@ -37,7 +37,7 @@ pub(super) fn hostile() -> Lab {
         })
         .collect();
     lab.write("loop/prompts.jsonl", &lines.join("\n"));
-    let eval = "SELECT instruction || ' again' AS prompt, answer AS reference, kind AS category FROM read_json('prompts.jsonl') LIMIT 14";
+    let eval = "SELECT instruction || ' again' AS prompt, answer AS reference, kind AS category FROM read_json('prompts.jsonl') WHERE split_part(instruction, ' ', 1)::INT < 14";
     lab.write("loop/eval.sql", eval);
     lab.edit(
         "loop/experiment.toml",
