@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, Kind};
 use super::place::StorePlace;
 use super::recorded;
-use super::ui::Ui;
+use super::ui::{Ui, thousands};
 use crate::report;
 use crate::store::{RecordedPlan, Store};
 use crate::study::Overview;
@@ -44,8 +44,8 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
     let page = report::page(&names.join(", "), &overview)?;
     if page.len() > PAGE {
-        let text = "the page takes {} MB, for all of these experiments are in it: name fewer";
-        ui.warn(&text.replace("{}", &format!("{:.1}", page.len() as f64 / 1e6)));
+        let kilobytes = thousands(page.len() as u64 / 1000);
+        ui.warn(&format!("the page takes {kilobytes} kB, for there are many experiments in it"));
     }
     if to_stdout {
         return ui.print(page.trim_end());

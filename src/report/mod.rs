@@ -44,10 +44,8 @@ pub fn page(title: &str, data: &impl Serialize) -> Result<String, serde_json::Er
     let data = inert(&serde_json::to_string(data)?);
     let nonce = nonce(&data);
     let title = escaped(title);
-    let mut scripts = String::new();
-    for script in SCRIPTS {
-        scripts.push_str(&format!("<script nonce=\"{nonce}\">{script}</script>\n"));
-    }
+    let carrying = |script| format!("<script nonce=\"{nonce}\">{script}</script>\n");
+    let scripts = SCRIPTS.map(carrying).concat();
     Ok(format!(
         "{MARK}\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'nonce-{nonce}'; \

@@ -111,7 +111,7 @@ function seriesMarks({ rows, colour, symbol }, dx, share, ofAll) {
   return [
     Plot.line(there, { x: "model", y: "value", stroke: colour, strokeOpacity: 0.35, dx }),
     Plot.ruleX(sure, { x: "model", y1: "low", y2: "high", stroke: colour, strokeWidth: 2, dx }),
-    Plot.dot(points, { x: "model", y: "value", r: 1.5, fill: colour, fillOpacity: 0.5, dx: dx + 6 }),
+    Plot.dot(points, { x: "model", y: "value", r: 1.5, fill: colour, fillOpacity: 0.5, dx: dx - 7 }),
     Plot.dot(there, { x: "model", y: "value", fill: colour, r: 4, symbol, dx }),
     ofAll === 1 ? Plot.text(there, { x: "model", y: "value", text: (row) => share ? fixed(100 * row.value, 1) : figure(row.value), textAnchor: "start", dx: 8, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4 }) : null,
   ];
@@ -124,7 +124,10 @@ function saidOf(title, series, share) {
 }
 
 function numbersOf(title, series, share) {
-  const heads = [series.length > 1 || several ? "Of" : null, "Model", "Value", "95 % interval", "n", "How"];
-  const rows = series.flatMap((one) => one.rows.map((row) => [one.name ?? "", row.model, shown(row.value, share), interval(row.low, row.high, share), row.n === undefined ? "" : thousands(row.n), row.method ?? ""]));
-  return heads[0] ? table(title, heads, rows) : table(title, heads.slice(1), rows.map((row) => row.slice(1)));
+  const heads = ["Of", "Model", "Value", "95 % interval", "n", "How", "Single seeds"];
+  const seeds = (row) => (row.points ?? []).map((point) => `${point.seed}: ${shown(point.value, share)}`).join(", ");
+  const rows = series.flatMap((one) => one.rows.map((row) => [one.name ?? "", row.model, shown(row.value, share), interval(row.low, row.high, share), row.n === undefined ? "" : thousands(row.n), row.method ?? "", seeds(row)]));
+  const told = heads.map((_, at) => rows.some((row) => row[at] !== ""));
+  const only = (row) => row.filter((_, at) => told[at]);
+  return table(title, only(heads), rows.map(only));
 }

@@ -5,6 +5,7 @@ mod course;
 mod excerpt;
 mod held_out;
 mod number;
+mod read_shares;
 mod sample;
 mod setting;
 mod share;
@@ -16,15 +17,16 @@ use serde::Serialize;
 use self::course::{Became, Curve, NodeCost, curves, nodes, pairs};
 use self::held_out::{HeldOutPrompt, Opponents, held_out, opponents};
 use self::number::{Number, numbers};
+use self::read_shares::shares;
 use self::setting::{Setting, settings};
-use self::share::{Share, shares};
+use self::share::Share;
 use self::warning::warnings;
 use super::adapters;
 use super::models::{ModelNumbers, models_in};
 use super::recorded::{Error, RecordedModel};
 use super::settings::{ChangedSetting, changed_settings};
 use crate::query::Session;
-use crate::store::{RecordedPlan, Store};
+use crate::store::{PlannedNode, RecordedPlan, Store};
 
 /// What is told of some experiments.
 #[derive(Debug, Serialize)]
@@ -123,7 +125,7 @@ impl Overview {
 
 /// The last model of a plan.
 fn latest_of(plan: &RecordedPlan) -> String {
-    let last = plan.nodes.iter().filter_map(|node| node.iteration()).max();
+    let last = plan.nodes.iter().filter_map(PlannedNode::iteration).max();
     format!("m{}", last.unwrap_or(0))
 }
 

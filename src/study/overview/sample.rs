@@ -18,7 +18,9 @@ pub(super) fn fit(held_out: &mut Vec<HeldOutPrompt>, shares: &mut [Share], bytes
     let mut lists = vec![List::new(&of_held_out, HELD_OUT_A_TURN)];
     lists.extend(of_shares.iter().map(|sizes| List::new(sizes, 1)));
     while lists.iter().any(|list| !list.ended) {
-        lists.iter_mut().for_each(|list| list.take_turn(&mut left));
+        for list in &mut lists {
+            list.take_turn(&mut left);
+        }
     }
     held_out.truncate(lists[0].taken);
     for (share, list) in shares.iter_mut().zip(&lists[1..]) {
@@ -55,8 +57,8 @@ impl<'a> List<'a> {
 /// Bytes of something as JSON in a page, where `<` is spelled in six, and of the comma after it.
 pub(super) fn size(value: &impl Serialize) -> usize {
     const SPELLED: usize = 5;
-    let json = serde_json::to_vec(value).unwrap_or_default();
-    json.len() + 1 + SPELLED * json.iter().filter(|byte| **byte == b'<').count()
+    let json = serde_json::to_string(value).unwrap_or_default();
+    json.len() + 1 + SPELLED * json.matches('<').count()
 }
 
 #[cfg(test)]
@@ -69,7 +71,9 @@ mod tests {
         let mut lists = [List::new(&long, 3), List::new(&short, 1)];
         let mut left = 31;
         while lists.iter().any(|list| !list.ended) {
-            lists.iter_mut().for_each(|list| list.take_turn(&mut left));
+            for list in &mut lists {
+                list.take_turn(&mut left);
+            }
         }
         assert_eq!(lists.map(|list| list.taken), [6, 2]);
         assert_eq!(left, 3);

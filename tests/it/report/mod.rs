@@ -138,6 +138,35 @@ fn check_pair(prompt: &Value) {
     }
 }
 
+/// Answers that were given elsewhere stand beside those of the models.
+#[test]
+fn a_baseline_from_elsewhere_is_shown_by_its_name() {
+    let lab = evaluated();
+    lab.edit(
+        "loop/experiment.toml",
+        "prompts = \"eval.sql\"",
+        "prompts = \"eval.sql\"\nbaseline = \"old.sql\"",
+    );
+    lab.write(
+        "loop/old.sql",
+        "SELECT format('What is {} plus {}?', i, 2 * i) AS prompt, 'As ever: ' || i AS response FROM range(10) t(i)",
+    );
+    lab.mrx(&["run", "loop", "estimate.m1.answers"]).success();
+    lab.mrx(&["report", "loop"]).success();
+    let shown = data(&page(&lab, "report.html"));
+    let experiment = &shown["experiments"][0];
+    let baseline = &experiment["opponents"]["baseline"];
+    for prompt in list(&experiment["held_out"]) {
+        let first = &prompt["answers"][0];
+        assert_eq!(first["model"], *baseline);
+        assert!(first["text"].as_str().unwrap().starts_with("As ever: "), "{prompt}");
+        assert!(
+            prompt["answers"][1]["preference"].is_number()
+                || prompt["answers"][1]["games"].is_array()
+        );
+    }
+}
+
 #[test]
 fn experiments_stand_beside_each_other_with_what_differed() {
     let lab = Lab::with_loop();
