@@ -112,7 +112,9 @@ function steps(current) {
 
 /** Shows what the address says. */
 function follow(isFirst) {
-  if (!places.list) return;
+  // The address of another part of the page says nothing of the rows.
+  const isOfRows = location.hash.includes("=") || ["", "#rows"].includes(location.hash);
+  if (!places.list || (!isFirst && !isOfRows)) return;
   state = stateOfAddress();
   places.search.value = state.search ?? "";
   for (const [name, select] of places.selects) {

@@ -103,6 +103,11 @@ async function checkRows(browser, path) {
   await again.close();
   await page.goBack();
   if (await page.evaluate(() => location.hash) === hash) says("there is no way back from a prompt");
+  await page.fill("#search", "no such text as this anywhere");
+  await page.click("nav.contents a[href='#summary']");
+  await page.waitForTimeout(50);
+  if (await count() !== 0) says("going to another part of the page forgets what was searched for");
+  await page.fill("#search", "");
   await checkKeyboard(page, says);
   await close();
 }
