@@ -8,6 +8,9 @@ use crate::study::recorded::Error;
 /// A metric of one training.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Curve {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// As `train.m1`.
     pub node: String,
     /// As `loss`.
@@ -23,6 +26,9 @@ pub struct Curve {
 /// What became of some candidate pairs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Became {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// The model that made them.
     pub model: String,
     /// `actor` or `judge`.
@@ -36,6 +42,9 @@ pub struct Became {
 /// A node, and what it took.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NodeCost {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// As `judge.m1`.
     pub node: String,
     /// As `judge`.
@@ -58,41 +67,41 @@ const POINTS: &str = "120";
 
 const CURVES: &str = "\
 WITH told AS (
-    SELECT node, metric, step, CASE WHEN isfinite(value) THEN value END AS value,
-        (max(step) OVER (PARTITION BY node) + {points} - 1) // {points} AS steps_a_point
-    FROM metrics WHERE experiment = '{experiment}' AND (part IS NULL OR part = 'all')
+    SELECT experiment, node, metric, step, CASE WHEN isfinite(value) THEN value END AS value,
+        (max(step) OVER (PARTITION BY experiment, node) + {points} - 1) // {points} AS steps_a_point
+    FROM metrics WHERE (part IS NULL OR part = 'all')
         AND metric IN ('loss', 'rewards/margins', 'rewards/accuracies')
 ), points AS (
-    SELECT node, metric, any_value(steps_a_point)::BIGINT AS steps_a_point, max(step)::INT AS step,
-        avg(value ORDER BY step) AS value
-    FROM told GROUP BY node, metric, (step - 1) // steps_a_point
+    SELECT experiment, node, metric, any_value(steps_a_point)::BIGINT AS steps_a_point,
+        max(step)::INT AS step, avg(value ORDER BY step) AS value
+    FROM told GROUP BY experiment, node, metric, (step - 1) // steps_a_point
 )
-SELECT node, metric, any_value(steps_a_point) AS steps_a_point, list(step ORDER BY step) AS steps,
-    list(value ORDER BY step) AS \"values\"
-FROM points GROUP BY node, metric
-ORDER BY try_cast(regexp_extract(node, '\\d+') AS INT), node, metric";
+SELECT experiment, node, metric, any_value(steps_a_point) AS steps_a_point,
+    list(step ORDER BY step) AS steps, list(value ORDER BY step) AS \"values\"
+FROM points GROUP BY experiment, node, metric
+ORDER BY experiment, try_cast(regexp_extract(node, '\\d+') AS INT), node, metric";
 
 const PAIRS: &str = "\
-SELECT model, role, coalesce(reason, 'kept') AS became, count(*) AS n FROM pairs
-WHERE experiment = '{experiment}' GROUP BY model, role, coalesce(reason, 'kept') ORDER BY model[2:]::INT, role, became";
+SELECT experiment, model, role, coalesce(reason, 'kept') AS became, count(*) AS n FROM pairs
+GROUP BY experiment, model, role, coalesce(reason, 'kept')
+ORDER BY experiment, model[2:]::INT, role, became";
 
 const NODES: &str = "\
-SELECT node, stage, model, finished, coalesce(rows, 0)::BIGINT AS rows,
+SELECT experiment, node, stage, model, finished, coalesce(rows, 0)::BIGINT AS rows,
     coalesce(seconds, 0)::DOUBLE AS seconds, strftime(started, '%Y-%m-%d') AS day
-FROM nodes WHERE experiment = '{experiment}' ORDER BY position";
+FROM nodes ORDER BY experiment, position";
 
 /// Reads the curves of every training.
-pub(super) fn curves(session: &Session, experiment: &str) -> Result<Vec<Curve>, Error> {
-    let sql = CURVES.replace("{experiment}", experiment).replace("{points}", POINTS);
-    Ok(session.rows(&sql)?)
+pub(super) fn curves(session: &Session) -> Result<Vec<Curve>, Error> {
+    Ok(session.rows(&CURVES.replace("{points}", POINTS))?)
 }
 
 /// Counts what became of every candidate pair.
-pub(super) fn pairs(session: &Session, experiment: &str) -> Result<Vec<Became>, Error> {
-    Ok(session.rows(&PAIRS.replace("{experiment}", experiment))?)
+pub(super) fn pairs(session: &Session) -> Result<Vec<Became>, Error> {
+    Ok(session.rows(PAIRS)?)
 }
 
 /// Lists the nodes in the order in which they run.
-pub(super) fn nodes(session: &Session, experiment: &str) -> Result<Vec<NodeCost>, Error> {
-    Ok(session.rows(&NODES.replace("{experiment}", experiment))?)
+pub(super) fn nodes(session: &Session) -> Result<Vec<NodeCost>, Error> {
+    Ok(session.rows(NODES)?)
 }

@@ -61,6 +61,9 @@ pub struct Game {
 /// Who was compared with whom.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Opponents {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// Whom the models play.
     pub baseline: String,
     /// Who decides.
@@ -74,50 +77,60 @@ const ANSWER: usize = 2000;
 const VERDICT: usize = 600;
 
 const OPPONENTS: &str = "\
-SELECT any_value(baseline) AS baseline, any_value(judge) AS judge,
+SELECT experiment, min(baseline) AS baseline, min(judge) AS judge,
     'm' || max(try_cast(model[2:] AS INT)) AS latest
-FROM verdicts WHERE experiment = '{experiment}' AND part IS NULL HAVING latest IS NOT NULL";
+FROM verdicts WHERE part IS NULL GROUP BY experiment HAVING latest IS NOT NULL";
 
 const ASKED: &str = "\
-WITH decided AS (
-    SELECT prompt_id, avg(preference) AS preference FROM verdicts
-    WHERE experiment = '{experiment}' AND part IS NULL AND model = '{latest}' GROUP BY ALL
+WITH latest AS (
+    SELECT experiment, 'm' || max(try_cast(model[2:] AS INT)) AS model
+    FROM verdicts WHERE part IS NULL GROUP BY experiment
+), decided AS (
+    SELECT experiment, prompt_id, avg(preference) AS preference
+    FROM verdicts SEMI JOIN latest USING (experiment, model)
+    WHERE part IS NULL GROUP BY experiment, prompt_id
 ), asked AS (
-    SELECT p.prompt_id AS id, prompt, reference, category, CASE
+    SELECT experiment, prompt_id AS id, prompt, reference, category, CASE
         WHEN preference < 0.4999 THEN 0 WHEN preference > 0.5001 THEN 1 WHEN preference IS NULL THEN 3
-        ELSE 2 END AS became
-    FROM prompts p LEFT JOIN decided USING (prompt_id)
-    WHERE experiment = '{experiment}' AND node = 'prompts.eval'
+        ELSE 2 END AS became, count(*) OVER (PARTITION BY experiment) AS of_all
+    FROM prompts LEFT JOIN decided USING (experiment, prompt_id) WHERE node = 'prompts.eval'
+), turned AS (
+    SELECT *, row_number() OVER (PARTITION BY experiment, became ORDER BY md5(id), id) AS turn FROM asked
 )
-SELECT id, prompt, reference, category, (SELECT count(*) FROM asked) AS of_all FROM asked
-ORDER BY greatest(became, 1), row_number() OVER (PARTITION BY became ORDER BY md5(id), id), became
-LIMIT {most}";
+SELECT experiment, id, prompt, reference, category, of_all FROM turned
+QUALIFY row_number() OVER (PARTITION BY experiment ORDER BY greatest(became, 1), turn, became) <= {most}
+ORDER BY experiment, greatest(became, 1), turn, became";
 
 const ANSWERS: &str = "\
-WITH decided AS (
-    SELECT response_id, avg(preference ORDER BY verdict_id) AS preference FROM verdicts
-    WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids}) GROUP BY ALL
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted}), decided AS (
+    SELECT experiment, response_id, avg(preference ORDER BY verdict_id) AS preference
+    FROM verdicts SEMI JOIN wanted USING (experiment, prompt_id)
+    WHERE part IS NULL GROUP BY experiment, response_id
 ), given AS (
-    SELECT baseline_response_id AS response_id, any_value(baseline) AS baseline FROM verdicts
-    WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids})
-        AND NOT regexp_full_match(baseline, 'm\\d+') GROUP BY ALL
+    SELECT experiment, baseline_response_id AS response_id, min(baseline) AS baseline
+    FROM verdicts SEMI JOIN wanted USING (experiment, prompt_id)
+    WHERE part IS NULL AND NOT regexp_full_match(baseline, 'm\\d+')
+    GROUP BY experiment, baseline_response_id
 )
-SELECT prompt_id, response_id, coalesce(baseline, model) AS model, text, len(text) AS chars,
-    finish_reason AS finish, preference
-FROM responses r LEFT JOIN decided USING (response_id) LEFT JOIN given USING (response_id)
-WHERE experiment = '{experiment}' AND prompt_id IN ({ids})
-    AND (baseline IS NOT NULL OR (part = 'eval' AND regexp_full_match(model, 'm\\d+')))
-QUALIFY row_number() OVER (PARTITION BY prompt_id, coalesce(baseline, model) ORDER BY sample) = 1
-ORDER BY baseline IS NULL, try_cast(model[2:] AS INT), prompt_id";
+SELECT experiment, prompt_id, response_id, coalesce(baseline, model) AS model, text,
+    len(text) AS chars, finish_reason AS finish, preference
+FROM responses SEMI JOIN wanted USING (experiment, prompt_id)
+    LEFT JOIN decided USING (experiment, response_id) LEFT JOIN given USING (experiment, response_id)
+WHERE baseline IS NOT NULL OR (part = 'eval' AND regexp_full_match(model, 'm\\d+'))
+QUALIFY 1 = row_number() OVER (
+    PARTITION BY experiment, prompt_id, coalesce(baseline, model) ORDER BY sample)
+ORDER BY experiment, baseline IS NULL, try_cast(model[2:] AS INT), prompt_id";
 
 const GAMES: &str = "\
-SELECT response_id, first_shown, preference, status, text FROM verdicts
-WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids})
-    AND response_id IS NOT NULL AND (text IS NOT NULL OR status != 'ok')
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted})
+SELECT experiment, response_id, first_shown, preference, status, text
+FROM verdicts SEMI JOIN wanted USING (experiment, prompt_id)
+WHERE part IS NULL AND response_id IS NOT NULL AND (text IS NOT NULL OR status != 'ok')
 ORDER BY ALL";
 
 #[derive(Deserialize)]
 struct AskedRow {
+    experiment: String,
     id: String,
     prompt: String,
     reference: Option<String>,
@@ -127,6 +140,7 @@ struct AskedRow {
 
 #[derive(Deserialize)]
 struct AnswerRow {
+    experiment: String,
     prompt_id: String,
     response_id: String,
     model: String,
@@ -138,6 +152,7 @@ struct AnswerRow {
 
 #[derive(Deserialize)]
 struct GameRow {
+    experiment: String,
     response_id: String,
     first_shown: String,
     preference: Option<f64>,
@@ -145,63 +160,74 @@ struct GameRow {
     text: Option<String>,
 }
 
+/// The held-out prompts of one experiment that are shown, and how many there are.
+#[derive(Debug, Default)]
+pub(super) struct HeldOut {
+    pub(super) shown: Vec<HeldOutPrompt>,
+    pub(super) of: i64,
+}
+
 /// Tells who played whom, where anyone did.
-pub(super) fn opponents(session: &Session, experiment: &str) -> Result<Option<Opponents>, Error> {
-    Ok(session.rows(&OPPONENTS.replace("{experiment}", experiment))?.pop())
+pub(super) fn opponents(session: &Session) -> Result<Vec<Opponents>, Error> {
+    Ok(session.rows(OPPONENTS)?)
 }
 
-/// Reads at most so many held-out prompts, those first on which the latest model is worse or better than the
-/// baseline, in turn; and counts all of them.
-pub(super) fn held_out(
-    session: &Session,
-    experiment: &str,
-    latest: &str,
-    most: usize,
-) -> Result<(Vec<HeldOutPrompt>, i64), Error> {
-    let sql = ASKED.replace("{experiment}", experiment).replace("{latest}", latest);
-    let asked: Vec<AskedRow> = session.rows(&sql.replace("{most}", &most.to_string()))?;
-    let Some(all) = asked.first().map(|row| row.of_all) else { return Ok((Vec::new(), 0)) };
-    let ids: Vec<&str> = asked.iter().map(|row| row.id.as_str()).collect();
-    let mut answers = answers(session, experiment, &ids)?;
-    let shown = asked.into_iter().map(|row| HeldOutPrompt {
-        prompt: Excerpt::of(row.prompt, ANSWER),
-        reference: row.reference.map(|text| Excerpt::of(text, ANSWER)),
-        category: row.category,
-        answers: answers.remove(&row.id).unwrap_or_default(),
-        id: row.id,
-    });
-    Ok((shown.collect(), all))
+/// Reads at most so many held-out prompts of each experiment, those first on which the latest model is worse or
+/// better than the baseline, in turn; and counts all of them.
+pub(super) fn held_out(session: &Session, most: usize) -> Result<BTreeMap<String, HeldOut>, Error> {
+    let asked: Vec<AskedRow> = session.rows(&ASKED.replace("{most}", &most.to_string()))?;
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let wanted = wanted(asked.iter().map(|row| (row.experiment.as_str(), row.id.as_str())));
+    let mut answers = answers(session, &wanted)?;
+    let mut found: BTreeMap<String, HeldOut> = BTreeMap::new();
+    for row in asked {
+        let at = (row.experiment, row.id);
+        let answers = answers.remove(&at).unwrap_or_default();
+        let (experiment, id) = at;
+        let of_experiment = found.entry(experiment).or_default();
+        of_experiment.of = row.of_all;
+        of_experiment.shown.push(HeldOutPrompt {
+            id,
+            prompt: Excerpt::of(row.prompt, ANSWER),
+            reference: row.reference.map(|text| Excerpt::of(text, ANSWER)),
+            category: row.category,
+            answers,
+        });
+    }
+    Ok(found)
 }
 
-/// The answers to some prompts, by prompt.
+/// The answers to some prompts, by experiment and prompt.
 fn answers(
     session: &Session,
-    experiment: &str,
-    ids: &[&str],
-) -> Result<BTreeMap<String, Vec<HeldOutAnswer>>, Error> {
-    let asking = |sql: &str| sql.replace("{experiment}", experiment).replace("{ids}", &listed(ids));
-    let mut games: BTreeMap<String, Vec<Game>> = BTreeMap::new();
-    for row in session.rows::<GameRow>(&asking(GAMES))? {
-        let GameRow { response_id, first_shown, preference, status, text } = row;
+    wanted: &str,
+) -> Result<BTreeMap<(String, String), Vec<HeldOutAnswer>>, Error> {
+    let mut games: BTreeMap<(String, String), Vec<Game>> = BTreeMap::new();
+    for row in session.rows::<GameRow>(&GAMES.replace("{wanted}", wanted))? {
+        let GameRow { experiment, response_id, first_shown, preference, status, text } = row;
         let text = text.map(|text| Excerpt::of(text, VERDICT));
         let game = Game { first_shown, preference, status, text };
-        games.entry(response_id).or_default().push(game);
+        games.entry((experiment, response_id)).or_default().push(game);
     }
-    let mut answers: BTreeMap<String, Vec<HeldOutAnswer>> = BTreeMap::new();
-    for row in session.rows::<AnswerRow>(&asking(ANSWERS))? {
-        answers.entry(row.prompt_id).or_default().push(HeldOutAnswer {
+    let mut answers: BTreeMap<(String, String), Vec<HeldOutAnswer>> = BTreeMap::new();
+    for row in session.rows::<AnswerRow>(&ANSWERS.replace("{wanted}", wanted))? {
+        let games = games.remove(&(row.experiment.clone(), row.response_id)).unwrap_or_default();
+        answers.entry((row.experiment, row.prompt_id)).or_default().push(HeldOutAnswer {
             model: row.model,
             text: Excerpt::of(row.text, ANSWER),
             chars: row.chars,
             finish: row.finish,
             preference: row.preference,
-            games: games.remove(&row.response_id).unwrap_or_default(),
+            games,
         });
     }
     Ok(answers)
 }
 
-/// Ids as a list in SQL; they are digits and letters.
-pub(super) fn listed(ids: &[&str]) -> String {
-    ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ")
+/// Experiments and ids of prompts as rows in SQL; they are letters, digits and signs that end no text.
+pub(super) fn wanted<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let row = |(experiment, id): (&str, &str)| format!("('{experiment}', '{id}')");
+    rows.map(row).collect::<Vec<_>>().join(", ")
 }

@@ -5,24 +5,26 @@ mod course;
 mod excerpt;
 mod held_out;
 mod number;
+mod places;
 mod read_shares;
 mod sample;
 mod setting;
 mod share;
 mod warning;
 
-use rayon::prelude::*;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use self::course::{Became, Curve, NodeCost, curves, nodes, pairs};
-use self::held_out::{HeldOutPrompt, Opponents, held_out, opponents};
+use self::held_out::{HeldOut, HeldOutPrompt, Opponents, held_out, opponents};
 use self::number::{Number, numbers};
 use self::read_shares::shares;
 use self::setting::{Setting, settings};
 use self::share::Share;
 use self::warning::warnings;
 use super::adapters;
-use super::models::{ModelNumbers, models_in};
+use super::models::{ModelNumbers, models_of};
 use super::recorded::{Error, RecordedModel};
 use super::settings::{ChangedSetting, changed_settings};
 use crate::query::Session;
@@ -100,26 +102,32 @@ impl Overview {
     /// # Errors
     /// Where the store is damaged.
     pub fn of(store: &Store, plans: &[RecordedPlan], bytes: usize) -> Result<Self, Error> {
+        let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
         let room = Room::among(plans.len(), bytes);
-        let of_plan = |plan| Experiment::of(store, plan, &room);
-        let experiments: Vec<Experiment> =
-            plans.par_iter().map(of_plan).collect::<Result<_, Error>>()?;
-        let latest = |plan: &RecordedPlan| RecordedModel {
+        let mut found = Found::of(&Session::of(store, &names)?, &room)?;
+        let experiments = plans.iter().map(|plan| found.experiment(store, plan, &room));
+        let experiments = experiments.collect::<Result<_, Error>>()?;
+        let differences = match plans.split_first() {
+            Some((first, others)) => {
+                let differing = |other| Differences::between(store, first, other);
+                others.iter().map(differing).collect::<Result<_, Error>>()?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { experiments, differences })
+    }
+}
+
+impl Differences {
+    fn between(store: &Store, first: &RecordedPlan, other: &RecordedPlan) -> Result<Self, Error> {
+        let both = [first, other].map(|plan| RecordedModel {
             experiment: plan.experiment.clone(),
             model: latest_of(plan),
             plan: plan.clone(),
-        };
-        let Some((first, others)) = plans.split_first() else {
-            return Ok(Self { experiments, differences: Vec::new() });
-        };
-        let differing = |plan: &RecordedPlan| {
-            let both = [latest(first), latest(plan)];
-            let mut settings = changed_settings(store, &both)?;
-            settings.extend(adapters::of_both(store, &both)?);
-            Ok(Differences { name: plan.experiment.clone(), settings })
-        };
-        let differences = others.iter().map(differing).collect::<Result<_, Error>>()?;
-        Ok(Self { experiments, differences })
+        });
+        let mut settings = changed_settings(store, &both)?;
+        settings.extend(adapters::of_both(store, &both)?);
+        Ok(Self { name: other.experiment.clone(), settings })
     }
 }
 
@@ -129,24 +137,52 @@ fn latest_of(plan: &RecordedPlan) -> String {
     format!("m{}", last.unwrap_or(0))
 }
 
-impl Experiment {
-    fn of(store: &Store, plan: &RecordedPlan, room: &Room) -> Result<Self, Error> {
+/// What was read of all experiments at once, by their names: a query over many takes little longer than over one.
+struct Found {
+    opponents: BTreeMap<String, Vec<Opponents>>,
+    models: BTreeMap<String, Vec<ModelNumbers>>,
+    numbers: BTreeMap<String, Vec<Number>>,
+    curves: BTreeMap<String, Vec<Curve>>,
+    pairs: BTreeMap<String, Vec<Became>>,
+    nodes: BTreeMap<String, Vec<NodeCost>>,
+    held_out: BTreeMap<String, HeldOut>,
+    shares: BTreeMap<String, Vec<Share>>,
+}
+
+impl Found {
+    fn of(session: &Session, room: &Room) -> Result<Self, Error> {
+        Ok(Self {
+            opponents: by_name(opponents(session)?, |row| &row.experiment),
+            models: by_name(models_of(session)?, |row| &row.experiment),
+            numbers: by_name(numbers(session)?, |row| &row.experiment),
+            curves: by_name(curves(session)?, |row| &row.experiment),
+            pairs: by_name(pairs(session)?, |row| &row.experiment),
+            nodes: by_name(nodes(session)?, |row| &row.experiment),
+            held_out: held_out(session, room.held_out)?,
+            shares: shares(session, room.of_share)?,
+        })
+    }
+
+    /// Takes what was read of one experiment.
+    fn experiment(
+        &mut self,
+        store: &Store,
+        plan: &RecordedPlan,
+        room: &Room,
+    ) -> Result<Experiment, Error> {
         let name = plan.experiment.as_str();
-        let session = Session::of(store, &[name])?;
-        let opponents = opponents(&session, name)?;
-        let latest = opponents.as_ref().map_or("m0", |opponents| &opponents.latest).to_owned();
-        let numbers = numbers(&session, name)?;
-        let nodes = nodes(&session, name)?;
+        let numbers = self.numbers.remove(name).unwrap_or_default();
+        let nodes = self.nodes.remove(name).unwrap_or_default();
         let mut warnings = warnings(&numbers);
         warnings.extend(unmade(&nodes));
-        let mut experiment = Self {
+        let mut experiment = Experiment {
             name: name.to_owned(),
-            models: models_in(&session, name)?,
+            opponents: self.opponents.remove(name).and_then(|mut all| all.pop()),
+            models: self.models.remove(name).unwrap_or_default(),
             warnings,
-            curves: curves(&session, name)?,
-            pairs: pairs(&session, name)?,
+            curves: self.curves.remove(name).unwrap_or_default(),
+            pairs: self.pairs.remove(name).unwrap_or_default(),
             settings: settings(store, plan)?,
-            opponents,
             numbers,
             nodes,
             held_out_of: 0,
@@ -154,12 +190,21 @@ impl Experiment {
             shares: Vec::new(),
         };
         let left = room.bytes.saturating_sub(sample::size(&experiment));
-        (experiment.held_out, experiment.held_out_of) =
-            held_out(&session, name, &latest, room.held_out)?;
-        experiment.shares = shares(&session, name, room.of_share)?;
+        let HeldOut { shown, of } = self.held_out.remove(name).unwrap_or_default();
+        (experiment.held_out, experiment.held_out_of) = (shown, of);
+        experiment.shares = self.shares.remove(name).unwrap_or_default();
         sample::fit(&mut experiment.held_out, &mut experiment.shares, left);
         Ok(experiment)
     }
+}
+
+/// Parts rows by experiment, each part in the order of all.
+fn by_name<T>(rows: Vec<T>, name: fn(&T) -> &String) -> BTreeMap<String, Vec<T>> {
+    let mut found: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for row in rows {
+        found.entry(name(&row).clone()).or_default().push(row);
+    }
+    found
 }
 
 /// Says that there is more to come, or that something is gone.

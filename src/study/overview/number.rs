@@ -8,6 +8,9 @@ use crate::study::recorded::Error;
 /// A number of one model.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Number {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// As `m1`; `all` where it is of no iteration.
     pub model: String,
     /// `answers`, `judging`, `panel`, or the name of an estimate of the experiment's own.
@@ -45,14 +48,14 @@ pub struct SeedPoint {
 
 /// Of what stands beside an estimate, only what is told, too.
 const NUMBERS: &str = "\
-SELECT model, coalesce(part, '') AS part, name, e.\"group\" AS \"group\", value, low, high, n, method
+SELECT experiment, model, coalesce(part, '') AS part, name, e.\"group\" AS \"group\", value, low, high, n, method
 FROM estimates e
-WHERE experiment = '{experiment}' AND part IS NOT NULL AND NOT regexp_full_match(part, 'epoch\\d+')
+WHERE part IS NOT NULL AND NOT regexp_full_match(part, 'epoch\\d+')
     AND (NOT contains(name, '/') OR name IN ('win_rate/unreadable', 'position_bias/disagree',
         'position_bias/first_wins', 'judge_agreement/kappa_quadratic', 'judge_correlation/spearman'))
-ORDER BY try_cast(model[2:] AS INT), model, part, name, e.\"group\"";
+ORDER BY experiment, try_cast(model[2:] AS INT), model, part, name, e.\"group\"";
 
-/// Reads the numbers of an experiment, M0's first.
-pub(super) fn numbers(session: &Session, experiment: &str) -> Result<Vec<Number>, Error> {
-    Ok(session.rows(&NUMBERS.replace("{experiment}", experiment))?)
+/// Reads the numbers of every experiment, those of its M0 first.
+pub(super) fn numbers(session: &Session) -> Result<Vec<Number>, Error> {
+    Ok(session.rows(NUMBERS)?)
 }

@@ -1,11 +1,12 @@
 //! Reads the prompts of the iterations, and all that was made of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::excerpt::Excerpt;
-use super::held_out::listed;
+use super::held_out::wanted;
+use super::places::{In, Places};
 use super::share::{Answer, Comparison, Judgement, Outcome, Share, SharePrompt};
 use crate::query::Session;
 use crate::study::recorded::Error;
@@ -17,54 +18,62 @@ const COMPARISON: usize = 240;
 
 const PROMPTS: &str = "\
 WITH outcomes AS (
-    SELECT model, prompt_id, any_value(coalesce(reason, 'kept')) FILTER (role = 'actor') AS actor,
+    SELECT experiment, model, prompt_id,
+        any_value(coalesce(reason, 'kept')) FILTER (role = 'actor') AS actor,
         any_value(coalesce(reason, 'kept')) FILTER (role = 'judge') AS judge
-    FROM pairs WHERE experiment = '{experiment}' GROUP BY ALL
+    FROM pairs GROUP BY experiment, model, prompt_id
 ), unread AS (
-    SELECT model, prompt_id, string_agg(DISTINCT status, ' ' ORDER BY status) AS unread FROM (
-        SELECT model, prompt_id, status FROM judgements
-        WHERE experiment = '{experiment}' AND part IS NULL AND status != 'ok'
-        UNION ALL SELECT model, prompt_id, status FROM meta_judgements
-        WHERE experiment = '{experiment}' AND part IS NULL AND status != 'ok'
-    ) GROUP BY ALL
+    SELECT experiment, model, prompt_id, string_agg(DISTINCT status, ' ' ORDER BY status) AS unread FROM (
+        SELECT experiment, model, prompt_id, status FROM judgements WHERE part IS NULL AND status != 'ok'
+        UNION ALL SELECT experiment, model, prompt_id, status FROM meta_judgements
+        WHERE part IS NULL AND status != 'ok'
+    ) GROUP BY experiment, model, prompt_id
 ), asked AS (
-    SELECT model, prompt_id AS id, prompt, reference, category, unread,
-        row_number() OVER (PARTITION BY model, actor, judge, unread ORDER BY md5(prompt_id)) AS turn,
-        count(*) OVER (PARTITION BY model) AS of_all
-    FROM prompts LEFT JOIN outcomes USING (model, prompt_id) LEFT JOIN unread USING (model, prompt_id)
-    WHERE experiment = '{experiment}' AND part IS NULL AND regexp_full_match(model, 'm\\d+')
+    SELECT experiment, model, prompt_id AS id, prompt, reference, category, unread,
+        row_number() OVER (
+            PARTITION BY experiment, model, actor, judge, unread ORDER BY md5(prompt_id)) AS turn,
+        count(*) OVER (PARTITION BY experiment, model) AS of_all
+    FROM prompts LEFT JOIN outcomes USING (experiment, model, prompt_id)
+        LEFT JOIN unread USING (experiment, model, prompt_id)
+    WHERE part IS NULL AND regexp_full_match(model, 'm\\d+')
+), ordered AS (
+    SELECT *, row_number() OVER (PARTITION BY experiment, model ORDER BY turn, md5(id)) AS place FROM asked
 )
-SELECT model, id, prompt, reference, category, unread, of_all FROM asked
-QUALIFY row_number() OVER (PARTITION BY model ORDER BY turn, md5(id)) <= {most}
-ORDER BY model[2:]::INT, row_number() OVER (PARTITION BY model ORDER BY turn, md5(id))";
+SELECT experiment, model, id, prompt, reference, category, unread, of_all FROM ordered
+WHERE place <= {most} ORDER BY experiment, model[2:]::INT, place";
 
 const ANSWERS: &str = "\
-SELECT model, prompt_id, list(response_id ORDER BY sample) AS ids, list(sample ORDER BY sample) AS samples,
-    any_value(text) AS text, len(any_value(text)) AS chars, min(finish_reason) AS finish
-FROM responses WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids})
-GROUP BY model, prompt_id, text_digest ORDER BY min(sample)";
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted})
+SELECT experiment, model, prompt_id, list(response_id ORDER BY sample) AS ids,
+    list(sample ORDER BY sample) AS samples, any_value(text) AS text, len(any_value(text)) AS chars,
+    min(finish_reason) AS finish
+FROM responses SEMI JOIN wanted USING (experiment, prompt_id) WHERE part IS NULL
+GROUP BY experiment, model, prompt_id, text_digest ORDER BY min(sample)";
 
 const JUDGEMENTS: &str = "\
-SELECT j.response_id AS response_id, j.judgement_id AS judgement_id, score, status, strength, text
-FROM judgements j LEFT JOIN (
-    SELECT judgement_id, strength FROM ratings
-    WHERE experiment = '{experiment}' AND prompt_id IN ({ids})
-) r USING (judgement_id)
-WHERE experiment = '{experiment}' AND part IS NULL AND j.prompt_id IN ({ids})
-ORDER BY response_id, sample";
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted}), rated AS (
+    SELECT experiment, judgement_id, strength FROM ratings SEMI JOIN wanted USING (experiment, prompt_id)
+)
+SELECT experiment, response_id, judgement_id, score, status, strength, text
+FROM judgements SEMI JOIN wanted USING (experiment, prompt_id)
+    LEFT JOIN rated USING (experiment, judgement_id)
+WHERE part IS NULL ORDER BY response_id, sample";
 
 const COMPARISONS: &str = "\
-SELECT model, prompt_id, response_id, first_judgement_id, second_judgement_id, winner, status, text
-FROM meta_judgements WHERE experiment = '{experiment}' AND part IS NULL AND prompt_id IN ({ids})
-ORDER BY ALL";
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted})
+SELECT experiment, model, prompt_id, response_id, first_judgement_id, second_judgement_id, winner,
+    status, text
+FROM meta_judgements SEMI JOIN wanted USING (experiment, prompt_id) WHERE part IS NULL ORDER BY ALL";
 
 const PAIRS: &str = "\
-SELECT model, prompt_id, role, coalesce(reason, 'kept') AS became, chosen_response_id,
+WITH wanted(experiment, prompt_id) AS (VALUES {wanted})
+SELECT experiment, model, prompt_id, role, coalesce(reason, 'kept') AS became, chosen_response_id,
     rejected_response_id, chosen_judgement_id, rejected_judgement_id, score_chosen, score_rejected
-FROM pairs WHERE experiment = '{experiment}' AND prompt_id IN ({ids})";
+FROM pairs SEMI JOIN wanted USING (experiment, prompt_id)";
 
 #[derive(Deserialize)]
 struct PromptRow {
+    experiment: String,
     model: String,
     id: String,
     prompt: String,
@@ -76,6 +85,7 @@ struct PromptRow {
 
 #[derive(Deserialize)]
 struct AnswerRow {
+    experiment: String,
     model: String,
     prompt_id: String,
     ids: Vec<String>,
@@ -87,6 +97,7 @@ struct AnswerRow {
 
 #[derive(Deserialize)]
 struct JudgementRow {
+    experiment: String,
     response_id: String,
     judgement_id: String,
     score: Option<f64>,
@@ -97,6 +108,7 @@ struct JudgementRow {
 
 #[derive(Deserialize)]
 struct ComparisonRow {
+    experiment: String,
     model: String,
     prompt_id: String,
     response_id: String,
@@ -109,6 +121,7 @@ struct ComparisonRow {
 
 #[derive(Deserialize)]
 struct PairRow {
+    experiment: String,
     model: String,
     prompt_id: String,
     role: String,
@@ -121,54 +134,35 @@ struct PairRow {
     score_rejected: Option<f64>,
 }
 
-/// Where answers and judgements stand among those of their prompt, by their ids.
-#[derive(Default)]
-struct Places {
-    answers: BTreeMap<String, usize>,
-    judgements: BTreeMap<String, usize>,
-    /// The judgements that make a pair.
-    paired: BTreeSet<String>,
-}
+/// By experiment, model and prompt.
+type ByPrompt<T> = BTreeMap<(String, String, String), Vec<T>>;
 
-impl Places {
-    fn answer(&self, id: Option<&String>) -> Option<usize> {
-        id.and_then(|id| self.answers.get(id)).copied()
-    }
-
-    fn judgement(&self, id: Option<&String>) -> Option<usize> {
-        id.and_then(|id| self.judgements.get(id)).copied()
-    }
-}
-
-type ByPrompt<T> = BTreeMap<(String, String), Vec<T>>;
-
-/// Reads at most so many prompts of every share: every way in which pairs were made or not is there, and every
-/// reason why judgements were not read; else by the digest of their ids.
+/// Reads at most so many prompts of every share of every experiment: every way in which pairs were made or not is
+/// there, and every reason why judgements were not read; else by the digest of their ids.
 pub(super) fn shares(
     session: &Session,
-    experiment: &str,
     most: usize,
-) -> Result<Vec<Share>, Error> {
-    let sql = PROMPTS.replace("{experiment}", experiment).replace("{most}", &most.to_string());
-    let asked: Vec<PromptRow> = session.rows(&sql)?;
-    let ids: Vec<&str> = asked.iter().map(|row| row.id.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
+) -> Result<BTreeMap<String, Vec<Share>>, Error> {
+    let asked: Vec<PromptRow> = session.rows(&PROMPTS.replace("{most}", &most.to_string()))?;
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let mut found = Found::of(session, experiment, &listed(&ids))?;
-    let mut shares: Vec<Share> = Vec::new();
+    let wanted = wanted(asked.iter().map(|row| (row.experiment.as_str(), row.id.as_str())));
+    let mut found = Found::of(session, &wanted)?;
+    let mut shares: BTreeMap<String, Vec<Share>> = BTreeMap::new();
     for row in asked {
+        let of_experiment = shares.entry(row.experiment.clone()).or_default();
         let (model, of) = (row.model.clone(), row.of_all);
         let prompt = found.prompt(row);
-        match shares.last_mut().filter(|share| share.model == model) {
+        match of_experiment.last_mut().filter(|share| share.model == model) {
             Some(share) => share.shown.push(prompt),
-            None => shares.push(Share { model, of, shown: vec![prompt] }),
+            None => of_experiment.push(Share { model, of, shown: vec![prompt] }),
         }
     }
     Ok(shares)
 }
 
-/// What was made of some prompts, each by its model and its id.
+/// What was made of some prompts.
 struct Found {
     answers: ByPrompt<Answer>,
     compared: ByPrompt<Comparison>,
@@ -176,8 +170,8 @@ struct Found {
 }
 
 impl Found {
-    fn of(session: &Session, experiment: &str, ids: &str) -> Result<Self, Error> {
-        let asking = |sql: &str| sql.replace("{experiment}", experiment).replace("{ids}", ids);
+    fn of(session: &Session, wanted: &str) -> Result<Self, Error> {
+        let asking = |sql: &str| sql.replace("{wanted}", wanted);
         let pairs: Vec<PairRow> = session.rows(&asking(PAIRS))?;
         let mut places = Places::default();
         let sides =
@@ -191,7 +185,7 @@ impl Found {
 
     /// Takes what was made of one prompt.
     fn prompt(&mut self, row: PromptRow) -> SharePrompt {
-        let at = (row.model, row.id);
+        let at = (row.experiment, row.model, row.id);
         let mut of_roles = self.outcomes.remove(&at).unwrap_or_default();
         let mut take = |role: &str| {
             let place = of_roles.iter().position(|(known, _)| known == role);
@@ -206,16 +200,16 @@ impl Found {
             unread: row.unread.iter().flat_map(|all| all.split(' ')).map(str::to_owned).collect(),
             answers: self.answers.remove(&at).unwrap_or_default(),
             compared: self.compared.remove(&at).unwrap_or_default(),
-            id: at.1,
+            id: at.2,
         }
     }
 }
 
 /// The judgements of each response, and their places.
-fn judgements(rows: Vec<JudgementRow>, places: &mut Places) -> BTreeMap<String, Vec<Judgement>> {
-    let mut found: BTreeMap<String, Vec<Judgement>> = BTreeMap::new();
+fn judgements(rows: Vec<JudgementRow>, places: &mut Places) -> BTreeMap<In, Vec<Judgement>> {
+    let mut found: BTreeMap<In, Vec<Judgement>> = BTreeMap::new();
     for row in rows {
-        let of_response = found.entry(row.response_id).or_default();
+        let of_response = found.entry((row.experiment, row.response_id)).or_default();
         let most = if places.paired.contains(&row.judgement_id) { ANSWER } else { JUDGEMENT };
         places.judgements.insert(row.judgement_id, of_response.len());
         of_response.push(Judgement {
@@ -231,15 +225,16 @@ fn judgements(rows: Vec<JudgementRow>, places: &mut Places) -> BTreeMap<String, 
 /// The answers to each prompt, and their places. Of equal answers the first is judged.
 fn answers(
     rows: Vec<AnswerRow>,
-    mut judgements: BTreeMap<String, Vec<Judgement>>,
+    mut judgements: BTreeMap<In, Vec<Judgement>>,
     places: &mut Places,
 ) -> ByPrompt<Answer> {
     let mut found: ByPrompt<Answer> = BTreeMap::new();
     for row in rows {
-        let of_prompt = found.entry((row.model, row.prompt_id)).or_default();
+        let ids: Vec<In> = row.ids.into_iter().map(|id| (row.experiment.clone(), id)).collect();
+        let of_prompt = found.entry((row.experiment, row.model, row.prompt_id)).or_default();
         let at = of_prompt.len();
-        places.answers.extend(row.ids.iter().map(|id| (id.clone(), at)));
-        let judgements = row.ids.iter().find_map(|id| judgements.remove(id)).unwrap_or_default();
+        let judgements = ids.iter().find_map(|id| judgements.remove(id)).unwrap_or_default();
+        places.answers.extend(ids.into_iter().map(|id| (id, at)));
         of_prompt.push(Answer {
             samples: row.samples,
             text: Excerpt::of(row.text, ANSWER),
@@ -262,10 +257,10 @@ fn compared(rows: Vec<ComparisonRow>, places: &Places) -> ByPrompt<Comparison> {
     let mut found: ByPrompt<Comparison> = BTreeMap::new();
     for row in rows {
         let (first, second) = (Some(&row.first_judgement_id), Some(&row.second_judgement_id));
-        let answer = places.answer(Some(&row.response_id));
+        let answer = places.answer(&row.experiment, Some(&row.response_id));
         let judged = places.judgement(first).zip(places.judgement(second));
         let Some((answer, (first, second))) = answer.zip(judged) else { continue };
-        found.entry((row.model, row.prompt_id)).or_default().push(Comparison {
+        found.entry((row.experiment, row.model, row.prompt_id)).or_default().push(Comparison {
             answer,
             first,
             second,
@@ -283,14 +278,15 @@ fn outcomes(rows: Vec<PairRow>, places: &Places) -> ByPrompt<(String, Outcome)> 
     for row in rows {
         let outcome = Outcome {
             became: row.became,
-            chosen: places.answer(row.chosen_response_id.as_ref()),
-            rejected: places.answer(row.rejected_response_id.as_ref()),
+            chosen: places.answer(&row.experiment, row.chosen_response_id.as_ref()),
+            rejected: places.answer(&row.experiment, row.rejected_response_id.as_ref()),
             chosen_judgement: places.judgement(row.chosen_judgement_id.as_ref()),
             rejected_judgement: places.judgement(row.rejected_judgement_id.as_ref()),
             score_chosen: row.score_chosen,
             score_rejected: row.score_rejected,
         };
-        found.entry((row.model, row.prompt_id)).or_default().push((row.role, outcome));
+        let at = (row.experiment, row.model, row.prompt_id);
+        found.entry(at).or_default().push((row.role, outcome));
     }
     found
 }

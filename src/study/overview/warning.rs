@@ -117,6 +117,7 @@ mod tests {
 
     fn number(name: &str, group: &str, value: f64, [low, high]: [f64; 2]) -> Number {
         Number {
+            experiment: "quickstart".to_owned(),
             model: "m1".to_owned(),
             part: "judging".to_owned(),
             name: name.to_owned(),

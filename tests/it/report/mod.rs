@@ -180,6 +180,16 @@ fn experiments_stand_beside_each_other_with_what_differed() {
     let differences = list(&shown["differences"][0]["settings"]);
     let told = |one: &Value| one["node"] == "judge.m0" && one["change"] == "samples 11 → 4";
     assert!(differences.iter().any(told), "{differences:?}");
+    // Rows that both share appear under both, each with its own judgements.
+    for (name, experiment) in ["scripted", "fewer"].iter().zip(list(&shown["experiments"])) {
+        let prompts = list(&experiment["shares"]).iter().flat_map(|share| list(&share["shown"]));
+        let answers =
+            prompts.inspect(|prompt| check_pair(prompt)).flat_map(|p| list(&p["answers"]));
+        let judged: usize = answers.map(|answer| list(&answer["judgements"]).len()).sum();
+        let sql =
+            format!("SELECT count(*) FROM judgements WHERE experiment = '{name}' AND part IS NULL");
+        assert_eq!(judged.to_string(), lab.ask(&sql));
+    }
     // Neither is made to the end, and each page says so.
     let warnings = list(&shown["experiments"][0]["warnings"]);
     let unmade = |line: &Value| line.as_str().unwrap().contains("nodes are not made");
