@@ -52,9 +52,9 @@ function gameOf(game, model, baseline) {
 function shareBody({ row }) {
   const order = row.answers.map((answer, at) => ({ answer, at })).sort((one, other) => (other.answer.score ?? -Infinity) - (one.answer.score ?? -Infinity));
   return [
-    el("ul", { class: "outcomes" }, ["actor", "judge"].filter((role) => row[role]).map((role) => el("li", {}, outcomeOf(role, row[role])))),
-    el("h4", {}, `${counted(row.answers.length, "distinct answer")}, best score first`),
-    el("ol", { class: "answers" }, order.map(({ answer, at }) => el("li", { class: "answer" }, shareAnswer(row, answer, at)))),
+    (row.actor || row.judge) && el("ul", { class: "outcomes" }, ["actor", "judge"].filter((role) => row[role]).map((role) => el("li", {}, outcomeOf(role, row[role])))),
+    row.answers.length === 0 ? el("p", {}, "It is not answered yet.") : el("h4", {}, `${counted(row.answers.length, "distinct answer")}, best score first`),
+    order.length > 0 && el("ol", { class: "answers" }, order.map(({ answer, at }) => el("li", { class: "answer" }, shareAnswer(row, answer, at)))),
   ];
 }
 

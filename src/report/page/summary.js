@@ -35,7 +35,7 @@ function header() {
 function ledeOf(experiment) {
   const latest = latestOf(experiment);
   if (!latest) return "No model is made yet.";
-  if (!experiment.opponents || !isNumber(latest.win_rate)) return `${counted(experiment.models.length, "model")}, which played no games.`;
+  if (!experiment.opponents || !isNumber(latest.win_rate)) return "No games were played.";
   const { baseline } = experiment.opponents;
   const verdict = latest.low > 0.5 ? "is better than" : latest.high < 0.5 ? "is worse than" : "is not shown to be better or worse than";
   return `${latest.model} ${verdict} ${baseline}: it wins ${percent(latest.win_rate)} of its games, ${decider(experiment.opponents)}.`;

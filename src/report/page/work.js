@@ -36,9 +36,10 @@ function costSection() {
 }
 
 function times(experiment) {
-  const stages = [...new Set(experiment.nodes.map((node) => node.stage))];
+  const made = experiment.nodes.filter((node) => node.finished);
+  const stages = [...new Set(made.map((node) => node.stage))];
   const rows = stages.map((stage) => {
-    const nodes = experiment.nodes.filter((node) => node.stage === stage);
+    const nodes = made.filter((node) => node.stage === stage);
     const sum = (field) => nodes.reduce((total, node) => total + node[field], 0);
     return { stage, seconds: sum("seconds"), rows: sum("rows"), nodes: nodes.length };
   });
