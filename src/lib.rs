@@ -15,6 +15,7 @@
 //!
 //! - [`cli`]: one file per command; every byte leaves through its `ui`, every exit code through
 //!   its `failure`
+//! - [`report`]: plain data in, one self-contained page out
 //! - [`study`]: what results come to, for every face that shows it
 //! - [`experiment`]: a TOML file and the plan it expands to
 //! - [`stages`]: the verbs of the loop, in the order in which data flows
@@ -36,11 +37,11 @@
 //! | `stages` | `runner`, `query`, `records`, `model`, `train`, `stats`, `store` |
 //! | `experiment` | `stages`, `runner` |
 //! | `study` | `query`, `records`, `store`, `runner` |
-//! | `cli` | `study`, `experiment`, `runner`, `query`, `store`, `records` |
+//! | `report` | no other room |
+//! | `cli` | `report`, `study`, `experiment`, `runner`, `query`, `store`, `records` |
 //!
-//! `report` is drawn where it will stand; there is nothing in it yet. Unsafe code is denied but for three
-//! places: the matrix product in `model/ops/linear.rs`, the files that `model/mapped.rs` maps, and a variable that
-//! `main.rs` sets for candle.
+//! Unsafe code is denied but for three places: the matrix product in `model/ops/linear.rs`, the files that
+//! `model/mapped.rs` maps, and a variable that `main.rs` sets for candle.
 //!
 //! Seven words: a **record** (row) stands in a **table**, named by its **digest**; a **stage** turns
 //! tables into tables; a **node** is a stage with a place in an **experiment**; a **model** turns text
@@ -51,6 +52,7 @@ pub mod experiment;
 pub mod model;
 pub mod query;
 pub mod records;
+pub mod report;
 pub mod runner;
 pub mod stages;
 pub mod stats;

@@ -21,6 +21,8 @@ mod outputs;
 mod place;
 mod plan;
 mod read;
+mod recorded;
+mod report;
 mod run;
 mod shell;
 mod show;
@@ -80,6 +82,7 @@ enum Command {
     Plan(plan::Args),
     Sql(sql::Args),
     Diff(diff::Args),
+    Report(report::Args),
     Show(show::Args),
     Trace(trace::Args),
     Read(read::Args),
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
             Command::Plan(args) => plan::run(&args, &place, &ui),
             Command::Sql(args) => sql::run(&args, &place, &ui),
             Command::Diff(args) => diff::run(&args, &place, &ui),
+            Command::Report(args) => report::run(&args, &place, &ui),
             Command::Show(args) => show::run(&args, &place, &ui),
             Command::Trace(args) => trace::run(&args, &place, &ui),
             Command::Read(args) => read::run(&args, &ui),

@@ -3,12 +3,14 @@
 //!
 //! - [`models`]: what is known of each model of an experiment, as the table at the end of a run
 //! - [`Comparison`]: two models beside each other, as `mrx diff`
+//! - [`Overview`]: all that a report tells of some experiments, as `mrx report`
 
 mod adapters;
 mod compared;
 mod comparison;
 mod flipped;
 mod models;
+mod overview;
 mod recorded;
 mod settings;
 
@@ -16,5 +18,6 @@ pub use compared::Compared;
 pub use comparison::{Comparison, Games};
 pub use flipped::Flipped;
 pub use models::{ModelNumbers, models};
+pub use overview::Overview;
 pub use recorded::{Error, RecordedModel};
 pub use settings::ChangedSetting;

@@ -1,14 +1,17 @@
 //! What is known of each model of an experiment.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::recorded::Error;
 use crate::query::Session;
 use crate::store::Store;
 
 /// What is known of one model; what is not known of it is `None`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelNumbers {
+    /// The experiment.
+    #[serde(skip_serializing)]
+    pub experiment: String,
     /// As `m1`.
     pub model: String,
     /// The share of games that it wins.
@@ -33,17 +36,17 @@ pub struct ModelNumbers {
 
 const MODELS: &str = "\
 WITH known AS (
-    SELECT model, name, value, low, high FROM estimates e
-    WHERE experiment = '{experiment}' AND part IN ('answers', 'panel') AND e.\"group\" = 'all'
+    SELECT experiment, model, name, value, low, high FROM estimates e
+    WHERE part IN ('answers', 'panel') AND e.\"group\" = 'all'
 ), kept AS (
-    SELECT model, count(*) FILTER (role = 'actor' AND kept)::DOUBLE AS actor_pairs,
+    SELECT experiment, model, count(*) FILTER (role = 'actor' AND kept)::DOUBLE AS actor_pairs,
         count(*) FILTER (role = 'judge' AND kept)::DOUBLE AS judge_pairs
-    FROM pairs WHERE experiment = '{experiment}' GROUP BY model
+    FROM pairs GROUP BY experiment, model
 ), spent AS (
-    SELECT model, sum(seconds) AS seconds FROM nodes
-    WHERE experiment = '{experiment}' AND finished GROUP BY model
+    SELECT experiment, model, sum(seconds ORDER BY position) AS seconds FROM nodes
+    WHERE finished GROUP BY experiment, model
 )
-SELECT model, any_value(value) FILTER (name = 'win_rate') AS win_rate,
+SELECT experiment, model, any_value(value) FILTER (name = 'win_rate') AS win_rate,
     any_value(low) FILTER (name = 'win_rate') AS low,
     any_value(high) FILTER (name = 'win_rate') AS high,
     any_value(value) FILTER (name = 'length_controlled_win_rate') AS length_controlled,
@@ -51,14 +54,19 @@ SELECT model, any_value(value) FILTER (name = 'win_rate') AS win_rate,
     any_value(value) FILTER (name = 'response_chars') AS chars,
     any_value(actor_pairs) AS actor_pairs, any_value(judge_pairs) AS judge_pairs,
     any_value(seconds) AS seconds
-FROM spent LEFT JOIN known USING (model) LEFT JOIN kept USING (model)
-WHERE regexp_full_match(model, 'm\\d+') GROUP BY model ORDER BY model[2:]::INT";
+FROM spent LEFT JOIN known USING (experiment, model) LEFT JOIN kept USING (experiment, model)
+WHERE regexp_full_match(model, 'm\\d+') GROUP BY experiment, model
+ORDER BY experiment, model[2:]::INT";
 
 /// Lists what is known of each model of a recorded experiment, M0 first.
 ///
 /// # Errors
 /// Where the store is damaged.
 pub fn models(store: &Store, experiment: &str) -> Result<Vec<ModelNumbers>, Error> {
-    let session = Session::of(store, &[experiment])?;
-    Ok(session.rows(&MODELS.replace("{experiment}", experiment))?)
+    models_of(&Session::of(store, &[experiment])?)
+}
+
+/// The same, of every experiment that a session is about.
+pub(super) fn models_of(session: &Session) -> Result<Vec<ModelNumbers>, Error> {
+    Ok(session.rows(MODELS)?)
 }

@@ -17,7 +17,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("stages", &["runner", "query", "records", "model", "train", "stats", "store"]),
     ("experiment", &["stages", "runner"]),
     ("study", &["query", "records", "store", "runner"]),
-    ("report", &["study", "records"]),
+    ("report", &[]),
     ("cli", &["study", "experiment", "runner", "query", "store", "records", "report"]),
 ];
 

@@ -43,6 +43,7 @@ mod quickstart;
 mod readme;
 mod references;
 mod remote;
+mod report;
 mod resume;
 mod schemas;
 mod scripted;

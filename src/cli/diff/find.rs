@@ -1,10 +1,9 @@
 //! The model that a person names.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use crate::cli::failure::{Failure, Kind};
-use crate::experiment::{Experiment, Machine};
+use crate::cli::recorded;
 use crate::store::{PlannedNode, Store};
 use crate::study::RecordedModel;
 
@@ -12,14 +11,9 @@ use crate::study::RecordedModel;
 pub(in crate::cli) fn find(store: &Store, text: &str) -> Result<RecordedModel, Failure> {
     let plans = store.plans()?;
     let (named, model) = text.rsplit_once('/').unwrap_or(("", text));
-    let by_name = |name: &str| plans.iter().find(|plan| plan.experiment == name).cloned();
-    let plan = match by_name(named) {
-        Some(plan) => Some(plan),
+    let plan = match recorded::find(&plans, named)? {
         None if named.is_empty() => plans.first().filter(|_| plans.len() == 1).cloned(),
-        None if Path::new(named).exists() => {
-            by_name(&Experiment::load(Path::new(named), &[], &Machine::any())?.plan().experiment)
-        }
-        None => None,
+        found => found,
     };
     let Some(plan) = plan else {
         let names: Vec<String> =

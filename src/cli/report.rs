@@ -1,0 +1,113 @@
+//! `mrx report`: what experiments came to, as one page to hand on.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::failure::{Failure, Kind};
+use super::place::StorePlace;
+use super::recorded;
+use super::ui::{Ui, thousands};
+use crate::report;
+use crate::store::{RecordedPlan, Store};
+use crate::study::Overview;
+
+/// Write what experiments came to as one page
+///
+/// The page needs no network and no server: it opens in any browser, from a folder or a mail. It shows win rates,
+/// judges, pairs, trainings, costs and settings, and a sample of the rows: prompts that flipped with all answers,
+/// and prompts of each iteration with every judgement and what became of their pairs. Several experiments stand
+/// beside each other, with what differed between them.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Experiments of the store, by name or by where their files are
+    #[arg(required = true, value_name = "EXPERIMENT")]
+    experiments: Vec<String>,
+
+    /// Write the page to this file, - for stdout; of what is there already, only an earlier report is replaced
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    output: PathBuf,
+}
+
+/// Bytes of a page for all that is not its script and its style: a mail carries five million.
+const DATA: usize = 4_200_000;
+const PAGE: usize = 5_000_000;
+
+pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
+    let store = place.open()?;
+    let plans = named(&store, &args.experiments)?;
+    let to_stdout = args.output == Path::new("-");
+    if !to_stdout {
+        check_free(&args.output)?;
+    }
+    let overview = Overview::of(&store, &plans, DATA)?;
+    let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
+    let page = report::page(&names.join(", "), &overview)?;
+    if page.len() > PAGE {
+        let kilobytes = thousands(page.len() as u64 / 1000);
+        ui.warn(&format!("the page takes {kilobytes} kB, for there are many experiments in it"));
+    }
+    if to_stdout {
+        return ui.print(page.trim_end());
+    }
+    fs::write(&args.output, page).map_err(|error| unwritten(&args.output, &error))?;
+    ui.print(&args.output.display().to_string())
+}
+
+/// The plans of the experiments that are named, each of which has made something.
+fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> {
+    let plans = store.plans()?;
+    let mut found: Vec<RecordedPlan> = Vec::new();
+    for name in names {
+        let Some(plan) = recorded::find(&plans, name)? else { return Err(unknown(name, &plans)) };
+        if found.iter().any(|known| known.experiment == plan.experiment) {
+            let text = format!("expected each experiment once, found `{}` twice", plan.experiment);
+            return Err(Failure::new(Kind::Usage, text));
+        }
+        let mut runs = plan.nodes.iter().filter_map(|node| node.run);
+        if !runs.any(|run| store.run_path(run).exists()) {
+            let text = format!(
+                "there is nothing to show of `{}`: none of its nodes is made",
+                plan.experiment
+            );
+            return Err(Failure::new(Kind::Data, text).hint("`mrx run` makes them"));
+        }
+        found.push(plan);
+    }
+    Ok(found)
+}
+
+fn unknown(name: &str, plans: &[RecordedPlan]) -> Failure {
+    let failure = Failure::new(Kind::Usage, format!("`{name}` is not an experiment of this store"));
+    let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
+    match names.as_slice() {
+        [] => failure.hint("it has none: `mrx run EXPERIMENT` makes one"),
+        names => failure.hint(format!("it has {}", names.join(", "))),
+    }
+}
+
+/// Checks before the work that the page can be written, and replaces nothing but another page.
+fn check_free(path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let text =
+            format!("cannot write {}: there is no folder {}", path.display(), folder.display());
+        return Err(Failure::new(Kind::Data, text));
+    }
+    let mut begins = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut begins));
+    match read {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unwritten(path, &error)),
+        Ok(0) => Ok(()),
+        Ok(_) if report::is_page(&begins) => Ok(()),
+        Ok(_) => {
+            let text = format!("{} is there already, and is no report of mrx", path.display());
+            Err(Failure::new(Kind::Data, text).hint("name another file with -o"))
+        }
+    }
+}
+
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Data, format!("cannot write {}: {error}", path.display()))
+}

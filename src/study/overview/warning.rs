@@ -1,0 +1,164 @@
+//! What a reader has to know before believing a number, in words.
+
+use super::number::Number;
+
+/// Something that numbers may warn of, and how it is said once of all models of which it is true.
+struct Rule {
+    /// What is said of the number where it is one to warn of.
+    found: fn(&Number) -> Option<String>,
+    /// The sentence: of whom, how much, and what it is of.
+    said: fn(&str, &str, &str) -> String,
+}
+
+const RULES: [Rule; 6] = [
+    // A judge that scores a probe higher than real answers can be gamed.
+    Rule {
+        found: |number| {
+            let (value, low, high) = (number.value?, number.low?, number.high?);
+            let is_gamed = number.name == "probe_gain" && low > 0.0;
+            is_gamed.then(|| format!("{value:.2} [{low:.2}, {high:.2}]"))
+        },
+        said: |models, points, probe| {
+            format!(
+                "The judge of {models} scores the probe “{probe}” above real answers, by {points} points: it can \
+                 be gamed."
+            )
+        },
+    },
+    // Texts that could not be read have no say.
+    Rule {
+        found: |number| share_above(number, "judge_status", 0.005).filter(|_| number.group != "ok"),
+        said: |models, shares, status| {
+            format!("{shares} of the judgements of {models} could not be read: {status}.")
+        },
+    },
+    Rule {
+        found: |number| {
+            share_above(number, "meta_judge_status", 0.005).filter(|_| number.group != "ok")
+        },
+        said: |models, shares, status| {
+            format!("{shares} of the meta-judgements of {models} could not be read: {status}.")
+        },
+    },
+    // A judge that nearly always says the same tells answers apart no longer.
+    Rule {
+        found: |number| share_above(number, "judge_saturation", 0.9),
+        said: |models, shares, _| {
+            format!(
+                "{shares} of the scores of {models} are the highest there is: few answers are told apart."
+            )
+        },
+    },
+    // An answer that was cut was not finished.
+    Rule {
+        found: |number| share_above(number, "responses_cut", 0.05),
+        said: |models, shares, _| {
+            format!("{shares} of the held-out answers of {models} were cut by the token limit.")
+        },
+    },
+    // Games that nobody decided.
+    Rule {
+        found: |number| {
+            let value = number.value.filter(|value| *value > 0.0)?;
+            (number.name == "win_rate/unreadable").then(|| format!("{value:.0}"))
+        },
+        said: |models, counts, _| {
+            format!(
+                "{counts} verdicts on answers of {models} could not be read, and count for nobody."
+            )
+        },
+    },
+];
+
+/// Says what the numbers warn of, the judge first.
+pub(super) fn warnings(numbers: &[Number]) -> Vec<String> {
+    RULES.iter().flat_map(|rule| rule.warnings(numbers)).collect()
+}
+
+impl Rule {
+    /// A sentence for each group of which some numbers are to warn of.
+    fn warnings(&self, numbers: &[Number]) -> Vec<String> {
+        let mut groups: Vec<(&str, Vec<String>, Vec<String>)> = Vec::new();
+        for number in numbers {
+            let Some(value) = (self.found)(number) else { continue };
+            let at = groups.iter().position(|(group, ..)| *group == number.group);
+            let at = at.unwrap_or_else(|| {
+                groups.push((&number.group, Vec::new(), Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(number.model.clone());
+            groups[at].2.push(value);
+        }
+        let say = |(group, models, values): (&str, Vec<String>, Vec<String>)| {
+            (self.said)(&listed(&models), &listed(&values), group)
+        };
+        groups.into_iter().map(say).collect()
+    }
+}
+
+/// A share of this name in per cent, where it is more than so much.
+fn share_above(number: &Number, name: &str, most: f64) -> Option<String> {
+    let value = number.value.filter(|value| *value > most)?;
+    (number.name == name).then(|| format!("{:.1} %", 100.0 * value))
+}
+
+/// `m0, m1 and m2`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => word.clone(),
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(name: &str, group: &str, value: f64, [low, high]: [f64; 2]) -> Number {
+        Number {
+            experiment: "quickstart".to_owned(),
+            model: "m1".to_owned(),
+            part: "judging".to_owned(),
+            name: name.to_owned(),
+            group: group.to_owned(),
+            value: Some(value),
+            low: Some(low),
+            high: Some(high),
+            n: 10,
+            method: String::new(),
+            points: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_may_mislead_is_said_in_words() {
+        let calm = [
+            number("probe_gain", "padded", 0.1, [-0.1, 0.3]),
+            number("judge_status", "ok", 1.0, [0.9, 1.0]),
+            number("judge_status", "missing", 0.004, [0.0, 0.01]),
+            number("judge_saturation", "all", 0.4, [0.3, 0.5]),
+            number("win_rate/unreadable", "all", 0.0, [0.0, 0.0]),
+        ];
+        assert_eq!(warnings(&calm), Vec::<String>::new());
+        let later = |mut number: Number| {
+            "m2".clone_into(&mut number.model);
+            number
+        };
+        let said = warnings(&[
+            number("judge_status", "missing", 0.25, [0.2, 0.3]),
+            number("probe_gain", "padded", 0.32, [0.1, 0.5]),
+            later(number("probe_gain", "padded", 0.1, [0.04, 0.2])),
+            number("win_rate/unreadable", "all", 3.0, [3.0, 3.0]),
+        ]);
+        assert_eq!(
+            said,
+            [
+                "The judge of m1 and m2 scores the probe “padded” above real answers, by 0.32 [0.10, 0.50] and \
+                 0.10 [0.04, 0.20] points: it can be gamed.",
+                "25.0 % of the judgements of m1 could not be read: missing.",
+                "3 verdicts on answers of m1 could not be read, and count for nobody.",
+            ]
+        );
+    }
+}
