@@ -188,8 +188,6 @@ fn apart(ours: &[f64], theirs: &[f64]) -> f64 {
 fn ours(work: &Path, name: &str) -> Outcome<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env("MRX_BENCH_WORK", work).env("MRX_BENCH_ROWS", name);
-    // As `mrx` does.
-    command.env("MIMALLOC_PURGE_DELAY", "10000");
     Ok(serde_json::from_slice(&stdout_of(&mut command)?)?)
 }
 
