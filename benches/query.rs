@@ -132,7 +132,14 @@ fn fill(store: &Store, rows_each: usize) -> Outcome<(u64, u64)> {
         nodes.push(record(store, &format!("read.m{run}"), inputs, readings, "readings")?);
     }
     let (experiment, recorded) = ("bench".to_owned(), "2026-01-01T00:00:00.000Z".to_owned());
-    store.record_plan(&RecordedPlan { format: FORMAT, experiment, file: None, recorded, nodes })?;
+    store.record_plan(&RecordedPlan {
+        format: FORMAT,
+        experiment,
+        file: None,
+        variant: None,
+        recorded,
+        nodes,
+    })?;
     Ok((rows, bytes))
 }
 

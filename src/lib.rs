@@ -36,7 +36,7 @@
 //! | `train` | `model` |
 //! | `stages` | `runner`, `query`, `records`, `model`, `train`, `stats`, `store` |
 //! | `experiment` | `stages`, `runner` |
-//! | `study` | `query`, `records`, `store`, `runner` |
+//! | `study` | `query`, `records`, `stats`, `store`, `runner` |
 //! | `report` | no other room |
 //! | `cli` | `report`, `study`, `experiment`, `runner`, `query`, `store`, `records` |
 //!

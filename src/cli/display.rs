@@ -11,11 +11,15 @@ use crate::runner::{Event, Listener, NodeName};
 /// Shows events to a person.
 pub(super) struct Display<'a> {
     ui: &'a Ui,
+    /// Whether experiments have to be told apart.
+    several: bool,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// The experiment, until something of it is told.
+    experiment: Option<String>,
     nodes: usize,
     done: usize,
     bar: Option<Bar>,
@@ -29,8 +33,20 @@ struct Bar {
 }
 
 impl<'a> Display<'a> {
-    pub(super) fn new(ui: &'a Ui) -> Self {
-        Self { ui, state: RefCell::default() }
+    pub(super) fn new(ui: &'a Ui, several: bool) -> Self {
+        Self { ui, several, state: RefCell::default() }
+    }
+
+    fn plan(&self, experiment: &str, nodes: usize) {
+        let experiment = self.several.then(|| experiment.to_owned());
+        *self.state.borrow_mut() = State { experiment, nodes, ..State::default() };
+    }
+
+    /// Says of which experiment the lines are that follow.
+    fn head(&self) {
+        if let Some(experiment) = self.state.borrow_mut().experiment.take() {
+            self.ui.say(&self.ui.paint(Label::Strong, &experiment));
+        }
     }
 
     fn line(&self, node: &NodeName, rest: &str) {
@@ -46,6 +62,7 @@ impl<'a> Display<'a> {
     }
 
     fn start(&self, node: &NodeName, resumed_rows: u64) {
+        self.head();
         let mut state = self.state.borrow_mut();
         state.resumed = resumed_rows;
         if self.ui.talks_to_terminal {
@@ -115,7 +132,7 @@ fn pace(done: u64, left: u64, spent: Duration) -> String {
 impl Listener for Display<'_> {
     fn hear(&self, event: &Event) {
         match event {
-            Event::Planned { nodes, .. } => self.state.borrow_mut().nodes = *nodes,
+            Event::Planned { experiment, nodes } => self.plan(experiment, *nodes),
             Event::Replaced { experiment, nodes } => {
                 self.ui.warn(&format!(
                     "{nodes} finished nodes of `{experiment}` are not part of this plan; SQL shows \

@@ -111,6 +111,13 @@ fn look(error: &(dyn Error + 'static)) -> Look {
     if let Some(experiment::Error::At { did_you_mean: Some(near), .. }) = error.downcast_ref() {
         return (None, Some(format!("did you mean `{near}`?")));
     }
+    if let Some(experiment::Error::Several { names, .. }) = error.downcast_ref() {
+        let first = names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let hint = format!(
+            "`--set seed=N`, and of what is swept a value each, picks one; they are {first}, …"
+        );
+        return (None, Some(hint));
+    }
     if error.is::<experiment::TooManyRefused>() {
         let hint = "let more pass with `max_refused` in the experiment, or mend what they are refused \
                     for; what was drawn is kept";

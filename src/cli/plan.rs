@@ -1,6 +1,6 @@
 //! `mrx plan`: say what a run would do, and why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use indicatif::HumanBytes;
@@ -60,8 +60,11 @@ struct PlannedLine {
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let here = Here::look(place)?;
     let machine = here.machine(&args.device);
-    let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
+    let experiments = Experiment::all(&args.experiment, &args.overrides, &machine)?;
     let store = place.look()?;
+    let [experiment] = experiments.as_slice() else {
+        return all(&experiments, &store, args.format, ui);
+    };
     let outlooks = survey(&store, experiment.plan())?;
     let rows: Vec<PlannedRow> = outlooks.iter().map(row).collect();
     if args.format == Format::Table {
@@ -81,9 +84,55 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         print_rows(ui, args.format, &lines)?;
         let validation = outlooks.iter().find(|outlook| outlook.node.as_str() == VALIDATION);
         let validation = validation.filter(|outlook| outlook.state == State::Hit);
-        costs(&experiment, &store, validation.map(|outlook| outlook.rows), ui)?;
-        memory(&experiment, ui)?;
+        costs(experiment, &store, validation.map(|outlook| outlook.rows), ui)?;
+        memory(experiment, ui)?;
     }
+    Ok(())
+}
+
+/// An experiment of several.
+#[derive(Serialize, Deserialize)]
+struct PlannedExperiment {
+    experiment: String,
+    nodes: usize,
+    #[serde(rename = "in the store")]
+    made: usize,
+    /// Nodes that an experiment above makes.
+    shared: usize,
+    #[serde(rename = "to make")]
+    to_make: usize,
+}
+
+/// Says of several experiments what each would make, and what it shares with those above it.
+fn all(experiments: &[Experiment], store: &Store, format: Format, ui: &Ui) -> Result<(), Failure> {
+    let mut known = BTreeSet::new();
+    let mut lines = Vec::new();
+    for experiment in experiments {
+        let plan = experiment.plan();
+        let (mut made, mut shared) = (0, 0);
+        for (outlook, recipe) in survey(store, plan)?.iter().zip(plan.recipes()) {
+            let is_first = known.insert(recipe);
+            match outlook.state {
+                State::Hit => made += 1,
+                _ if !is_first => shared += 1,
+                _ => {}
+            }
+        }
+        let nodes = plan.nodes.len();
+        let to_make = nodes - made - shared;
+        let experiment = plan.experiment.clone();
+        lines.push(PlannedExperiment { experiment, nodes, made, shared, to_make });
+    }
+    print_rows(ui, format, &lines)?;
+    let sum = |of: fn(&PlannedExperiment) -> usize| lines.iter().map(of).sum::<usize>();
+    ui.say(&match sum(|line| line.to_make) {
+        0 => format!("\nnothing to do: all {} nodes are in the store", sum(|line| line.nodes)),
+        to_make => format!(
+            "\n{to_make} of {} nodes would be made; {} are shared with an experiment above",
+            sum(|line| line.nodes),
+            sum(|line| line.shared)
+        ),
+    });
     Ok(())
 }
 

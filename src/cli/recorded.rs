@@ -4,7 +4,17 @@ use std::path::Path;
 
 use super::failure::Failure;
 use crate::experiment::{Experiment, Machine};
-use crate::store::RecordedPlan;
+use crate::store::{RecordedPlan, Variant};
+
+/// Reads the file of a recorded experiment, as it says today; of a file that makes several, this one.
+pub(super) fn load(
+    plan: &RecordedPlan,
+    machine: &Machine<'_>,
+) -> Result<Option<Experiment>, Failure> {
+    let Some(file) = &plan.file else { return Ok(None) };
+    let picked: Vec<String> = plan.variant.iter().flat_map(Variant::overrides).collect();
+    Ok(Some(Experiment::load(file, &picked, machine)?))
+}
 
 /// Finds an experiment by its name, or by where its file is.
 pub(super) fn find(plans: &[RecordedPlan], named: &str) -> Result<Option<RecordedPlan>, Failure> {

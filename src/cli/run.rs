@@ -68,31 +68,82 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     let began = Instant::now();
     let here = Here::look(place)?;
     let machine = here.machine(&args.device);
-    let experiment = Experiment::load(&args.experiment, &args.overrides, &machine)?;
-    let wanted = named_nodes(experiment.plan(), &args.nodes)?;
-    refuse_unlearned(experiment.plan(), &wanted)?;
+    let experiments = Experiment::all(&args.experiment, &args.overrides, &machine)?;
+    let mut wanted = Vec::new();
+    for experiment in &experiments {
+        let nodes = named_nodes(experiment.plan(), &args.nodes)?;
+        refuse_unlearned(experiment.plan(), &nodes)?;
+        wanted.push(nodes);
+    }
     let store = place.create()?;
-    refuse_what_does_not_fit(&experiment, &store, &wanted)?;
+    for (experiment, wanted) in experiments.iter().zip(&wanted) {
+        refuse_what_does_not_fit(experiment, &store, wanted)?;
+    }
     here.save(&store)?;
     let interrupt = Interrupt::default();
     on_ctrl_c(&interrupt)?;
-    let display = Display::new(ui);
+    let several = experiments.len() > 1;
+    let display = Display::new(ui, several);
     let events = JsonEvents(ui);
     let listener: &dyn Listener = if args.json { &events } else { &display };
     let (interrupt, device) = (&interrupt, args.device.as_str());
     let host = &host();
     let (clock, open): (fn() -> SystemTime, _) = (SystemTime::now, Shelf::default());
-    let cache_memory = for_cache(&args.cache_memory, experiment.memory());
+    let memory = experiments.iter().filter_map(Experiment::memory).min();
+    let cache_memory = for_cache(&args.cache_memory, memory);
     let runner =
         Runner { store: &store, listener, interrupt, clock, device, cache_memory, host, open };
-    let summary = runner.run(experiment.plan(), &wanted)?;
+    let mut outcome = Outcome::default();
+    for (experiment, wanted) in experiments.iter().zip(&wanted) {
+        outcome.add(experiment, runner.run(experiment.plan(), wanted)?, several);
+    }
     if !args.json {
-        tell(&summary, began.elapsed().as_secs_f64(), ui);
-        if args.nodes.is_empty() && summary.failed.is_empty() {
-            summary::tell(&store, &experiment.plan().experiment, summary.made > 0, ui)?;
+        outcome.tell(began.elapsed().as_secs_f64(), ui);
+        if args.nodes.is_empty() && outcome.failed.is_empty() {
+            summary::tell(&store, &experiments, outcome.made > 0, ui)?;
         }
     }
-    failures(summary, ui)
+    failures(outcome.failed, ui)
+}
+
+/// What runs of all experiments of a file came to.
+#[derive(Default)]
+struct Outcome {
+    made: usize,
+    reused: usize,
+    /// Nodes, with the experiment where there are several, and why they failed.
+    failed: Vec<(String, StageError)>,
+    skipped: usize,
+}
+
+impl Outcome {
+    fn add(&mut self, experiment: &Experiment, summary: Summary, several: bool) {
+        let Summary { made, reused, failed, skipped } = summary;
+        self.made += made;
+        self.reused += reused;
+        self.skipped += skipped;
+        let name = &experiment.plan().experiment;
+        self.failed.extend(failed.into_iter().map(|FailedNode { node, error }| {
+            let node = if several { format!("{name}/{node}") } else { node.to_string() };
+            (node, error)
+        }));
+    }
+
+    fn tell(&self, spent: f64, ui: &Ui) {
+        let Self { made, reused, failed, skipped } = self;
+        if failed.is_empty() && *made == 0 {
+            let all = if *reused == 1 {
+                "the node is".to_owned()
+            } else {
+                format!("all {reused} nodes are")
+            };
+            return ui.say(&format!("nothing to do: {all} in the store ({})", seconds(spent)));
+        }
+        let mut parts = vec![ui.paint(Label::Strong, &format!("{made} made"))];
+        let others = [(*reused, "reused"), (failed.len(), "failed"), (*skipped, "skipped")];
+        parts.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        ui.say(&format!("{} in {}", parts.join(", "), seconds(spent)));
+    }
 }
 
 /// Ends before anything is made where a node that is asked for cannot fit, whatever its rows are.
@@ -123,23 +174,10 @@ fn refuse_what_does_not_fit(
     }
 }
 
-fn tell(summary: &Summary, spent: f64, ui: &Ui) {
-    let Summary { made, reused, failed, skipped } = summary;
-    if failed.is_empty() && *made == 0 {
-        let all =
-            if *reused == 1 { "the node is".to_owned() } else { format!("all {reused} nodes are") };
-        return ui.say(&format!("nothing to do: {all} in the store ({})", seconds(spent)));
-    }
-    let mut parts = vec![ui.paint(Label::Strong, &format!("{made} made"))];
-    let others = [(*reused, "reused"), (failed.len(), "failed"), (*skipped, "skipped")];
-    parts.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
-    ui.say(&format!("{} in {}", parts.join(", "), seconds(spent)));
-}
-
 /// Prints each node's error; the worst of them decides the exit code.
-fn failures(summary: Summary, ui: &Ui) -> Result<(), Failure> {
+fn failures(failed: Vec<(String, StageError)>, ui: &Ui) -> Result<(), Failure> {
     let mut worst: Option<Failure> = None;
-    for (nodes, error) in by_message(summary.failed) {
+    for (nodes, error) in by_message(failed) {
         let mut failure = Failure::of(error);
         failure.error = format!("{nodes}: {}", with_causes(failure.error.as_ref())).into();
         if failure.kind != Kind::Damaged {
@@ -162,13 +200,13 @@ fn failures(summary: Summary, ui: &Ui) -> Result<(), Failure> {
 }
 
 /// Nodes that failed in the same words are told of together.
-fn by_message(failed: Vec<FailedNode>) -> Vec<(String, StageError)> {
+fn by_message(failed: Vec<(String, StageError)>) -> Vec<(String, StageError)> {
     let mut told: Vec<(String, StageError)> = Vec::new();
-    for FailedNode { node, error } in failed {
+    for (node, error) in failed {
         let message = with_causes(error.as_ref());
         match told.iter_mut().find(|(_, earlier)| with_causes(earlier.as_ref()) == message) {
             Some((nodes, _)) => *nodes = format!("{nodes}, {node}"),
-            None => told.push((node.to_string(), error)),
+            None => told.push((node, error)),
         }
     }
     told

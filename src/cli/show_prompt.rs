@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Kind};
+use super::recorded;
 use super::target::Target;
 use super::ui::Ui;
-use crate::experiment::{Asked, Experiment, Machine, Rendered, asked};
+use crate::experiment::{Asked, Machine, Rendered, asked};
 use crate::query::Session;
 use crate::runner::Source;
 use crate::store::{Manifest, RecordedPlan, Sources, Store};
@@ -94,8 +95,10 @@ fn outside(
     let plans = store.plans()?;
     let knows = |plan: &&RecordedPlan| plan.nodes.iter().any(|node| node.run == Some(manifest.run));
     let Some(plan) = plans.iter().find(knows) else { return Ok(None) };
-    let Some(file) = plan.file.as_ref().filter(|file| file.exists()) else { return Ok(None) };
-    let experiment = Experiment::load(file, &[], &Machine::any())?;
+    if !plan.file.as_ref().is_some_and(|file| file.exists()) {
+        return Ok(None);
+    }
+    let Some(experiment) = recorded::load(plan, &Machine::any())? else { return Ok(None) };
     let nodes = &experiment.plan().nodes;
     let Some(node) = nodes.iter().find(|node| node.name.to_string() == manifest.node) else {
         return Ok(None);

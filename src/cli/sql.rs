@@ -18,7 +18,7 @@ use crate::query::{Format, MemoryLimit, Session};
 #[command(after_long_help = "\
 Views: prompts, examples, responses, judgements (with score and status), meta_judgements (with winner \
 and status), readings, ratings, pairs, reference_logps, lessons, checkpoints, metrics, choices, verdicts, estimates; each \
-row carries experiment, model (m0, m1, …), node, part (NULL for the loop itself; eval, panel, …) and run. About the store itself: runs, nodes, lineage. \
+row carries experiment, model (m0, m1, …), node, part (NULL for the loop itself; eval, panel, …) and run. About the store itself: runs, nodes, lineage, experiments. \
 `mrx show --schema` says what every column means.
 
 Short-hands: share(condition) is the share of rows for which it holds; preference(first, second) is how \

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::ui::{Label, Ui, seconds};
-use crate::store::Store;
-use crate::study::{self, ModelNumbers};
+use crate::experiment::{Claimed, Experiment};
+use crate::store::{RecordedPlan, Store};
+use crate::study::{self, Claim, Holds, Mean, ModelNumbers, OverSeeds, Place, Tested};
 
 /// A line as it is printed.
 #[derive(Serialize, Deserialize)]
@@ -45,8 +46,188 @@ impl From<ModelNumbers> for ModelLine {
     }
 }
 
-/// Prints the table and, where something was made, three commands that go on from it.
-pub(super) fn tell(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), Failure> {
+/// Prints what the experiments of a file came to: models over seeds and the claims that are made of them, or of one
+/// experiment its models and, where something was made, three commands that go on from it.
+pub(super) fn tell(
+    store: &Store,
+    experiments: &[Experiment],
+    made: bool,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let Some(first) = experiments.first() else { return Ok(()) };
+    match &first.plan().variant {
+        None if first.claims().is_empty() => tell_one(store, &first.plan().experiment, made, ui),
+        None => {
+            tell_one(store, &first.plan().experiment, made, ui)?;
+            tell_claims(store, &first.plan().experiment, first.claims(), ui)
+        }
+        Some(variant) => {
+            tell_over_seeds(store, &variant.family, ui)?;
+            tell_claims(store, &variant.family, first.claims(), ui)
+        }
+    }
+}
+
+/// A line of models over seeds.
+#[derive(Serialize, Deserialize)]
+struct SeedsLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swept: Option<String>,
+    model: String,
+    seeds: usize,
+    #[serde(rename = "win rate")]
+    win_rate: Option<String>,
+    #[serde(rename = "at equal length")]
+    length_controlled: Option<String>,
+    #[serde(rename = "judge agrees")]
+    agreement: Option<String>,
+    chars: Option<String>,
+}
+
+/// What the table over seeds shows.
+const SHOWN: [&str; 4] =
+    ["win_rate", "length_controlled_win_rate", "judge_agreement", "response_chars"];
+
+/// Writes `70.2 % ± 4.2`.
+fn percent(mean: Mean) -> String {
+    let half = mean.half.map_or(String::new(), |half| format!(" ± {:.1}", 100.0 * half));
+    format!("{:.1} %{half}", 100.0 * mean.mean)
+}
+
+/// The recorded experiments of a file.
+fn recorded(store: &Store, family: &str) -> Result<Vec<RecordedPlan>, Failure> {
+    let mut plans = store.plans()?;
+    plans.retain(|plan| plan.variant.as_ref().is_some_and(|variant| variant.family == family));
+    Ok(plans)
+}
+
+fn tell_over_seeds(store: &Store, family: &str, ui: &Ui) -> Result<(), Failure> {
+    let numbers = OverSeeds::of(store, &recorded(store, family)?)?;
+    let places = numbers.places(&SHOWN);
+    if places.is_empty() {
+        return Ok(());
+    }
+    let swept = places.iter().any(|place| !place.swept.is_empty());
+    let line = |place: &Place| {
+        let [win_rate, length_controlled, agreement, chars] =
+            SHOWN.map(|name| numbers.mean(place, name));
+        let all = [win_rate, length_controlled, agreement, chars].into_iter().flatten();
+        SeedsLine {
+            swept: swept.then(|| place.swept.clone()),
+            model: place.model.clone(),
+            seeds: all.map(|mean| mean.seeds).max().unwrap_or(0),
+            win_rate: win_rate.map(percent),
+            length_controlled: length_controlled.map(percent),
+            agreement: agreement.map(percent),
+            chars: chars.map(|mean| match mean.half {
+                Some(half) => format!("{:.1} ± {half:.1}", mean.mean),
+                None => format!("{:.1}", mean.mean),
+            }),
+        }
+    };
+    ui.say("");
+    let lines: Vec<SeedsLine> = places.iter().map(line).collect();
+    super::tables::print_rows(ui, crate::query::Format::Table, &lines)?;
+    ui.say("\nmeans over seeds, with Student's t over seeds at 95 %");
+    tell_differences(&numbers, &places, ui)
+}
+
+/// A line of differences at equal seeds.
+#[derive(Serialize, Deserialize)]
+struct DifferenceLine {
+    swept: String,
+    beside: String,
+    model: String,
+    of: String,
+    difference: String,
+    #[serde(rename = "p (Holm)")]
+    p: Option<String>,
+}
+
+/// Prints by how much the last model of all that is swept differs from that of the first value, at equal seeds.
+fn tell_differences(numbers: &OverSeeds, places: &[Place], ui: &Ui) -> Result<(), Failure> {
+    let Some(first) = places.first().map(|place| place.swept.clone()) else { return Ok(()) };
+    let last = places.iter().rev().find(|place| place.swept == first).map(|p| p.model.clone());
+    let Some(model) = last else { return Ok(()) };
+    let mut lines = Vec::new();
+    for name in ["win_rate", "judge_agreement", "response_chars"] {
+        let others = places.iter().filter(|p| p.model == model && p.swept != first);
+        let claim = |place: &Place| Claim {
+            name: place.swept.clone(),
+            model: format!("{}@{}/{model}", place.family, place.swept),
+            beats: format!("{}@{first}/{model}", place.family),
+            by: name.to_owned(),
+        };
+        let claims: Vec<Claim> = others.map(claim).collect();
+        for Tested { name: swept, difference, p_holm, .. } in numbers.test("", &claims) {
+            let Some(difference) = difference else { continue };
+            lines.push(DifferenceLine {
+                swept,
+                beside: first.clone(),
+                model: model.clone(),
+                of: name.to_owned(),
+                difference: signed(difference),
+                p: p_holm.map(|p| format!("{p:.3}")),
+            });
+        }
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    ui.say("");
+    super::tables::print_rows(ui, crate::query::Format::Table, &lines)?;
+    ui.say("\ndifferences at equal seeds; p is corrected for the number of values that are swept");
+    Ok(())
+}
+
+/// Writes `0.062 [0.042, 0.081]`.
+fn signed(Mean { mean, half, .. }: Mean) -> String {
+    match half {
+        Some(half) => format!("{mean:.3} [{:.3}, {:.3}]", mean - half, mean + half),
+        None => format!("{mean:.3}"),
+    }
+}
+
+/// A claim, and what became of it.
+#[derive(Serialize, Deserialize)]
+struct ClaimLine {
+    claim: String,
+    seeds: usize,
+    difference: Option<String>,
+    #[serde(rename = "p (Holm)")]
+    p: Option<String>,
+    holds: String,
+}
+
+fn tell_claims(store: &Store, family: &str, claims: &[Claimed], ui: &Ui) -> Result<(), Failure> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let claims: Vec<Claim> = claims.iter().cloned().map(claimed).collect();
+    let numbers = OverSeeds::of(store, &store.plans()?)?;
+    let line = |Tested { name, difference, p_holm, holds }: Tested| ClaimLine {
+        claim: name,
+        seeds: difference.map_or(0, |difference| difference.seeds),
+        difference: difference.map(signed),
+        p: p_holm.map(|p| format!("{p:.3}")),
+        holds: match holds {
+            Holds::Yes => "yes",
+            Holds::No => "no",
+            Holds::NotShown => "not shown",
+        }
+        .to_owned(),
+    };
+    ui.say("");
+    let lines: Vec<ClaimLine> = numbers.test(family, &claims).into_iter().map(line).collect();
+    super::tables::print_rows(ui, crate::query::Format::Table, &lines)
+}
+
+fn claimed(Claimed { name, model, beats, by }: Claimed) -> Claim {
+    Claim { name, model, beats, by }
+}
+
+/// Prints the table of an experiment's models.
+fn tell_one(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), Failure> {
     let models = study::models(store, experiment)?;
     if models.is_empty() {
         return Ok(());

@@ -15,6 +15,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// The file expands to several experiments, and one is meant.
+    #[error("{} makes {} experiments; expected one", path.display(), names.len())]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// What they are called.
+        names: Vec<String>,
+    },
     /// The file says something that it should not.
     #[error("{position}: {message}{}", excerpt(position))]
     At {

@@ -33,6 +33,7 @@ mod trainers;
 mod training;
 mod validation;
 mod values;
+mod variants;
 mod verdicts;
 mod versus;
 
@@ -45,7 +46,9 @@ pub use locate::{Error, Position};
 pub use machine::{Machine, NoReports, Reports};
 pub use needs::{CannotFit, Need, Takes};
 pub use scale::{Load, Scale};
+use spanned::Spanned;
 use toml_file::File;
+pub use variants::Claimed;
 pub use versus::Versus;
 
 pub use crate::stages::memory::{CannotDraw, DoesNotFit, Footprint, Memory, in_words};
@@ -55,7 +58,7 @@ pub use crate::stages::{
 };
 pub use reader::{Reader, Whose};
 
-use crate::runner::Plan;
+use crate::runner::{Plan, Variant};
 
 /// Finds the file of an experiment, which may be named by its folder.
 fn find(path: &Path) -> PathBuf {
@@ -69,6 +72,7 @@ pub struct Experiment {
     needs: Vec<Need>,
     path: PathBuf,
     engines: Engines,
+    claims: Vec<Claimed>,
 }
 
 impl Experiment {
@@ -78,13 +82,62 @@ impl Experiment {
     /// machine says where models compute, and how those elsewhere are reached.
     ///
     /// # Errors
-    /// Each mistake in the file, with line and column, what was expected and what was found.
+    /// Each mistake in the file, with line and column, what was expected and what was found; a file that expands
+    /// to several, where the overrides do not pick one.
     pub fn load(path: &Path, overrides: &[String], machine: &Machine<'_>) -> Result<Self, Error> {
+        let (path, file) = Self::read(path, overrides)?;
+        match variants::of(&file)?.as_slice() {
+            [variant] => Self::expand(&path, &file, variant.as_ref(), machine),
+            several => {
+                let names = several.iter().flatten().map(|variant| variants::name(&file, variant));
+                Err(Error::Several { path, names: names.collect() })
+            }
+        }
+    }
+
+    /// Reads every experiment that the file at `path` expands to: one for each of its seeds and each combination
+    /// of what it sweeps.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn all(
+        path: &Path,
+        overrides: &[String],
+        machine: &Machine<'_>,
+    ) -> Result<Vec<Self>, Error> {
+        let (path, file) = Self::read(path, overrides)?;
+        let variants = variants::of(&file)?;
+        variants.iter().map(|v| Self::expand(&path, &file, v.as_ref(), machine)).collect()
+    }
+
+    fn read(path: &Path, overrides: &[String]) -> Result<(PathBuf, File), Error> {
         let path = find(path);
         let file = File::read(&path, overrides)?;
-        let engines = Engines::of(&file, machine)?;
-        let (plan, scales, needs) = plan::expand(&file, &engines)?;
-        Ok(Self { plan, scales, needs, path, engines })
+        plan::check_name(&file)?;
+        Ok((path, file))
+    }
+
+    /// Expands the file, or what it is for one of its variants.
+    fn expand(
+        path: &Path,
+        file: &File,
+        variant: Option<&Variant>,
+        machine: &Machine<'_>,
+    ) -> Result<Self, Error> {
+        let Some(variant) = variant else {
+            let engines = Engines::of(file, machine)?;
+            let (plan, scales, needs) = plan::expand(file, &engines)?;
+            let (path, claims) = (path.to_owned(), variants::claims(file)?);
+            return Ok(Self { plan, scales, needs, path, engines, claims });
+        };
+        let overrides: Vec<String> =
+            file.text.overrides.iter().cloned().chain(variant.overrides()).collect();
+        let mut own = File::read(path, &overrides).map_err(|e| variants::placed(file, e))?;
+        own.root.name = Spanned::new(own.root.name.span(), variants::name(file, variant));
+        let mut expanded = Self::expand(path, &own, None, machine)
+            .map_err(|error| variants::placed(file, error))?;
+        expanded.plan.variant = Some(variant.clone());
+        Ok(expanded)
     }
 
     /// Returns what decides games, and how it is reached.
@@ -116,6 +169,12 @@ impl Experiment {
     #[must_use]
     pub const fn memory(&self) -> Option<u64> {
         self.engines.memory
+    }
+
+    /// Returns what its file claims of models over seeds.
+    #[must_use]
+    pub fn claims(&self) -> &[Claimed] {
+        &self.claims
     }
 
     /// Returns the TOML file it was read from.

@@ -14,7 +14,6 @@ pub(super) fn expand(
     file: &File,
     engines: &Engines,
 ) -> Result<(Plan, Vec<Scale>, Vec<Need>), Error> {
-    check_name(file)?;
     let (mut nodes, mut scales, mut needs) = (Vec::new(), Vec::new(), Vec::new());
     match (&file.root.model, &file.root.prompts) {
         (Some(model), Some(prompts)) => {
@@ -37,7 +36,8 @@ pub(super) fn expand(
     estimates::add(file, None, &mut nodes)?;
     estimates::check(file, &nodes)?;
     let path = std::path::absolute(&file.text.path).ok();
-    let plan = Plan { experiment: file.root.name.as_ref().clone(), file: path, nodes };
+    let experiment = file.root.name.as_ref().clone();
+    let plan = Plan { experiment, file: path, variant: None, nodes };
     Ok((plan, scales, needs))
 }
 
@@ -80,7 +80,7 @@ fn refuse_loop(file: &File) -> Result<(), Error> {
 }
 
 /// The name is a file name in the store and a text in SQL.
-fn check_name(file: &File) -> Result<(), Error> {
+pub(super) fn check_name(file: &File) -> Result<(), Error> {
     let name = file.root.name.as_ref();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !name.is_empty() && name.chars().all(plain) && !name.starts_with('.') {

@@ -16,6 +16,7 @@ use super::locate::Text;
 use super::per_iteration::{Count, Seed, Share};
 use super::spanned::Spanned;
 use super::trainer_table::{AdapterTable, TrainerTable};
+use super::variants::{ClaimTable, Seeds};
 
 pub(super) use super::draw_tables::{Decide, Draws, Judge, Marker, MetaJudge, VerdictTable};
 pub(super) use super::evaluate_tables::{
@@ -48,6 +49,14 @@ pub(super) struct Root {
     /// What every draw starts from.
     #[schemars(extend("default" = 0))]
     pub(super) seed: Option<Seed>,
+    /// Seeds that the experiment is made with: how many, from `seed` on, or a list. Each is an experiment of its own,
+    /// `NAME@seed=1`, that shares with the others what no seed decides.
+    pub(super) seeds: Option<Spanned<Seeds>>,
+    /// `[sweep]`: settings that take several values each, as `"pairs.actor.rho" = [0.0, 0.2]`: an experiment for every
+    /// combination.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
+    pub(super) sweep: BTreeMap<String, Spanned<toml::Value>>,
     /// The share of a table's rows that a model may refuse, and at least one; more of them fail the node.
     #[schemars(extend("default" = 0.01))]
     pub(super) max_refused: Option<Share>,
@@ -87,6 +96,9 @@ pub(super) struct Root {
     /// `[estimate.NAME]`: numbers with intervals, by their names.
     #[serde(default)]
     pub(super) estimate: BTreeMap<String, Estimate>,
+    /// `[claims]`: what is claimed of models over seeds, by what it says; tested when all of them are made.
+    #[serde(default)]
+    pub(super) claims: BTreeMap<String, ClaimTable>,
 }
 
 impl File {

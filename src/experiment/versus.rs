@@ -45,6 +45,6 @@ impl Versus {
                 ],
             },
         ];
-        Ok(Plan { experiment: format!("{first} and {second}"), file: None, nodes })
+        Ok(Plan { experiment: format!("{first} and {second}"), file: None, variant: None, nodes })
     }
 }

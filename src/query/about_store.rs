@@ -1,4 +1,4 @@
-//! The views about the store itself: `runs`, `nodes` and `lineage`, over manifests and recorded plans.
+//! The views about the store itself: `runs`, `nodes`, `lineage` and `experiments`, over manifests and recorded plans.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use super::places::NO_PARTITIONS;
 use crate::store::Store;
 
 /// The names of the views, each of which stands on those before it.
-pub(super) const VIEWS: [&str; 3] = ["runs", "nodes", "lineage"];
+pub(super) const VIEWS: [&str; 4] = ["runs", "nodes", "lineage", "experiments"];
 
 /// The JSON files that the views read.
 #[derive(Debug, Default)]
@@ -37,10 +37,11 @@ impl Files {
         Self { manifests: listed(manifests), plans: listed(plans) }
     }
 
-    /// Says how to make the three views; over nothing, they have their columns all the same.
+    /// Says how to make the views; over nothing, they have their columns all the same.
     pub(super) fn script(&self) -> String {
         let (runs, nodes) = (runs(self.manifests.as_deref()), nodes(self.plans.as_deref()));
-        format!("{runs}{nodes}{LINEAGE}")
+        let experiments = experiments(self.plans.as_deref());
+        format!("{runs}{nodes}{LINEAGE}{experiments}")
     }
 }
 
@@ -86,6 +87,26 @@ fn nodes(plans: Option<&str>) -> String {
          split_part(p.n.node, '.', 1) AS stage, p.n.model AS model, p.n.run AS run, \
          r.run IS NOT NULL AS finished, r.rows, r.bytes, r.started, r.seconds, r.attempts\n\
          FROM (SELECT * FROM {source}) p LEFT JOIN runs r ON p.n.run = r.run;\n"
+    )
+}
+
+/// Experiments, and what tells those of one file apart.
+fn experiments(plans: Option<&str>) -> String {
+    const VARIANT: &str = "STRUCT(family VARCHAR, seed UBIGINT, settings MAP(VARCHAR, VARCHAR))";
+    let source = match plans {
+        Some(files) => format!(
+            "read_json({files}, columns = {{experiment: 'VARCHAR', variant: '{VARIANT}', file: 'VARCHAR', \
+             recorded: 'TIMESTAMP'}}, {NO_PARTITIONS})"
+        ),
+        None => format!(
+            "(SELECT NULL::VARCHAR AS experiment, NULL::{VARIANT} AS variant, NULL::VARCHAR AS file, \
+             NULL::TIMESTAMP AS recorded) WHERE false"
+        ),
+    };
+    format!(
+        "CREATE OR REPLACE VIEW experiments AS SELECT experiment,\n\
+         \tcoalesce(variant.family, experiment) AS family, variant.seed AS seed,\n\
+         \tvariant.settings AS settings, file, recorded\nFROM {source};\n"
     )
 }
 

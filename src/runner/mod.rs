@@ -33,3 +33,5 @@ pub use run::{FailedNode, Summary};
 pub use stage::Stage;
 pub use survey::{Outlook, State, Why, survey};
 pub use window::{Handed, Window};
+
+pub use crate::store::Variant;

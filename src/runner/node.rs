@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
+
+use super::key::Signature;
 use super::name::NodeName;
 use super::stage::Stage;
-use crate::store::StoredTable;
+use crate::store::{Digest, StoredTable, Variant};
 
 /// Something a stage reads, under the name by which it asks for it.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub struct Plan {
     pub experiment: String,
     /// The file that it was read from, where there is one.
     pub file: Option<PathBuf>,
+    /// What tells it from the others of its file, where the file expands to several.
+    pub variant: Option<Variant>,
     /// Its nodes, in the order in which they run.
     pub nodes: Vec<Node>,
 }
@@ -84,5 +89,32 @@ impl Plan {
             }
         }
         chosen
+    }
+
+    /// Says of each node what it comes from, down to stages and files: nodes of one recipe share one run, before it
+    /// is made and its key is known.
+    #[must_use]
+    pub fn recipes(&self) -> Vec<Digest> {
+        let mut known: BTreeMap<&str, Digest> = BTreeMap::new();
+        let mut recipes = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let Signature { stage, version, config } = node.stage.signature();
+            let input = |input: &Input| {
+                let source = match &input.source {
+                    Source::Table { node, table } => {
+                        json!([known.get(node.as_str()).copied().map(Digest::to_hex), table])
+                    }
+                    Source::Stored(table) => json!(table.object.to_hex()),
+                    Source::Files(files) => json!(files),
+                    Source::Declared(named) => json!(named),
+                };
+                (input.name.to_owned(), source)
+            };
+            let inputs: serde_json::Map<String, Value> = node.inputs.iter().map(input).collect();
+            let recipe = Digest::of_json(&json!([stage, version, config, inputs]));
+            known.insert(node.name.as_str(), recipe);
+            recipes.push(recipe);
+        }
+        recipes
     }
 }

@@ -40,8 +40,9 @@ impl Record {
             }
         }
         let experiment = plan.experiment.clone();
-        let (file, recorded) = (plan.file.clone(), String::new());
-        let plan = RecordedPlan { format: FORMAT, experiment, file, recorded, nodes };
+        let (file, variant) = (plan.file.clone(), plan.variant.clone());
+        let recorded = String::new();
+        let plan = RecordedPlan { format: FORMAT, experiment, file, variant, recorded, nodes };
         Ok(Self { plan, stored, lost })
     }
 
@@ -78,7 +79,10 @@ impl Record {
 
     /// Writes the plan, where it is not what is written already.
     pub(super) fn save(&mut self, store: &Store, now: SystemTime) -> Result<(), Error> {
-        if self.stored.as_ref().is_some_and(|stored| stored.nodes == self.plan.nodes) {
+        let same = |stored: &RecordedPlan| {
+            stored.nodes == self.plan.nodes && stored.variant == self.plan.variant
+        };
+        if self.stored.as_ref().is_some_and(same) {
             return Ok(());
         }
         self.plan.recorded = rfc3339(now);

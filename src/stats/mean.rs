@@ -1,7 +1,7 @@
 //! Means over rows that belong to clusters: a ratio of sums, whose uncertainty is that of the clusters.
 
 use super::bootstrap::{Bootstrap, Clusters, Resampled};
-use super::interval::{effective_wilson, is_nothing, student_interval};
+use super::interval::{effective_wilson, is_nothing, student_interval, t_two_sided};
 use super::{Error, Interval, Method};
 
 /// Numbers, each of one cluster, whose mean is asked for: scores, or 1 and 0 for what is so and what
@@ -90,6 +90,15 @@ impl Values {
         let error = self.jackknife_error().filter(|error| !is_nothing(*error, mean))?;
         let interval = student_interval(mean, error, self.freedom(), level);
         Some((interval, Method::Student))
+    }
+
+    /// The probability of a mean at least this far from 0 where the truth is 0: Student's t over clusters, two-sided.
+    /// `None` as for the interval.
+    #[must_use]
+    pub fn p_value(&self) -> Option<f64> {
+        let mean = self.mean()?;
+        let error = self.jackknife_error().filter(|error| !is_nothing(*error, mean))?;
+        Some(t_two_sided(mean / error, self.freedom()))
     }
 
     /// The interval of a mean of numbers in `[0, 1]`: Wilson's over the number of independent rows that

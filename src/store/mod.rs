@@ -54,7 +54,7 @@ pub use manifest::{Cost, Host, Imported, MadeBy, Manifest, Spent, StoredObject, 
 pub use objects::ObjectWriter;
 pub use partial::{Effort, Partial, Shards};
 pub use pins::Pin;
-pub use plans::{PlannedNode, RecordedPlan};
+pub use plans::{PlannedNode, RecordedPlan, Variant};
 pub use reader::{TableReader, read_schema, read_version};
 pub use record::{Record, fields, from_batch, to_batch};
 pub use sources::Sources;

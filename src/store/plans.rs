@@ -1,5 +1,6 @@
 //! Recorded plans: which run each node of an experiment stands on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,32 @@ pub struct RecordedPlan {
     /// The file that it was read from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// What tells it from the others of its file, where the file expands to several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
     /// When it was recorded, RFC 3339, UTC.
     pub recorded: String,
     /// Its nodes, in the order in which they run.
     pub nodes: Vec<PlannedNode>,
+}
+
+/// What tells an experiment from the others that its file expands to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variant {
+    /// The name that the file gives all of them.
+    pub family: String,
+    /// Its seed.
+    pub seed: u64,
+    /// The settings that are swept, by their names in the file, as TOML.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Variant {
+    /// What picks this one out of its file: `--set` each of them.
+    pub fn overrides(&self) -> impl Iterator<Item = String> {
+        let seed = format!("seed={}", self.seed);
+        self.settings.iter().map(|(name, value)| format!("{name}={value}")).chain([seed])
+    }
 }
 
 /// One node of a recorded plan.

@@ -2,6 +2,7 @@
 //! structs out. Nothing here prints, and nothing is made.
 //!
 //! - [`models`]: what is known of each model of an experiment, as the table at the end of a run
+//! - [`OverSeeds`]: what experiments come to over their seeds, and which claims that bears out
 //! - [`Comparison`]: two models beside each other, as `mrx diff`
 //! - [`Overview`]: all that a report tells of some experiments, as `mrx report`
 
@@ -10,6 +11,7 @@ mod compared;
 mod comparison;
 mod flipped;
 mod models;
+mod over_seeds;
 mod overview;
 mod recorded;
 mod settings;
@@ -18,6 +20,7 @@ pub use compared::Compared;
 pub use comparison::{Comparison, Games};
 pub use flipped::Flipped;
 pub use models::{ModelNumbers, models};
+pub use over_seeds::{Claim, Holds, Mean, OverSeeds, Place, Tested};
 pub use overview::Overview;
 pub use recorded::{Error, RecordedModel};
 pub use settings::ChangedSetting;

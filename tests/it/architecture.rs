@@ -16,7 +16,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("records", &["store"]),
     ("stages", &["runner", "query", "records", "model", "train", "stats", "store"]),
     ("experiment", &["stages", "runner"]),
-    ("study", &["query", "records", "store", "runner"]),
+    ("study", &["query", "records", "stats", "store", "runner"]),
     ("report", &[]),
     ("cli", &["study", "experiment", "runner", "query", "store", "records", "report"]),
 ];

@@ -124,7 +124,8 @@ impl Heard {
             Ok(session) => session,
             Err(error) => return self.sql = vec![self.error(&error)],
         };
-        let views = TABLES.iter().map(|(name, _)| *name).chain(["runs", "nodes", "lineage"]);
+        let views =
+            TABLES.iter().map(|(name, _)| *name).chain(["runs", "nodes", "lineage", "experiments"]);
         for view in views {
             let but = match view {
                 "runs" | "nodes" => "EXCLUDE (started, seconds, attempts)",

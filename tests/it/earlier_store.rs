@@ -34,7 +34,7 @@ fn it_is_looked_at_without_being_changed() {
         let rows: u64 = lab.ask(&format!("SELECT count(*) FROM {table}")).parse().unwrap();
         assert_eq!(rows == 0, empty.contains(&table), "{table} has {rows} rows");
     }
-    for view in ["runs", "nodes", "lineage"] {
+    for view in ["runs", "nodes", "lineage", "experiments"] {
         assert_ne!(lab.ask(&format!("SELECT count(*) FROM {view}")), "0", "{view}");
     }
     lab.mrx(&["show", "small/judge.m0"]).success().prints("judge.m0 of small").prints("model");

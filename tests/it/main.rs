@@ -47,6 +47,7 @@ mod report;
 mod resume;
 mod schemas;
 mod scripted;
+mod seeds;
 mod server;
 mod simulated;
 mod start;

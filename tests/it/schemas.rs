@@ -251,6 +251,7 @@ fn shared_work_appears_under_both_experiments() {
             format: FORMAT,
             experiment: experiment.to_owned(),
             file: None,
+            variant: None,
             recorded,
             nodes: vec![node],
         };

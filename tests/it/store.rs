@@ -284,7 +284,7 @@ fn what_was_learnt_of_files_is_kept_before_a_stage_asks_again() {
         stage: Box::new(Curious(store.root().to_owned())),
         inputs: vec![Input { name: "model", source: Source::Files(files) }],
     };
-    let plan = Plan { experiment: "one".to_owned(), file: None, nodes: vec![node] };
+    let plan = Plan { experiment: "one".to_owned(), file: None, variant: None, nodes: vec![node] };
     let runner = Runner {
         store: &store,
         listener: &Deaf,

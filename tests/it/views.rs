@@ -43,7 +43,9 @@ fn record(store: &Store, experiment: &str, node: &str, table: &str, stored: Stor
     let (node, model) = (node.to_owned(), "m0".to_owned());
     let nodes = vec![PlannedNode { node, model, run: Some(run), finished: true }];
     let (experiment, file) = (experiment.to_owned(), None);
-    store.record_plan(&RecordedPlan { format: 1, experiment, file, recorded, nodes }).unwrap();
+    store
+        .record_plan(&RecordedPlan { format: 1, experiment, file, variant: None, recorded, nodes })
+        .unwrap();
 }
 
 fn written<R: Record>(store: &Store, rows: &[R]) -> StoredTable {
@@ -169,7 +171,7 @@ fn what_a_lost_manifest_made_is_told_where_it_is_asked_for() {
     let pairs = lab.mrx(&["sql", "WITH judgements AS (FROM pairs) FROM judgements"]).success();
     pairs.says("pair.m2 had been").does_not_say("judge.m1");
     lab.mrx(&["sql", "SELECT count(*) FROM responses"]).success().does_not_say("missing");
-    for view in ["runs", "nodes", "lineage"] {
+    for view in ["runs", "nodes", "lineage", "experiments"] {
         let outcome = lab.mrx(&["sql", &format!("SELECT count(*) FROM {view}")]).success();
         outcome.says("judge.m1, pair.m2 had been");
     }

@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         let text = format!("expected two models, found `{first}` twice");
         return Err(Failure::new(Kind::Usage, text));
     }
-    let (interrupt, display) = (Interrupt::default(), Display::new(ui));
+    let (interrupt, display) = (Interrupt::default(), Display::new(ui, false));
     let runner = Runner {
         store: &store,
         listener: &display,

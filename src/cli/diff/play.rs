@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::cli::failure::{Failure, Kind};
-use crate::experiment::{Engine, Experiment, Machine, Versus};
+use crate::cli::recorded;
+use crate::experiment::{Engine, Machine, Versus};
 use crate::runner::{self, Input, Runner, Source, StageError};
 use crate::store::{Digest, KeyInput, Manifest, Sources, Store};
 use crate::study::{Comparison, Games, RecordedModel};
@@ -53,9 +54,12 @@ fn reached(
     machine: &Machine<'_>,
 ) -> Result<Option<Engine>, Failure> {
     let engine = decider.key.config.pointer("/engine/name").and_then(Value::as_str);
-    match (engine, &side.plan.file) {
-        (None | Some("local"), _) | (_, None) => Ok(None),
-        (Some(_), Some(file)) => Ok(Some(Experiment::load(file, &[], machine)?.decider().clone())),
+    match engine {
+        None | Some("local") => Ok(None),
+        Some(_) => {
+            let experiment = recorded::load(&side.plan, machine)?;
+            Ok(experiment.map(|experiment| experiment.decider().clone()))
+        }
     }
 }
 
@@ -104,12 +108,7 @@ fn what_decides(store: &Store, decider: &Manifest, side: &RecordedModel) -> Resu
         }
     }
     // A judge's folder and declared files are not in the store: the experiment's file knows them.
-    let experiment = side
-        .plan
-        .file
-        .as_ref()
-        .map(|file| Experiment::load(file, &[], &Machine::any()))
-        .transpose()?;
+    let experiment = recorded::load(&side.plan, &Machine::any())?;
     let mut nodes = experiment.iter().flat_map(|experiment| &experiment.plan().nodes);
     let node = nodes.find(|node| node.name.stage() == "evaluate");
     let outside = |input: &&Input| {
