@@ -56,11 +56,7 @@ pub(super) fn tell(
 ) -> Result<(), Failure> {
     let Some(first) = experiments.first() else { return Ok(()) };
     match &first.plan().variant {
-        None if first.claims().is_empty() => tell_one(store, &first.plan().experiment, made, ui),
-        None => {
-            tell_one(store, &first.plan().experiment, made, ui)?;
-            tell_claims(store, &first.plan().experiment, first.claims(), ui)
-        }
+        None => tell_one(store, &first.plan().experiment, made, ui),
         Some(variant) => {
             tell_over_seeds(store, &variant.family, ui)?;
             tell_claims(store, &variant.family, first.claims(), ui)
