@@ -28,3 +28,21 @@ pub(super) fn find(plans: &[RecordedPlan], named: &str) -> Result<Option<Recorde
         None => Ok(None),
     }
 }
+
+/// Finds all experiments that a name or a file means: one, or those that a file makes of seeds and of what it sweeps.
+pub(super) fn find_all(plans: &[RecordedPlan], named: &str) -> Result<Vec<RecordedPlan>, Failure> {
+    let names: Vec<String> = if plans.iter().any(|plan| plan.experiment == named) {
+        vec![named.to_owned()]
+    } else {
+        let is_of = |plan: &&RecordedPlan| plan.variant.as_ref().is_some_and(|v| v.family == named);
+        plans.iter().filter(is_of).map(|plan| plan.experiment.clone()).collect()
+    };
+    let is_file = names.is_empty() && !named.is_empty() && Path::new(named).exists();
+    let names = if is_file {
+        let experiments = Experiment::all(Path::new(named), &[], &Machine::any())?;
+        experiments.iter().map(|experiment| experiment.plan().experiment.clone()).collect()
+    } else {
+        names
+    };
+    Ok(plans.iter().filter(|plan| names.contains(&plan.experiment)).cloned().collect())
+}

@@ -1,10 +1,12 @@
 //! `mrx report`: what experiments came to, as one page to hand on.
 
-use std::fs;
-use std::io::{ErrorKind, Read};
+use std::fs::{self, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
+use super::outputs::unwritten;
 use super::place::StorePlace;
 use super::recorded;
 use super::ui::{Ui, thousands};
@@ -50,8 +52,19 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     if to_stdout {
         return ui.print(page.trim_end());
     }
-    fs::write(&args.output, page).map_err(|error| unwritten(&args.output, &error))?;
+    write(&args.output, &page).map_err(|error| unwritten(&args.output, &error))?;
     ui.print(&args.output.display().to_string())
+}
+
+/// Writes the page, whole or not at all.
+fn write(path: &Path, page: &str) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".mrx-report-").permissions(Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(page.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// The plans of the experiments that are named, each of which has made something.
@@ -59,22 +72,34 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> 
     let plans = store.plans()?;
     let mut found: Vec<RecordedPlan> = Vec::new();
     for name in names {
-        let Some(plan) = recorded::find(&plans, name)? else { return Err(unknown(name, &plans)) };
-        if found.iter().any(|known| known.experiment == plan.experiment) {
-            let text = format!("expected each experiment once, found `{}` twice", plan.experiment);
-            return Err(Failure::new(Kind::Usage, text));
+        let mut named = recorded::find_all(&plans, name)?;
+        if named.is_empty() {
+            return Err(unknown(name, &plans));
         }
-        let mut runs = plan.nodes.iter().filter_map(|node| node.run);
-        if !runs.any(|run| store.run_path(run).exists()) {
-            let text = format!(
-                "there is nothing to show of `{}`: none of its nodes is made",
-                plan.experiment
-            );
-            return Err(Failure::new(Kind::Data, text).hint("`mrx run` makes them"));
+        // Of several that a file makes, those that were begun.
+        if named.len() > 1 && named.iter().any(|plan| is_begun(store, plan)) {
+            named.retain(|plan| is_begun(store, plan));
         }
-        found.push(plan);
+        for plan in named {
+            if !is_begun(store, &plan) {
+                let text = "none of its nodes is made";
+                let text = format!("there is nothing to show of `{}`: {text}", plan.experiment);
+                return Err(Failure::new(Kind::Data, text).hint("`mrx run` makes them"));
+            }
+            if found.iter().any(|known| known.experiment == plan.experiment) {
+                let twice = &plan.experiment;
+                let text = format!("expected each experiment once, found `{twice}` twice");
+                return Err(Failure::new(Kind::Usage, text));
+            }
+            found.push(plan);
+        }
     }
     Ok(found)
+}
+
+/// Whether any of its nodes is made.
+fn is_begun(store: &Store, plan: &RecordedPlan) -> bool {
+    plan.nodes.iter().filter_map(|node| node.run).any(|run| store.run_path(run).exists())
 }
 
 fn unknown(name: &str, plans: &[RecordedPlan]) -> Failure {
@@ -106,8 +131,4 @@ fn check_free(path: &Path) -> Result<(), Failure> {
             Err(Failure::new(Kind::Data, text).hint("name another file with -o"))
         }
     }
-}
-
-fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(Kind::Data, format!("cannot write {}: {error}", path.display()))
 }

@@ -54,12 +54,13 @@ pub(super) fn tell(
     made: bool,
     ui: &Ui,
 ) -> Result<(), Failure> {
-    let Some(first) = experiments.first() else { return Ok(()) };
-    match &first.plan().variant {
-        None => tell_one(store, &first.plan().experiment, made, ui),
-        Some(variant) => {
-            tell_over_seeds(store, &variant.family, ui)?;
-            tell_claims(store, &variant.family, first.claims(), ui)
+    match experiments {
+        [] => Ok(()),
+        [one] => tell_one(store, &one.plan().experiment, made, ui),
+        several => {
+            let plans = recorded(store, several)?;
+            tell_over_seeds(&OverSeeds::of(store, &plans)?, ui)?;
+            tell_claims(store, plans, several[0].claims(), ui)
         }
     }
 }
@@ -90,15 +91,13 @@ fn percent(mean: Mean) -> String {
     format!("{:.1} %{half}", 100.0 * mean.mean)
 }
 
-/// The recorded experiments of a file.
-fn recorded(store: &Store, family: &str) -> Result<Vec<RecordedPlan>, Failure> {
-    let mut plans = store.plans()?;
-    plans.retain(|plan| plan.variant.as_ref().is_some_and(|variant| variant.family == family));
-    Ok(plans)
+/// What the store has recorded of experiments, in their order.
+fn recorded(store: &Store, experiments: &[Experiment]) -> Result<Vec<RecordedPlan>, Failure> {
+    let plans = experiments.iter().map(|experiment| store.plan(&experiment.plan().experiment));
+    Ok(plans.filter_map(Result::transpose).collect::<Result<_, _>>()?)
 }
 
-fn tell_over_seeds(store: &Store, family: &str, ui: &Ui) -> Result<(), Failure> {
-    let numbers = OverSeeds::of(store, &recorded(store, family)?)?;
+fn tell_over_seeds(numbers: &OverSeeds, ui: &Ui) -> Result<(), Failure> {
     let places = numbers.places(&SHOWN);
     if places.is_empty() {
         return Ok(());
@@ -125,7 +124,7 @@ fn tell_over_seeds(store: &Store, family: &str, ui: &Ui) -> Result<(), Failure> 
     let lines: Vec<SeedsLine> = places.iter().map(line).collect();
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)?;
     ui.say("\nmeans over seeds, with Student's t over seeds at 95 %");
-    tell_differences(&numbers, &places, ui)
+    tell_differences(numbers, &places, ui)
 }
 
 /// A line of differences at equal seeds.
@@ -195,12 +194,22 @@ struct ClaimLine {
     holds: String,
 }
 
-fn tell_claims(store: &Store, family: &str, claims: &[Claimed], ui: &Ui) -> Result<(), Failure> {
+/// Tests claims of some experiments of one file; those may name experiments of others.
+fn tell_claims(
+    store: &Store,
+    mut plans: Vec<RecordedPlan>,
+    claims: &[Claimed],
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let variant = plans.iter().find_map(|plan| plan.variant.as_ref());
+    let Some(family) = variant.map(|variant| variant.family.clone()) else { return Ok(()) };
     if claims.is_empty() {
         return Ok(());
     }
     let claims: Vec<Claim> = claims.iter().cloned().map(claimed).collect();
-    let numbers = OverSeeds::of(store, &store.plans()?)?;
+    let is_other = |plan: &RecordedPlan| plan.variant.as_ref().is_none_or(|v| v.family != family);
+    plans.extend(store.plans()?.into_iter().filter(is_other));
+    let numbers = OverSeeds::of(store, &plans)?;
     let line = |Tested { name, difference, p_holm, holds }: Tested| ClaimLine {
         claim: name,
         seeds: difference.map_or(0, |difference| difference.seeds),
@@ -214,7 +223,7 @@ fn tell_claims(store: &Store, family: &str, claims: &[Claimed], ui: &Ui) -> Resu
         .to_owned(),
     };
     ui.say("");
-    let lines: Vec<ClaimLine> = numbers.test(family, &claims).into_iter().map(line).collect();
+    let lines: Vec<ClaimLine> = numbers.test(&family, &claims).into_iter().map(line).collect();
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)
 }
 

@@ -24,6 +24,7 @@ mod plan;
 mod probes;
 mod reader;
 mod scale;
+mod seeds_table;
 mod settings;
 mod spanned;
 mod toml_file;

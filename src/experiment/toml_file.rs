@@ -14,9 +14,9 @@ use super::Error;
 use super::engine_table::EngineTable;
 use super::locate::Text;
 use super::per_iteration::{Count, Seed, Share};
+use super::seeds_table::{ClaimTable, Seeds};
 use super::spanned::Spanned;
 use super::trainer_table::{AdapterTable, TrainerTable};
-use super::variants::{ClaimTable, Seeds};
 
 pub(super) use super::draw_tables::{Decide, Draws, Judge, Marker, MetaJudge, VerdictTable};
 pub(super) use super::evaluate_tables::{

@@ -17,6 +17,8 @@ const LEVEL: f64 = 0.95;
 pub struct OverSeeds {
     /// By what is swept and its value, as `rho=0.2`, then model and estimate: the value at each seed.
     values: BTreeMap<(Place, String), BySeed>,
+    /// What is swept, in the order of the experiments.
+    swept: Vec<String>,
 }
 
 type BySeed = BTreeMap<u64, f64>;
@@ -105,6 +107,13 @@ impl OverSeeds {
         let rows: Vec<Row> = Session::of(store, &names)?.rows(NUMBERS)?;
         let known: BTreeMap<&str, &RecordedPlan> =
             plans.iter().map(|plan| (plan.experiment.as_str(), plan)).collect();
+        let mut swept: Vec<String> = Vec::new();
+        for plan in plans {
+            let (_, own, _) = whose(plan);
+            if !swept.contains(&own) {
+                swept.push(own);
+            }
+        }
         let mut values: BTreeMap<(Place, String), BySeed> = BTreeMap::new();
         for Row { experiment, model, name, value } in rows {
             let Some(plan) = known.get(experiment.as_str()) else { continue };
@@ -112,7 +121,7 @@ impl OverSeeds {
             let place = Place { family, swept, model };
             values.entry((place, name)).or_default().insert(seed, value);
         }
-        Ok(Self { values })
+        Ok(Self { values, swept })
     }
 
     /// Every model that has one of these numbers, in order.
@@ -121,7 +130,8 @@ impl OverSeeds {
         let named = self.values.keys().filter(|(_, name)| names.contains(&name.as_str()));
         let places: BTreeSet<Place> = named.map(|(place, _)| place.clone()).collect();
         let mut places: Vec<Place> = places.into_iter().collect();
-        places.sort_by_key(|p| (p.family.clone(), p.swept.clone(), p.model.len(), p.model.clone()));
+        let order = |place: &Place| self.swept.iter().position(|swept| *swept == place.swept);
+        places.sort_by_key(|p| (order(p), p.model.len(), p.model.clone()));
         places
     }
 
@@ -144,13 +154,14 @@ impl OverSeeds {
     /// Tests claims of a family, each in everything that it sweeps unless the claim names one.
     #[must_use]
     pub fn test(&self, family: &str, claims: &[Claim]) -> Vec<Tested> {
-        let swept = self.values.keys().filter(|(place, _)| place.family == family);
-        let swept: BTreeSet<&str> = swept.map(|(place, _)| place.swept.as_str()).collect();
+        let of_family = self.values.keys().filter(|(place, _)| place.family == family);
+        let known: BTreeSet<&str> = of_family.map(|(place, _)| place.swept.as_str()).collect();
+        let swept: Vec<&str> =
+            self.swept.iter().map(String::as_str).filter(|swept| known.contains(swept)).collect();
         let mut tested = Vec::new();
         for claim in claims {
             let fixed = [&claim.model, &claim.beats].iter().all(|said| said.contains('/'));
-            let cases =
-                if fixed || swept.is_empty() { vec![""] } else { swept.iter().copied().collect() };
+            let cases = if fixed || swept.is_empty() { vec![""] } else { swept.clone() };
             let many = cases.len() > 1;
             tested.extend(cases.into_iter().map(|case| {
                 let place = |said: &str| place_of(said, family, case);
@@ -229,7 +240,10 @@ mod tests {
             let by_seed = (0..).zip(values.iter().copied()).collect();
             ((Place { family, swept, model }, "win_rate".to_owned()), by_seed)
         };
-        OverSeeds { values: rows.iter().map(value).collect() }
+        let mut swept: Vec<String> =
+            rows.iter().map(|(_, swept, ..)| (*swept).to_owned()).collect();
+        swept.dedup();
+        OverSeeds { values: rows.iter().map(value).collect(), swept }
     }
 
     fn claim(model: &str, beats: &str) -> Claim {

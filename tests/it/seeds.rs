@@ -42,8 +42,8 @@ fn one_file_makes_an_experiment_for_every_seed_and_all_that_is_swept() {
     assert_eq!((runs("respond.m0"), runs("judge.m0")), ("3,6".to_owned(), "6,6".to_owned()));
     // The table has a line for each model over seeds, and the claims stand below it.
     let lines = |start: &str| made.stdout.lines().filter(|line| line.starts_with(start)).count();
-    assert_eq!(lines("temperature=0.6"), 5, "{}", made.stdout);
-    assert!(lines("temperature=0.8") > 5, "differences at equal seeds, too: {}", made.stdout);
+    assert_eq!(lines("temperature=0.8"), 5, "{}", made.stdout);
+    assert!(lines("temperature=0.6") > 5, "differences at equal seeds, too: {}", made.stdout);
     let claims = made
         .stdout
         .lines()
@@ -53,6 +53,12 @@ fn one_file_makes_an_experiment_for_every_seed_and_all_that_is_swept() {
     let again = lab.mrx(&["run", "loop"]).success().says("nothing to do");
     again.does_not_say("scripted@").prints("longer (temperature=0.8)");
     lab.mrx(&["plan", "loop"]).success().says("nothing to do");
+    // A report shows all of them, by the name that they have in common or by their file.
+    for named in ["scripted", "loop"] {
+        lab.mrx(&["report", named, "-o", "page.html"]).success();
+        let page = fs::read_to_string(lab.path.join("page.html")).unwrap();
+        assert!(page.contains("scripted@temperature=0.6,seed=2"), "{named}");
+    }
 }
 
 #[test]
@@ -60,10 +66,8 @@ fn one_of_them_is_what_it_is_by_itself_and_is_picked_by_its_settings() {
     let lab = lab(SWEEP);
     let one = ["--set", "seed=2", "--set", "judge.temperature=0.6"];
     lab.mrx(&[&["run", "loop"], &one[..]].concat()).success();
-    assert_eq!(
-        lab.ask("SELECT string_agg(experiment, ' ') FROM experiments"),
-        "scripted@temperature=0.6,seed=2"
-    );
+    let named = "SELECT count(*), count_if(experiment = 'scripted@temperature=0.6,seed=2') FROM experiments";
+    assert_eq!(lab.ask(named), "1,1");
     let picked = lab.digests("scripted@temperature=0.6,seed=2");
     let plain = lab.path.join("loop/plain.toml");
     let toml = fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
