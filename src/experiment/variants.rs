@@ -29,14 +29,11 @@ pub struct Claimed {
 pub(super) fn claims(file: &File) -> Result<Vec<Claimed>, Error> {
     let model = |said: &Spanned<String>| {
         let number = said.as_ref().rsplit('/').next().and_then(|model| model.strip_prefix('m'));
-        match number.and_then(|number| number.parse::<u32>().ok()) {
-            Some(_) => Ok(said.as_ref().clone()),
-            None => {
-                let found = said.as_ref();
-                let message = format!("expected a model, as `m4` or `NAME/m4`, found `{found}`");
-                Err(file.text.error(&said.span(), message))
-            }
+        if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+            return Ok(said.as_ref().clone());
         }
+        let message = format!("expected a model, as `m4` or `NAME/m4`, found `{}`", said.as_ref());
+        Err(file.text.error(&said.span(), message))
     };
     let claim = |(name, table): (&String, &ClaimTable)| {
         let by = table.by.clone().unwrap_or_else(|| "win_rate".to_owned());
