@@ -149,8 +149,8 @@ fn tell_differences(numbers: &OverSeeds, places: &[Place], ui: &Ui) -> Result<()
         let others = places.iter().filter(|p| p.model == model && p.swept != first);
         let claim = |place: &Place| Claim {
             name: place.swept.clone(),
-            model: format!("{}@{}/{model}", place.family, place.swept),
-            beats: format!("{}@{first}/{model}", place.family),
+            model: place.to_string(),
+            beats: Place { swept: first.clone(), ..place.clone() }.to_string(),
             by: name.to_owned(),
         };
         let claims: Vec<Claim> = others.map(claim).collect();

@@ -2,6 +2,7 @@
 //! intervals are Student's t over them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Deserialize;
 
@@ -135,6 +136,20 @@ impl OverSeeds {
         places
     }
 
+    /// The model that is meant by `experiment/m4`, or by `experiment@rho=0.2/m4`; `None` where it has no numbers.
+    #[must_use]
+    pub fn place(&self, said: &str) -> Option<Place> {
+        let place = place_of(said, "", "");
+        self.values.keys().any(|(known, _)| *known == place).then_some(place)
+    }
+
+    /// The numbers of a model, but for those that stand beside another.
+    #[must_use]
+    pub fn names(&self, of: &Place) -> Vec<&str> {
+        let own = self.values.keys().filter(|(place, name)| place == of && !name.contains('/'));
+        own.map(|(_, name)| name.as_str()).collect()
+    }
+
     /// The mean of a number of a model.
     #[must_use]
     pub fn mean(&self, place: &Place, name: &str) -> Option<Mean> {
@@ -218,6 +233,16 @@ fn place_of(said: &str, family: &str, swept: &str) -> Place {
     };
     let (family, swept) = (whose.0.to_owned(), whose.1.to_owned());
     Place { family, swept, model: model.to_owned() }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { family, swept, model } = self;
+        match swept.as_str() {
+            "" => write!(f, "{family}/{model}"),
+            swept => write!(f, "{family}@{swept}/{model}"),
+        }
+    }
 }
 
 impl Mean {

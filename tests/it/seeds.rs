@@ -53,6 +53,17 @@ fn one_file_makes_an_experiment_for_every_seed_and_all_that_is_swept() {
     let again = lab.mrx(&["run", "loop"]).success().says("nothing to do");
     again.does_not_say("scripted@").prints("longer (temperature=0.8)");
     lab.mrx(&["plan", "loop"]).success().says("nothing to do");
+    // A name without a seed means all of them.
+    let differ =
+        |names: [&str; 2], more: &[&str]| lab.mrx(&[&["diff", names[0], names[1]], more].concat());
+    let models = ["scripted@temperature=0.8/m0", "scripted@temperature=0.8/m1"];
+    let told = differ(models, &[]).success().prints("at equal seeds");
+    let told = told.prints("response_chars");
+    assert!(
+        told.stdout.lines().any(|line| line.starts_with("response_chars") && line.contains(" 3 "))
+    );
+    differ(models, &["--fail-under", "0.5"]).fails_with(2).says("name one seed of each");
+    differ(["scripted@temperature=0.7/m0", models[1]], &[]).fails_with(2);
     // A report shows all of them, by the name that they have in common or by their file.
     for named in ["scripted", "loop"] {
         lab.mrx(&["report", named, "-o", "page.html"]).success();

@@ -1,6 +1,7 @@
 //! `mrx diff`: what one model does better or worse than another, and what differed in making them.
 
 mod find;
+mod over_seeds;
 mod play;
 mod print;
 
@@ -23,6 +24,7 @@ pub(super) use find::find;
 ///
 /// The second model plays the first on the prompts that both were evaluated on, by the judge or the
 /// oracle of their experiment. Games that were not played yet are played now, and kept until `mrx store gc`.
+/// Of a file that makes experiments over seeds, its name means all of them: means, and differences at equal seeds.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A model of an experiment, as `quickstart/m0`
@@ -59,6 +61,11 @@ fn rate(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
+    let names = [args.first.as_str(), args.second.as_str()];
+    if names[0] != names[1] && over_seeds::told(&store, names, args.fail_under, (args.format, ui))?
+    {
+        return Ok(());
+    }
     let sides = [find(&store, &args.first)?, find(&store, &args.second)?];
     let [first, second] = sides.each_ref().map(RecordedModel::name);
     if first == second {
