@@ -107,12 +107,12 @@ impl<'a> Display<'a> {
 }
 
 fn spinner() -> ProgressStyle {
-    let style = ProgressStyle::with_template("       {prefix:<16} {spinner} {msg}");
+    let style = ProgressStyle::with_template("       {prefix:<16} {spinner} {wide_msg}");
     style.unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn style() -> ProgressStyle {
-    let template = "       {prefix:<16} {bar:28.cyan/dim} {human_pos:>9}/{human_len} {msg}";
+    let template = "       {prefix:<16} {bar:28.cyan/dim} {human_pos:>9}/{human_len} {wide_msg}";
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━━╌")
