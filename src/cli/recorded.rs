@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use crate::experiment::{Experiment, Machine};
 use crate::store::{RecordedPlan, Variant};
 
@@ -31,18 +31,28 @@ pub(super) fn find(plans: &[RecordedPlan], named: &str) -> Result<Option<Recorde
 
 /// Finds all experiments that a name or a file means: one, or those that a file makes of seeds and of what it sweeps.
 pub(super) fn find_all(plans: &[RecordedPlan], named: &str) -> Result<Vec<RecordedPlan>, Failure> {
-    let names: Vec<String> = if plans.iter().any(|plan| plan.experiment == named) {
-        vec![named.to_owned()]
-    } else {
-        let is_of = |plan: &&RecordedPlan| plan.variant.as_ref().is_some_and(|v| v.family == named);
-        plans.iter().filter(is_of).map(|plan| plan.experiment.clone()).collect()
+    let of = |is: &dyn Fn(&RecordedPlan) -> bool| -> Vec<RecordedPlan> {
+        plans.iter().filter(|plan| is(plan)).cloned().collect()
     };
-    let is_file = names.is_empty() && !named.is_empty() && Path::new(named).exists();
-    let names = if is_file {
-        let experiments = Experiment::all(Path::new(named), &[], &Machine::any())?;
-        experiments.iter().map(|experiment| experiment.plan().experiment.clone()).collect()
-    } else {
-        names
+    let is_of_family =
+        |plan: &RecordedPlan| plan.variant.as_ref().is_some_and(|variant| variant.family == named);
+    let known = match of(&|plan| plan.experiment == named) {
+        none if none.is_empty() => of(&is_of_family),
+        one => one,
     };
-    Ok(plans.iter().filter(|plan| names.contains(&plan.experiment)).cloned().collect())
+    if !known.is_empty() || named.is_empty() || !Path::new(named).exists() {
+        return Ok(known);
+    }
+    let made = Experiment::all(Path::new(named), &[], &Machine::any())?;
+    Ok(of(&|plan| made.iter().any(|made| made.plan().experiment == plan.experiment)))
+}
+
+/// The failure of a name that no experiment has.
+pub(super) fn unknown(name: &str, plans: &[RecordedPlan]) -> Failure {
+    let failure = Failure::new(Kind::Usage, format!("`{name}` is not an experiment of this store"));
+    let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
+    match names.as_slice() {
+        [] => failure.hint("it has none: `mrx run EXPERIMENT` makes one"),
+        names => failure.hint(format!("it has {}", names.join(", "))),
+    }
 }

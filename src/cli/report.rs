@@ -1,12 +1,11 @@
 //! `mrx report`: what experiments came to, as one page to hand on.
 
-use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
-use super::outputs::unwritten;
+use super::outputs::{Outputs, Over, unwritten};
 use super::place::StorePlace;
 use super::recorded;
 use super::ui::{Ui, thousands};
@@ -52,19 +51,9 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     if to_stdout {
         return ui.print(page.trim_end());
     }
-    write(&args.output, &page).map_err(|error| unwritten(&args.output, &error))?;
-    ui.print(&args.output.display().to_string())
-}
-
-/// Writes the page, whole or not at all.
-fn write(path: &Path, page: &str) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".mrx-report-").permissions(Permissions::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(page.as_bytes())?;
-    file.persist(path)?;
-    Ok(())
+    let (mut outputs, name) = Outputs::of_file(&args.output, Over::Anything)?;
+    outputs.text(&name, std::iter::once(page.as_str()))?;
+    outputs.put(ui)
 }
 
 /// The plans of the experiments that are named, each of which has made something.
@@ -74,7 +63,7 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> 
     for name in names {
         let mut named = recorded::find_all(&plans, name)?;
         if named.is_empty() {
-            return Err(unknown(name, &plans));
+            return Err(recorded::unknown(name, &plans));
         }
         // Of several that a file makes, those that were begun.
         if named.len() > 1 && named.iter().any(|plan| is_begun(store, plan)) {
@@ -100,15 +89,6 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> 
 /// Whether any of its nodes is made.
 fn is_begun(store: &Store, plan: &RecordedPlan) -> bool {
     plan.nodes.iter().filter_map(|node| node.run).any(|run| store.run_path(run).exists())
-}
-
-fn unknown(name: &str, plans: &[RecordedPlan]) -> Failure {
-    let failure = Failure::new(Kind::Usage, format!("`{name}` is not an experiment of this store"));
-    let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
-    match names.as_slice() {
-        [] => failure.hint("it has none: `mrx run EXPERIMENT` makes one"),
-        names => failure.hint(format!("it has {}", names.join(", "))),
-    }
 }
 
 /// Checks before the work that the page can be written, and replaces nothing but another page.

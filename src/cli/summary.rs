@@ -1,5 +1,7 @@
 //! What a run came to: a line for each model, and what to ask next.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
@@ -57,10 +59,13 @@ pub(super) fn tell(
     match experiments {
         [] => Ok(()),
         [one] => tell_one(store, &one.plan().experiment, made, ui),
-        several => {
-            let plans = recorded(store, several)?;
-            tell_over_seeds(&OverSeeds::of(store, &plans)?, ui)?;
-            tell_claims(store, plans, several[0].claims(), ui)
+        [first, ..] => {
+            let Some(variant) = &first.plan().variant else { return Ok(()) };
+            let claims: Vec<Claim> = first.claims().iter().cloned().map(claimed).collect();
+            let plans = recorded(store, experiments, &variant.family, &claims)?;
+            let numbers = OverSeeds::of(store, &plans)?;
+            tell_over_seeds(&numbers, &variant.family, ui)?;
+            tell_claims(&numbers, &variant.family, &claims, ui)
         }
     }
 }
@@ -91,14 +96,31 @@ fn percent(mean: Mean) -> String {
     format!("{:.1} %{half}", 100.0 * mean.mean)
 }
 
-/// What the store has recorded of experiments, in their order.
-fn recorded(store: &Store, experiments: &[Experiment]) -> Result<Vec<RecordedPlan>, Failure> {
-    let plans = experiments.iter().map(|experiment| store.plan(&experiment.plan().experiment));
-    Ok(plans.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+/// What the store has recorded of experiments, in their order, and of those of other files that claims name.
+fn recorded(
+    store: &Store,
+    experiments: &[Experiment],
+    family: &str,
+    claims: &[Claim],
+) -> Result<Vec<RecordedPlan>, Failure> {
+    let own = experiments.iter().map(|experiment| store.plan(&experiment.plan().experiment));
+    let mut plans = own.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+    let models = claims.iter().flat_map(|claim| [&claim.model, &claim.beats]);
+    let whose = models.filter_map(|model| model.rsplit_once('/'));
+    let named: BTreeSet<&str> =
+        whose.map(|(whose, _)| whose.split_once('@').map_or(whose, |(other, _)| other)).collect();
+    let is_named = |plan: &RecordedPlan| {
+        let other = plan.variant.as_ref().map_or(&plan.experiment, |variant| &variant.family);
+        other != family && named.contains(other.as_str())
+    };
+    if !named.is_empty() {
+        plans.extend(store.plans()?.into_iter().filter(is_named));
+    }
+    Ok(plans)
 }
 
-fn tell_over_seeds(numbers: &OverSeeds, ui: &Ui) -> Result<(), Failure> {
-    let places = numbers.places(&SHOWN);
+fn tell_over_seeds(numbers: &OverSeeds, family: &str, ui: &Ui) -> Result<(), Failure> {
+    let places = numbers.places(family, &SHOWN);
     if places.is_empty() {
         return Ok(());
     }
@@ -147,14 +169,11 @@ fn tell_differences(numbers: &OverSeeds, places: &[Place], ui: &Ui) -> Result<()
     let mut lines = Vec::new();
     for name in ["win_rate", "judge_agreement", "response_chars"] {
         let others = places.iter().filter(|p| p.model == model && p.swept != first);
-        let claim = |place: &Place| Claim {
-            name: place.swept.clone(),
-            model: place.to_string(),
-            beats: Place { swept: first.clone(), ..place.clone() }.to_string(),
-            by: name.to_owned(),
-        };
-        let claims: Vec<Claim> = others.map(claim).collect();
-        for Tested { name: swept, difference, p_holm, .. } in numbers.test("", &claims) {
+        let asked = others.map(|place| {
+            let beside = Place { swept: first.clone(), ..place.clone() };
+            (place.swept.clone(), [place.clone(), beside], name.to_owned())
+        });
+        for Tested { name: swept, difference, p_holm, .. } in numbers.compare(asked) {
             let Some(difference) = difference else { continue };
             lines.push(DifferenceLine {
                 swept,
@@ -194,22 +213,15 @@ struct ClaimLine {
     holds: String,
 }
 
-/// Tests claims of some experiments of one file; those may name experiments of others.
 fn tell_claims(
-    store: &Store,
-    mut plans: Vec<RecordedPlan>,
-    claims: &[Claimed],
+    numbers: &OverSeeds,
+    family: &str,
+    claims: &[Claim],
     ui: &Ui,
 ) -> Result<(), Failure> {
-    let variant = plans.iter().find_map(|plan| plan.variant.as_ref());
-    let Some(family) = variant.map(|variant| variant.family.clone()) else { return Ok(()) };
     if claims.is_empty() {
         return Ok(());
     }
-    let claims: Vec<Claim> = claims.iter().cloned().map(claimed).collect();
-    let is_other = |plan: &RecordedPlan| plan.variant.as_ref().is_none_or(|v| v.family != family);
-    plans.extend(store.plans()?.into_iter().filter(is_other));
-    let numbers = OverSeeds::of(store, &plans)?;
     let line = |Tested { name, difference, p_holm, holds }: Tested| ClaimLine {
         claim: name,
         seeds: difference.map_or(0, |difference| difference.seeds),
@@ -223,7 +235,7 @@ fn tell_claims(
         .to_owned(),
     };
     ui.say("");
-    let lines: Vec<ClaimLine> = numbers.test(&family, &claims).into_iter().map(line).collect();
+    let lines: Vec<ClaimLine> = numbers.test(family, claims).into_iter().map(line).collect();
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::failure::{Failure, Kind};
 use super::place::StorePlace;
 use super::ui::{Label, Ui};
-use crate::query::{Session, keys, references};
+use crate::query::{Session, keys, quote, references};
 use crate::store::Store;
 
 /// Follow a row up to its prompt and model, and down to what came of it
@@ -112,10 +112,6 @@ struct Tracer<'a> {
     shown: RefCell<BTreeMap<String, String>>,
 }
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 impl Tracer<'_> {
     /// Reads the rows of a table that meet a condition, each id once.
     fn rows(&self, [table, key]: &[String; 2], condition: &str) -> Result<Vec<TracedRow>, Failure> {
@@ -146,7 +142,7 @@ impl Tracer<'_> {
             // A key that refers elsewhere is another row's id.
             if !self.references.iter().any(|edge| edge[..2] == home[..]) {
                 found.extend(
-                    self.rows(home, &format!("starts_with({}, {})", home[1], quoted(typed)))?,
+                    self.rows(home, &format!("starts_with({}, {})", home[1], quote(typed)))?,
                 );
             }
         }
@@ -202,7 +198,7 @@ impl Tracer<'_> {
             let role = column.strip_suffix("_id").unwrap_or(column);
             let role = if table.starts_with(role) { String::new() } else { format!("{role} ") };
             let home = [table.clone(), key.clone()];
-            let found = self.rows(&home, &format!("{key} = {}", quoted(row.text(column))))?;
+            let found = self.rows(&home, &format!("{key} = {}", quote(row.text(column))))?;
             above.extend(found.into_iter().map(|row| (role.clone(), row)));
         }
         Ok(above)
@@ -210,7 +206,7 @@ impl Tracer<'_> {
 
     /// Prints the models that made the rows shown: a folder's files, or those that a node trained.
     fn weights(&self) -> Result<(), Failure> {
-        let runs: BTreeSet<String> = self.shown.borrow().values().map(|run| quoted(run)).collect();
+        let runs: BTreeSet<String> = self.shown.borrow().values().map(|run| quote(run)).collect();
         let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
         let files: Vec<Weights> = self.session.rows(&format!(
             "WITH model AS (SELECT key->'inputs'->'model' AS files FROM runs WHERE run IN ({runs})) \
@@ -249,7 +245,7 @@ impl Tracer<'_> {
             let below: Vec<Below> = self.session.rows(&format!(
                 "SELECT node, count(DISTINCT {key}) AS rows, min({key}) AS first FROM {child} \
                  WHERE {column} = {} GROUP BY node ORDER BY node",
-                quoted(&row.id)
+                quote(&row.id)
             ))?;
             for Below { node, rows, first } in below {
                 if !said {

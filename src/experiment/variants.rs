@@ -202,7 +202,10 @@ fn add(
         }
         Value::Array(values) => {
             let values = match picked(file, &name) {
-                Some(value) => vec![value.to_owned()],
+                // However it is written: `0.60` is the sweep's `0.6`.
+                Some(text) => {
+                    vec![text.parse::<Value>().map_or_else(|_| text.to_owned(), |v| v.to_string())]
+                }
                 None => values.iter().map(ToString::to_string).collect(),
             };
             to.push(Swept { name, span: span.clone(), values });

@@ -95,7 +95,8 @@ pub(super) fn lock_down(setting: &str, paths: &[String]) -> String {
 }
 
 /// Quotes text as a SQL string.
-pub(super) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 

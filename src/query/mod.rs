@@ -19,7 +19,7 @@ mod table_view;
 mod views;
 
 pub use catalogue::LostNode;
-pub use engine::MemoryLimit;
+pub use engine::{MemoryLimit, quote};
 pub use format::{Format, emit, sink};
 pub use gate::Refused;
 pub use inputs::{Column, Inputs, InputsError, TableFiles, tables_named};

@@ -2,7 +2,6 @@
 //! intervals are Student's t over them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde::Deserialize;
 
@@ -125,10 +124,11 @@ impl OverSeeds {
         Ok(Self { values, swept })
     }
 
-    /// Every model that has one of these numbers, in order.
+    /// Every model of a family that has one of these numbers, in order.
     #[must_use]
-    pub fn places(&self, names: &[&str]) -> Vec<Place> {
-        let named = self.values.keys().filter(|(_, name)| names.contains(&name.as_str()));
+    pub fn places(&self, family: &str, names: &[&str]) -> Vec<Place> {
+        let own = self.values.keys().filter(|(place, _)| place.family == family);
+        let named = own.filter(|(_, name)| names.contains(&name.as_str()));
         let places: BTreeSet<Place> = named.map(|(place, _)| place.clone()).collect();
         let mut places: Vec<Place> = places.into_iter().collect();
         let order = |place: &Place| self.swept.iter().position(|swept| *swept == place.swept);
@@ -158,8 +158,7 @@ impl OverSeeds {
     }
 
     /// By how much the first has more of a number than the second, at seeds that both have.
-    #[must_use]
-    pub fn difference(&self, [more, less]: [&Place; 2], name: &str) -> Option<Mean> {
+    fn difference(&self, [more, less]: [&Place; 2], name: &str) -> Option<Mean> {
         let of = |place: &Place| self.values.get(&(place.clone(), name.to_owned()));
         let (more, less) = (of(more)?, of(less)?);
         let both = more.iter().filter_map(|(seed, value)| Some(value - less.get(seed)?));
@@ -173,21 +172,33 @@ impl OverSeeds {
         let known: BTreeSet<&str> = of_family.map(|(place, _)| place.swept.as_str()).collect();
         let swept: Vec<&str> =
             self.swept.iter().map(String::as_str).filter(|swept| known.contains(swept)).collect();
-        let mut tested = Vec::new();
+        let mut asked = Vec::new();
         for claim in claims {
             let fixed = [&claim.model, &claim.beats].iter().all(|said| said.contains('/'));
             let cases = if fixed || swept.is_empty() { vec![""] } else { swept.clone() };
             let many = cases.len() > 1;
-            tested.extend(cases.into_iter().map(|case| {
+            asked.extend(cases.into_iter().map(|case| {
                 let place = |said: &str| place_of(said, family, case);
-                let both = [place(&claim.model), place(&claim.beats)];
-                let difference = self.difference(both.each_ref(), &claim.by);
                 let name =
                     if many { format!("{} ({case})", claim.name) } else { claim.name.clone() };
-                Tested { name, difference, p_holm: None, holds: Holds::NotShown }
+                (name, [place(&claim.model), place(&claim.beats)], claim.by.clone())
             }));
         }
-        corrected(tested)
+        self.compare(asked)
+    }
+
+    /// Tests of two models each whether the first has more of a number, which are asked together: each by its name,
+    /// the models, and the number.
+    #[must_use]
+    pub fn compare(
+        &self,
+        asked: impl IntoIterator<Item = (String, [Place; 2], String)>,
+    ) -> Vec<Tested> {
+        let test = |(name, both, by): (String, [Place; 2], String)| {
+            let difference = self.difference(both.each_ref(), &by);
+            Tested { name, difference, p_holm: None, holds: Holds::NotShown }
+        };
+        corrected(asked.into_iter().map(test).collect())
     }
 }
 
@@ -233,16 +244,6 @@ fn place_of(said: &str, family: &str, swept: &str) -> Place {
     };
     let (family, swept) = (whose.0.to_owned(), whose.1.to_owned());
     Place { family, swept, model: model.to_owned() }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { family, swept, model } = self;
-        match swept.as_str() {
-            "" => write!(f, "{family}/{model}"),
-            swept => write!(f, "{family}@{swept}/{model}"),
-        }
-    }
 }
 
 impl Mean {

@@ -79,6 +79,9 @@ fn one_of_them_is_what_it_is_by_itself_and_is_picked_by_its_settings() {
     lab.mrx(&[&["run", "loop"], &one[..]].concat()).success();
     let named = "SELECT count(*), count_if(experiment = 'scripted@temperature=0.6,seed=2') FROM experiments";
     assert_eq!(lab.ask(named), "1,1");
+    let other = ["--set", "seed=2", "--set", "judge.temperature=0.60"];
+    lab.mrx(&[&["run", "loop"], &other[..]].concat()).success().says("nothing to do");
+    assert_eq!(lab.ask(named), "1,1", "however a value is written, it is the same experiment");
     let picked = lab.digests("scripted@temperature=0.6,seed=2");
     let plain = lab.path.join("loop/plain.toml");
     let toml = fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();

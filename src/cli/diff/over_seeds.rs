@@ -7,7 +7,7 @@ use crate::cli::tables::print_rows;
 use crate::cli::ui::Ui;
 use crate::query::Format;
 use crate::store::{RecordedPlan, Store};
-use crate::study::{Claim, Mean, OverSeeds, Place, Tested};
+use crate::study::{Mean, OverSeeds, Place, Tested};
 
 /// A number of both.
 #[derive(Serialize, Deserialize)]
@@ -55,13 +55,9 @@ pub(super) fn told(
 }
 
 fn lines(numbers: &OverSeeds, [first, second]: [&Place; 2]) -> Vec<Line> {
-    let claim = |by: &str| Claim {
-        name: by.to_owned(),
-        model: second.to_string(),
-        beats: first.to_string(),
-        by: by.to_owned(),
-    };
-    let claims: Vec<Claim> = numbers.names(first).into_iter().map(claim).collect();
+    let both = || [second.clone(), first.clone()];
+    let names = numbers.names(first).into_iter().map(str::to_owned);
+    let asked = names.map(|name| (name.clone(), both(), name));
     let line = |Tested { name, difference, p_holm, .. }: Tested| {
         let Mean { seeds, mean, half, .. } = difference?;
         let (of_first, of_second) = (numbers.mean(first, &name)?, numbers.mean(second, &name)?);
@@ -76,7 +72,7 @@ fn lines(numbers: &OverSeeds, [first, second]: [&Place; 2]) -> Vec<Line> {
             p_holm: p_holm.map(rounded),
         })
     };
-    numbers.test("", &claims).into_iter().filter_map(line).collect()
+    numbers.compare(asked).into_iter().filter_map(line).collect()
 }
 
 /// Four places, which is more than seeds can tell.

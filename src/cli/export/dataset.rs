@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::made::Made;
 use super::preferences;
 use super::recorded::recorded;
-use super::sql::quote;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
-use crate::query::{Format, Session, TABLES, keys};
+use crate::query::{Format, Session, TABLES, keys, quote};
 
 /// Write an experiment as a dataset for Hugging Face, with a card
 ///

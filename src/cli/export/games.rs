@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::layout::{Layout, Names, Part, Rows};
-use super::sql::{fill, quote};
+use super::sql::fill;
 use crate::cli::diff::find;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
-use crate::query::Session;
+use crate::query::{Session, quote};
 use crate::store::Store;
 
 #[derive(Debug, clap::Args)]

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::sql::quote;
 use crate::cli::outputs::file_name;
-use crate::query::Format;
+use crate::query::{Format, quote};
 
 /// A benchmark whose files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::recorded::recorded;
-use super::sql::{fill, quote};
+use super::sql::fill;
 use super::table::format_of;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::tell_lost;
 use crate::cli::ui::{Ui, thousands};
-use crate::query::{Format, Session};
+use crate::query::{Format, Session, quote};
 
 /// Write the kept pairs of an experiment as a preference set for TRL
 ///

@@ -1,10 +1,5 @@
 //! The queries of exports, which stand in files of their own, and what is put into them.
 
-/// A value as a text of SQL.
-pub(super) fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Puts values in the places that name them in braces. What is put in is not looked at again; other braces are left
 /// as they are.
 pub(super) fn fill(query: &str, values: &[(&str, &str)]) -> String {
@@ -32,6 +27,5 @@ mod tests {
     fn values_go_where_they_are_named_and_are_not_looked_at_again() {
         let values = [("a", "{b}"), ("b", "x")];
         assert_eq!(fill("{a} {b} {'k': {c}} #{1} {", &values), "{b} x {'k': {c}} #{1} {");
-        assert_eq!(quote("it's"), "'it''s'");
     }
 }

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::recorded::recorded;
-use super::sql::quote;
 use crate::cli::failure::{Failure, Kind};
 use crate::cli::outputs::{Outputs, Over};
 use crate::cli::place::StorePlace;
 use crate::cli::tables::{format, tell_lost};
 use crate::cli::ui::Ui;
-use crate::query::{Format, Session};
+use crate::query::{Format, Session, quote};
 
 /// Where rows go.
 #[derive(Debug, clap::Args)]
