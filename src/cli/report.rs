@@ -8,17 +8,20 @@ use super::failure::{Failure, Kind};
 use super::outputs::{Outputs, Over, unwritten};
 use super::place::StorePlace;
 use super::recorded;
+use super::summary;
 use super::ui::{Ui, thousands};
+use crate::experiment::{Experiment, Machine};
 use crate::report;
 use crate::store::{RecordedPlan, Store};
-use crate::study::Overview;
+use crate::study::{Asked, Claim, Overview};
 
 /// Write what experiments came to as one page
 ///
 /// The page needs no network and no server: it opens in any browser, from a folder or a mail. It shows win rates,
 /// judges, pairs, trainings, costs and settings, and a sample of the rows: prompts that flipped with all answers,
 /// and prompts of each iteration with every judgement and what became of their pairs. Several experiments stand
-/// beside each other, with what differed between them.
+/// beside each other, with what differed between them. Those that a file makes over seeds are told as one: means over
+/// seeds, differences at equal seeds, and what the file claims; a single seed is told by its own name.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Experiments of the store, by name or by where their files are
@@ -36,13 +39,17 @@ const PAGE: usize = 5_000_000;
 
 pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failure> {
     let store = place.open()?;
-    let plans = named(&store, &args.experiments)?;
+    let mut asked = named(&store, &args.experiments)?;
+    let mut others = Vec::new();
+    for one in asked.iter_mut().filter(|one| one.plans.len() > 1) {
+        others.extend(with_claims(&store, one, ui)?);
+    }
     let to_stdout = args.output == Path::new("-");
     if !to_stdout {
         check_free(&args.output)?;
     }
-    let overview = Overview::of(&store, &plans, DATA)?;
-    let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
+    let overview = Overview::of(&store, &asked, &others, DATA)?;
+    let names: Vec<&str> = overview.experiments.iter().map(|one| one.name.as_str()).collect();
     let page = report::page(&names.join(", "), &overview)?;
     if page.len() > PAGE {
         let kilobytes = thousands(page.len() as u64 / 1000);
@@ -56,10 +63,33 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     outputs.put(ui)
 }
 
-/// The plans of the experiments that are named, each of which has made something.
-fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> {
+/// Orders the experiments of a file as it does, and reads what it claims of them; returns those of other files that it
+/// claims something of.
+fn with_claims(store: &Store, asked: &mut Asked, ui: &Ui) -> Result<Vec<RecordedPlan>, Failure> {
+    let first =
+        asked.plans.first().and_then(|plan| Some((plan.file.clone()?, plan.variant.clone()?)));
+    let Some((file, variant)) = first else { return Ok(Vec::new()) };
+    let family = variant.family;
+    let made = match Experiment::all(&file, &[], &Machine::any()) {
+        Ok(made) => made,
+        Err(error) => {
+            ui.warn(&format!("what the file of `{family}` claims is left out: {error}"));
+            return Ok(Vec::new());
+        }
+    };
+    let place = |plan: &RecordedPlan| {
+        made.iter().position(|one| one.plan().experiment == plan.experiment).unwrap_or(made.len())
+    };
+    asked.plans.sort_by_key(place);
+    let claims = made.first().map(Experiment::claims).unwrap_or_default();
+    asked.claims = claims.iter().cloned().map(summary::claimed).collect::<Vec<Claim>>();
+    summary::others_claimed(store, &family, &asked.claims)
+}
+
+/// The experiments that are named, each of which has made something.
+fn named(store: &Store, names: &[String]) -> Result<Vec<Asked>, Failure> {
     let plans = store.plans()?;
-    let mut found: Vec<RecordedPlan> = Vec::new();
+    let mut found: Vec<Asked> = Vec::new();
     for name in names {
         let mut named = recorded::find_all(&plans, name)?;
         if named.is_empty() {
@@ -69,19 +99,20 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RecordedPlan>, Failure> 
         if named.len() > 1 && named.iter().any(|plan| is_begun(store, plan)) {
             named.retain(|plan| is_begun(store, plan));
         }
-        for plan in named {
-            if !is_begun(store, &plan) {
+        for plan in &named {
+            if !is_begun(store, plan) {
                 let text = "none of its nodes is made";
                 let text = format!("there is nothing to show of `{}`: {text}", plan.experiment);
                 return Err(Failure::new(Kind::Data, text).hint("`mrx run` makes them"));
             }
-            if found.iter().any(|known| known.experiment == plan.experiment) {
+            let mut known = found.iter().flat_map(|asked| &asked.plans);
+            if known.any(|known| known.experiment == plan.experiment) {
                 let twice = &plan.experiment;
                 let text = format!("expected each experiment once, found `{twice}` twice");
                 return Err(Failure::new(Kind::Usage, text));
             }
-            found.push(plan);
         }
+        found.push(Asked { plans: named, claims: Vec::new() });
     }
     Ok(found)
 }

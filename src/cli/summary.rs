@@ -49,7 +49,7 @@ impl From<ModelNumbers> for ModelLine {
 }
 
 /// Prints what the experiments of a file came to: models over seeds and the claims that are made of them, or of one
-/// experiment its models and, where something was made, three commands that go on from it.
+/// experiment its models. Where something was made, commands follow that go on from it.
 pub(super) fn tell(
     store: &Store,
     experiments: &[Experiment],
@@ -65,7 +65,11 @@ pub(super) fn tell(
             let plans = recorded(store, experiments, &variant.family, &claims)?;
             let numbers = OverSeeds::of(store, &plans)?;
             tell_over_seeds(&numbers, &variant.family, ui)?;
-            tell_claims(&numbers, &variant.family, &claims, ui)
+            tell_claims(&numbers, &variant.family, &claims, ui)?;
+            if made && !numbers.places(&variant.family, &["win_rate"]).is_empty() {
+                suggest(&[page_of(&variant.family)], ui);
+            }
+            Ok(())
         }
     }
 }
@@ -105,6 +109,16 @@ fn recorded(
 ) -> Result<Vec<RecordedPlan>, Failure> {
     let own = experiments.iter().map(|experiment| store.plan(&experiment.plan().experiment));
     let mut plans = own.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?;
+    plans.extend(others_claimed(store, family, claims)?);
+    Ok(plans)
+}
+
+/// What the store has recorded of experiments of other files that claims name.
+pub(super) fn others_claimed(
+    store: &Store,
+    family: &str,
+    claims: &[Claim],
+) -> Result<Vec<RecordedPlan>, Failure> {
     let models = claims.iter().flat_map(|claim| [&claim.model, &claim.beats]);
     let whose = models.filter_map(|model| model.rsplit_once('/'));
     let named: BTreeSet<&str> =
@@ -113,10 +127,10 @@ fn recorded(
         let other = plan.variant.as_ref().map_or(&plan.experiment, |variant| &variant.family);
         other != family && named.contains(other.as_str())
     };
-    if !named.is_empty() {
-        plans.extend(store.plans()?.into_iter().filter(is_named));
+    if named.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(plans)
+    Ok(store.plans()?.into_iter().filter(is_named).collect())
 }
 
 fn tell_over_seeds(numbers: &OverSeeds, family: &str, ui: &Ui) -> Result<(), Failure> {
@@ -239,7 +253,7 @@ fn tell_claims(
     super::tables::print_rows(ui, crate::query::Format::Table, &lines)
 }
 
-fn claimed(Claimed { name, model, beats, by }: Claimed) -> Claim {
+pub(super) fn claimed(Claimed { name, model, beats, by }: Claimed) -> Claim {
     Claim { name, model, beats, by }
 }
 
@@ -257,14 +271,24 @@ fn tell_one(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), 
     if !made {
         return Ok(());
     }
+    suggest(&next, ui);
+    Ok(())
+}
+
+/// Prints commands, each with what it answers.
+fn suggest(next: &[(String, &str)], ui: &Ui) {
     ui.say("");
     for (command, what) in next {
         ui.say(&format!("{}  {command}", ui.paint(Label::Dim, &format!("{what:>16}"))));
     }
-    Ok(())
 }
 
-/// Three commands that work as they are printed.
+/// The command that makes a page of an experiment.
+fn page_of(experiment: &str) -> (String, &'static str) {
+    (format!("mrx report {experiment} -o report.html"), "all on one page?")
+}
+
+/// Commands that work as they are printed.
 fn suggestions(experiment: &str, last: Option<&str>) -> Vec<(String, &'static str)> {
     let of = format!("WHERE experiment = '{experiment}'");
     let mut next = Vec::new();
@@ -285,8 +309,9 @@ fn suggestions(experiment: &str, last: Option<&str>) -> Vec<(String, &'static st
         ),
         "why so few pairs?",
     ));
-    if last.is_none() {
-        next.push((format!("mrx show {experiment}/train.m1"), "what was learned?"));
-    }
+    next.push(match last {
+        Some(_) => page_of(experiment),
+        None => (format!("mrx show {experiment}/train.m1"), "what was learned?"),
+    });
     next
 }

@@ -2,8 +2,9 @@
 //! intervals are Student's t over them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::recorded::Error;
 use crate::query::Session;
@@ -74,13 +75,16 @@ pub struct Tested {
 }
 
 /// Whether a claim holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Holds {
     /// It does.
+    #[serde(rename = "yes")]
     Yes,
     /// The opposite does.
+    #[serde(rename = "no")]
     No,
     /// These seeds do not show either.
+    #[serde(rename = "not shown")]
     NotShown,
 }
 
@@ -220,7 +224,7 @@ fn corrected(mut tested: Vec<Tested>) -> Vec<Tested> {
 }
 
 /// Whose numbers a recorded experiment has: the name of its file, what was swept, and its seed.
-fn whose(plan: &RecordedPlan) -> (String, String, u64) {
+pub(super) fn whose(plan: &RecordedPlan) -> (String, String, u64) {
     match &plan.variant {
         None => (plan.experiment.clone(), String::new(), 0),
         Some(variant) => {
@@ -246,8 +250,16 @@ fn place_of(said: &str, family: &str, swept: &str) -> Place {
     Place { family, swept, model: model.to_owned() }
 }
 
+/// As `quickstart/m4`, or `quickstart@rho=0.2/m4`: what [`OverSeeds::place`] finds.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = if self.swept.is_empty() { "" } else { "@" };
+        write!(f, "{}{at}{}/{}", self.family, self.swept, self.model)
+    }
+}
+
 impl Mean {
-    fn of(values: Vec<f64>) -> Option<Self> {
+    pub(super) fn of(values: Vec<f64>) -> Option<Self> {
         let (seeds, ones) = (values.len(), vec![1.0; values.len()]);
         let values = Values::new(values, ones, Clusters::rows(seeds)).ok()?;
         let mean = values.mean()?;

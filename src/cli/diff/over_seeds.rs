@@ -7,7 +7,7 @@ use crate::cli::tables::print_rows;
 use crate::cli::ui::Ui;
 use crate::query::Format;
 use crate::store::{RecordedPlan, Store};
-use crate::study::{Mean, OverSeeds, Place, Tested};
+use crate::study::{Beside, OverSeeds, Place};
 
 /// A number of both.
 #[derive(Serialize, Deserialize)]
@@ -55,24 +55,17 @@ pub(super) fn told(
 }
 
 fn lines(numbers: &OverSeeds, [first, second]: [&Place; 2]) -> Vec<Line> {
-    let both = || [second.clone(), first.clone()];
-    let names = numbers.names(first).into_iter().map(str::to_owned);
-    let asked = names.map(|name| (name.clone(), both(), name));
-    let line = |Tested { name, difference, p_holm, .. }: Tested| {
-        let Mean { seeds, mean, half, .. } = difference?;
-        let (of_first, of_second) = (numbers.mean(first, &name)?, numbers.mean(second, &name)?);
-        Some(Line {
-            number: name,
-            seeds,
-            first: rounded(of_first.mean),
-            second: rounded(of_second.mean),
-            difference: rounded(mean),
-            low: half.map(|half| rounded(mean - half)),
-            high: half.map(|half| rounded(mean + half)),
-            p_holm: p_holm.map(rounded),
-        })
+    let line = |one: Beside| Line {
+        number: one.name,
+        seeds: one.seeds,
+        first: rounded(one.before),
+        second: rounded(one.after),
+        difference: rounded(one.difference),
+        low: one.low.map(rounded),
+        high: one.high.map(rounded),
+        p_holm: one.p_holm.map(rounded),
     };
-    numbers.compare(asked).into_iter().filter_map(line).collect()
+    Beside::of_both(numbers, second, first).into_iter().map(line).collect()
 }
 
 /// Four places, which is more than seeds can tell.

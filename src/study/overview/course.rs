@@ -21,6 +21,9 @@ pub struct Curve {
     pub steps: Vec<i32>,
     /// The mean over its steps; `None` where it is no number.
     pub values: Vec<Option<f64>>,
+    /// Its seed, where those of several stand beside each other.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
 }
 
 /// What became of some candidate pairs.
@@ -60,10 +63,20 @@ pub struct NodeCost {
     /// The day on which it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<String>,
+    /// The run that it stands on.
+    #[serde(skip_serializing)]
+    pub run: Option<String>,
+    /// Of several seeds, how many have it made: rows and seconds are the sums of these.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<usize>,
 }
 
 /// A training of many steps is told in about so many points.
-const POINTS: &str = "120";
+const POINTS: usize = 120;
+
+/// Of many seeds, so many points of all curves of a training, and no fewer of one.
+const POINTS_OF_SEEDS: usize = 320;
+const FEWEST_POINTS: usize = 40;
 
 const CURVES: &str = "\
 WITH told AS (
@@ -87,13 +100,14 @@ GROUP BY experiment, model, role, coalesce(reason, 'kept')
 ORDER BY experiment, model[2:]::INT, role, became";
 
 const NODES: &str = "\
-SELECT experiment, node, stage, model, finished, coalesce(rows, 0)::BIGINT AS rows,
+SELECT experiment, node, stage, model, finished, run, coalesce(rows, 0)::BIGINT AS rows,
     coalesce(seconds, 0)::DOUBLE AS seconds, strftime(started, '%Y-%m-%d') AS day
 FROM nodes ORDER BY experiment, position";
 
-/// Reads the curves of every training.
-pub(super) fn curves(session: &Session) -> Result<Vec<Curve>, Error> {
-    Ok(session.rows(&CURVES.replace("{points}", POINTS))?)
+/// Reads the curves of every training, of each in fewer points the more seeds stand beside each other.
+pub(super) fn curves(session: &Session, seeds: usize) -> Result<Vec<Curve>, Error> {
+    let points = (POINTS_OF_SEEDS / seeds.max(1)).clamp(FEWEST_POINTS, POINTS);
+    Ok(session.rows(&CURVES.replace("{points}", &points.to_string()))?)
 }
 
 /// Counts what became of every candidate pair.

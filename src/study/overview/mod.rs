@@ -1,6 +1,7 @@
 //! All that a report tells of some experiments, read once: numbers, curves, pairs, costs, settings, warnings, and a
-//! sample of rows.
+//! sample of rows. Those that differ in nothing but their seed are told as one.
 
+mod averaged;
 mod course;
 mod excerpt;
 mod held_out;
@@ -8,21 +9,28 @@ mod number;
 mod places;
 mod read_shares;
 mod sample;
+mod series;
 mod setting;
 mod share;
+mod summed;
+mod together;
 mod warning;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use self::averaged::averaged;
 use self::course::{Became, Curve, NodeCost, curves, nodes, pairs};
 use self::held_out::{HeldOut, HeldOutPrompt, Opponents, held_out, opponents};
 use self::number::{Number, numbers};
 use self::read_shares::shares;
-use self::setting::{Setting, settings};
+pub use self::series::Asked;
+use self::series::{Seed, Series};
+use self::setting::{Setting, settings, settings_of_all};
 use self::share::Share;
-use self::warning::warnings;
+use self::together::{Together, together};
+use self::warning::{warnings, warnings_over_seeds};
 use super::adapters;
 use super::models::{ModelNumbers, models_of};
 use super::recorded::{Error, RecordedModel};
@@ -37,13 +45,23 @@ pub struct Overview {
     pub experiments: Vec<Experiment>,
     /// What differed between the first and each other.
     pub differences: Vec<Differences>,
+    /// What they show over seeds, where there are several of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
 }
 
-/// What is told of one experiment.
-#[derive(Debug, Serialize)]
+/// What is told of one experiment, or of those that differ in nothing but their seed: estimates are their means,
+/// counts and seconds their sums, and rows those of one.
+#[derive(Debug, Default, Serialize)]
 pub struct Experiment {
     /// Its name.
     pub name: String,
+    /// The seeds, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<Seed>,
+    /// The seed whose rows are shown, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown_seed: Option<u64>,
     /// Who played whom; `None` where nobody did.
     pub opponents: Option<Opponents>,
     /// A line for each model, as at the end of a run.
@@ -97,37 +115,49 @@ impl Room {
 }
 
 impl Overview {
-    /// Reads what is told of some recorded experiments, with about so many bytes of rows among it.
+    /// Reads what is told of some recorded experiments, with about so many bytes of rows among it; `others` are
+    /// experiments that are only there because claims name them.
     ///
     /// # Errors
     /// Where the store is damaged.
-    pub fn of(store: &Store, plans: &[RecordedPlan], bytes: usize) -> Result<Self, Error> {
-        let names: Vec<&str> = plans.iter().map(|plan| plan.experiment.as_str()).collect();
-        let room = Room::among(plans.len(), bytes);
-        let mut found = Found::of(&Session::of(store, &names)?, &room)?;
-        let experiments = plans.iter().map(|plan| found.experiment(store, plan, &room));
+    pub fn of(
+        store: &Store,
+        asked: &[Asked],
+        others: &[RecordedPlan],
+        bytes: usize,
+    ) -> Result<Self, Error> {
+        let all = Series::all(asked);
+        let room = Room::among(all.len(), bytes);
+        let mut found = Found::of(store, &all, &room)?;
+        let experiments = all.iter().map(|one| found.experiment(store, one, &room));
         let experiments = experiments.collect::<Result<_, Error>>()?;
-        let differences = match plans.split_first() {
+        let differences = match all.split_first() {
             Some((first, others)) => {
                 let differing = |other| Differences::between(store, first, other);
                 others.iter().map(differing).collect::<Result<_, Error>>()?
             }
             None => Vec::new(),
         };
-        Ok(Self { experiments, differences })
+        let together = together(store, (asked, &all), others)?;
+        Ok(Self { experiments, differences, together })
     }
 }
 
 impl Differences {
-    fn between(store: &Store, first: &RecordedPlan, other: &RecordedPlan) -> Result<Self, Error> {
-        let both = [first, other].map(|plan| RecordedModel {
+    /// Of several seeds those of one that both have are compared.
+    fn between(store: &Store, first: &Series, other: &Series) -> Result<Self, Error> {
+        let name = other.name.clone();
+        let Some((before, after)) = first.counterparts(other) else {
+            return Ok(Self { name, settings: Vec::new() });
+        };
+        let both = [before, after].map(|plan| RecordedModel {
             experiment: plan.experiment.clone(),
             model: latest_of(plan),
             plan: plan.clone(),
         });
         let mut settings = changed_settings(store, &both)?;
         settings.extend(adapters::of_both(store, &both)?);
-        Ok(Self { name: other.experiment.clone(), settings })
+        Ok(Self { name, settings })
     }
 }
 
@@ -139,68 +169,133 @@ fn latest_of(plan: &RecordedPlan) -> String {
 
 /// What was read of all experiments at once, by their names: a query over many takes little longer than over one.
 struct Found {
-    opponents: BTreeMap<String, Vec<Opponents>>,
-    models: BTreeMap<String, Vec<ModelNumbers>>,
-    numbers: BTreeMap<String, Vec<Number>>,
-    curves: BTreeMap<String, Vec<Curve>>,
-    pairs: BTreeMap<String, Vec<Became>>,
-    nodes: BTreeMap<String, Vec<NodeCost>>,
+    opponents: ByName<Opponents>,
+    models: ByName<ModelNumbers>,
+    numbers: ByName<Number>,
+    curves: ByName<Curve>,
+    pairs: ByName<Became>,
+    nodes: ByName<NodeCost>,
     held_out: BTreeMap<String, HeldOut>,
     shares: BTreeMap<String, Vec<Share>>,
 }
 
 impl Found {
-    fn of(session: &Session, room: &Room) -> Result<Self, Error> {
+    fn of(store: &Store, all: &[Series], room: &Room) -> Result<Self, Error> {
+        let plans = all.iter().flat_map(|one| one.plans.iter());
+        let names: Vec<&str> = plans.map(|(_, plan)| plan.experiment.as_str()).collect();
+        let session = &Session::of(store, &names)?;
+        let shown: Vec<&str> = all
+            .iter()
+            .filter_map(|one| one.shown().map(|(_, plan)| plan.experiment.as_str()))
+            .collect();
+        let of_rows = &Session::of(store, &shown)?;
+        let seeds = all.iter().map(|one| one.plans.len()).max().unwrap_or(1);
         Ok(Self {
             opponents: by_name(opponents(session)?, |row| &row.experiment),
             models: by_name(models_of(session)?, |row| &row.experiment),
             numbers: by_name(numbers(session)?, |row| &row.experiment),
-            curves: by_name(curves(session)?, |row| &row.experiment),
+            curves: by_name(curves(session, seeds)?, |row| &row.experiment),
             pairs: by_name(pairs(session)?, |row| &row.experiment),
             nodes: by_name(nodes(session)?, |row| &row.experiment),
-            held_out: held_out(session, room.held_out)?,
-            shares: shares(session, room.of_share)?,
+            held_out: held_out(of_rows, room.held_out)?,
+            shares: shares(of_rows, room.of_share)?,
         })
     }
 
-    /// Takes what was read of one experiment.
+    /// Takes what was read of one experiment, or of several seeds.
     fn experiment(
         &mut self,
         store: &Store,
-        plan: &RecordedPlan,
+        series: &Series,
         room: &Room,
     ) -> Result<Experiment, Error> {
-        let name = plan.experiment.as_str();
-        let numbers = self.numbers.remove(name).unwrap_or_default();
-        let nodes = self.nodes.remove(name).unwrap_or_default();
-        let mut warnings = warnings(&numbers);
-        warnings.extend(unmade(&nodes));
-        let mut experiment = Experiment {
-            name: name.to_owned(),
-            opponents: self.opponents.remove(name).and_then(|mut all| all.pop()),
-            models: self.models.remove(name).unwrap_or_default(),
-            warnings,
-            curves: self.curves.remove(name).unwrap_or_default(),
-            pairs: self.pairs.remove(name).unwrap_or_default(),
-            settings: settings(store, plan)?,
-            numbers,
-            nodes,
-            held_out_of: 0,
-            held_out: Vec::new(),
-            shares: Vec::new(),
+        let mut experiment = match series.plans.as_slice() {
+            [(_, plan)] => self.of_one(store, plan)?,
+            plans => self.of_seeds(store, plans)?,
         };
+        experiment.name.clone_from(&series.name);
+        experiment.seeds = series.seeds();
+        let Some((seed, shown)) = series.shown() else { return Ok(experiment) };
+        experiment.shown_seed = (series.plans.len() > 1).then_some(*seed);
         let left = room.bytes.saturating_sub(sample::size(&experiment));
-        let HeldOut { shown, of } = self.held_out.remove(name).unwrap_or_default();
-        (experiment.held_out, experiment.held_out_of) = (shown, of);
-        experiment.shares = self.shares.remove(name).unwrap_or_default();
+        let HeldOut { shown: rows, of } =
+            self.held_out.remove(&shown.experiment).unwrap_or_default();
+        (experiment.held_out, experiment.held_out_of) = (rows, of);
+        experiment.shares = self.shares.remove(&shown.experiment).unwrap_or_default();
         sample::fit(&mut experiment.held_out, &mut experiment.shares, left);
         Ok(experiment)
     }
+
+    fn of_one(&mut self, store: &Store, plan: &RecordedPlan) -> Result<Experiment, Error> {
+        let name = plan.experiment.as_str();
+        let numbers = taken(&mut self.numbers, name);
+        let nodes = taken(&mut self.nodes, name);
+        let mut warnings = warnings(&numbers);
+        warnings.extend(unmade(&nodes));
+        Ok(Experiment {
+            opponents: taken(&mut self.opponents, name).pop(),
+            models: taken(&mut self.models, name),
+            warnings,
+            curves: taken(&mut self.curves, name),
+            pairs: taken(&mut self.pairs, name),
+            settings: settings(store, plan)?,
+            numbers,
+            nodes,
+            ..Experiment::default()
+        })
+    }
+
+    fn of_seeds(
+        &mut self,
+        store: &Store,
+        plans: &[(u64, RecordedPlan)],
+    ) -> Result<Experiment, Error> {
+        let of_each = each(&mut self.numbers, plans);
+        let numbers = averaged(&of_each);
+        let of_nodes = each(&mut self.nodes, plans);
+        let mut warnings = warnings_over_seeds(&numbers, &of_each);
+        warnings.extend(
+            of_nodes
+                .iter()
+                .filter_map(|(seed, nodes)| Some(format!("Of seed {seed}, {}", unmade(nodes)?))),
+        );
+        let nodes = summed::nodes(without_seeds(of_nodes));
+        let models = without_seeds(each(&mut self.models, plans));
+        // The latest model of any seed.
+        let opponents = without_seeds(each(&mut self.opponents, plans)).into_iter().flatten();
+        Ok(Experiment {
+            opponents: opponents.max_by_key(|one| (one.latest.len(), one.latest.clone())),
+            models: averaged::models(&models, &numbers, &nodes),
+            warnings,
+            curves: summed::curves(each(&mut self.curves, plans)),
+            pairs: summed::pairs(without_seeds(each(&mut self.pairs, plans))),
+            settings: settings_of_all(store, plans)?,
+            numbers,
+            nodes,
+            ..Experiment::default()
+        })
+    }
+}
+
+type ByName<T> = BTreeMap<String, Vec<T>>;
+
+/// Takes the rows of an experiment.
+fn taken<T>(from: &mut ByName<T>, name: &str) -> Vec<T> {
+    from.remove(name).unwrap_or_default()
+}
+
+/// Takes the rows of each seed.
+fn each<T>(from: &mut ByName<T>, plans: &[(u64, RecordedPlan)]) -> Vec<(u64, Vec<T>)> {
+    plans.iter().map(|(seed, plan)| (*seed, taken(from, &plan.experiment))).collect()
+}
+
+fn without_seeds<T>(of: Vec<(u64, Vec<T>)>) -> Vec<Vec<T>> {
+    of.into_iter().map(|(_, rows)| rows).collect()
 }
 
 /// Parts rows by experiment, each part in the order of all.
-fn by_name<T>(rows: Vec<T>, name: fn(&T) -> &String) -> BTreeMap<String, Vec<T>> {
-    let mut found: BTreeMap<String, Vec<T>> = BTreeMap::new();
+fn by_name<T>(rows: Vec<T>, name: fn(&T) -> &String) -> ByName<T> {
+    let mut found: ByName<T> = BTreeMap::new();
     for row in rows {
         found.entry(name(&row).clone()).or_default().push(row);
     }

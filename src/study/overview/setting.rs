@@ -27,6 +27,9 @@ pub struct SettingValue {
     pub models: Vec<String>,
     /// The value as JSON, a text without its quotes.
     pub value: Excerpt,
+    /// The seeds of which this is so, where it is not so of all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
 }
 
 /// Templates and queries are longer than this only where they hold examples.
@@ -102,6 +105,96 @@ fn gathered(values: Vec<(String, String)>) -> Vec<SettingValue> {
             None => found.push((value, vec![model])),
         }
     }
-    let told = |(value, models)| SettingValue { models, value: Excerpt::of(value, LONGEST) };
+    let told = |(value, models)| SettingValue {
+        models,
+        value: Excerpt::of(value, LONGEST),
+        seeds: Vec::new(),
+    };
     found.into_iter().map(told).collect()
+}
+
+/// The settings of experiments that differ in their seeds, each once: where it follows from the seed it is left out,
+/// and where it differs otherwise, the seeds are named.
+pub(super) fn settings_of_all(
+    store: &Store,
+    plans: &[(u64, RecordedPlan)],
+) -> Result<Vec<Setting>, Error> {
+    let mut all: Vec<(Setting, Vec<Told>)> = Vec::new();
+    for (seed, plan) in plans {
+        for Setting { stage, field, values } in settings(store, plan)? {
+            let known =
+                all.iter().position(|(known, _)| known.stage == stage && known.field == field);
+            let at = known.unwrap_or_else(|| {
+                all.push((Setting { stage, field, values: Vec::new() }, Vec::new()));
+                all.len() - 1
+            });
+            all[at].1.extend(values.into_iter().map(|SettingValue { models, value, .. }| Told {
+                seed: *seed,
+                models,
+                value,
+            }));
+        }
+    }
+    let merged = |(setting, told): (Setting, Vec<Told>)| {
+        let values = of_all(&told);
+        let is_seeds = setting.field.rsplit('.').next() == Some("seed")
+            && values.iter().any(|value| !value.seeds.is_empty());
+        (!is_seeds).then_some(Setting { values, ..setting })
+    };
+    Ok(all.into_iter().filter_map(merged).collect())
+}
+
+/// What a setting is for some models of one seed.
+struct Told {
+    seed: u64,
+    models: Vec<String>,
+    value: Excerpt,
+}
+
+/// Each value once, with the models of any seed; with the seeds where those of others have another.
+fn of_all(told: &[Told]) -> Vec<SettingValue> {
+    let mut values: Vec<SettingValue> = Vec::new();
+    for Told { seed, models, value } in told {
+        let at = values.iter().position(|known| known.value == *value).unwrap_or_else(|| {
+            let value = value.clone();
+            values.push(SettingValue { models: Vec::new(), value, seeds: Vec::new() });
+            values.len() - 1
+        });
+        let known = &mut values[at];
+        known.seeds.push(*seed);
+        let new = models.iter().filter(|model| !known.models.contains(model)).cloned();
+        known.models.extend(new.collect::<Vec<_>>());
+    }
+    for value in &mut values {
+        let differs = |other: &Told| {
+            other.value != value.value && other.models.iter().any(|m| value.models.contains(m))
+        };
+        if !told.iter().any(differs) {
+            value.seeds.clear();
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(seed: u64, models: &[&str], value: &str) -> Told {
+        let models = models.iter().map(|model| (*model).to_owned()).collect();
+        Told { seed, models, value: Excerpt::of(value.to_owned(), LONGEST) }
+    }
+
+    #[test]
+    fn a_setting_is_told_once_of_all_seeds_unless_they_differ_in_it() {
+        let of = |told: &[Told]| -> Vec<(Vec<String>, Vec<u64>)> {
+            of_all(told).into_iter().map(|value| (value.models, value.seeds)).collect()
+        };
+        let (m0, both) = (vec!["m0".to_owned()], vec!["m0".to_owned(), "m1".to_owned()]);
+        // The second seed is not made to its end.
+        let same = [told(0, &["m0", "m1"], "0.8"), told(1, &["m0"], "0.8")];
+        assert_eq!(of(&same), [(both.clone(), vec![])]);
+        let other = [told(0, &["m0", "m1"], "0.8"), told(1, &["m0"], "0.7")];
+        assert_eq!(of(&other), [(both, vec![0]), (m0, vec![1])]);
+    }
 }

@@ -8,6 +8,19 @@ struct Rule {
     found: fn(&Number) -> Option<String>,
     /// The sentence: of whom, how much, and what it is of.
     said: fn(&str, &str, &str) -> String,
+    /// What it is about, where there are several seeds.
+    about: About,
+}
+
+/// Whether means over seeds warn of something, or single seeds do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// The mean, whose interval says more than those of single seeds.
+    Means,
+    /// Counts, which are of one seed each.
+    Seeds,
+    /// The mean; where it is calm, single seeds.
+    Both,
 }
 
 const RULES: [Rule; 6] = [
@@ -24,6 +37,7 @@ const RULES: [Rule; 6] = [
                  be gamed."
             )
         },
+        about: About::Means,
     },
     // Texts that could not be read have no say.
     Rule {
@@ -31,6 +45,7 @@ const RULES: [Rule; 6] = [
         said: |models, shares, status| {
             format!("{shares} of the judgements of {models} could not be read: {status}.")
         },
+        about: About::Both,
     },
     Rule {
         found: |number| {
@@ -39,6 +54,7 @@ const RULES: [Rule; 6] = [
         said: |models, shares, status| {
             format!("{shares} of the meta-judgements of {models} could not be read: {status}.")
         },
+        about: About::Both,
     },
     // A judge that nearly always says the same tells answers apart no longer.
     Rule {
@@ -48,6 +64,7 @@ const RULES: [Rule; 6] = [
                 "{shares} of the scores of {models} are the highest there is: few answers are told apart."
             )
         },
+        about: About::Both,
     },
     // An answer that was cut was not finished.
     Rule {
@@ -55,6 +72,7 @@ const RULES: [Rule; 6] = [
         said: |models, shares, _| {
             format!("{shares} of the held-out answers of {models} were cut by the token limit.")
         },
+        about: About::Both,
     },
     // Games that nobody decided.
     Rule {
@@ -67,30 +85,68 @@ const RULES: [Rule; 6] = [
                 "{counts} verdicts on answers of {models} could not be read, and count for nobody."
             )
         },
+        about: About::Seeds,
     },
 ];
 
 /// Says what the numbers warn of, the judge first.
 pub(super) fn warnings(numbers: &[Number]) -> Vec<String> {
-    RULES.iter().flat_map(|rule| rule.warnings(numbers)).collect()
+    RULES.iter().flat_map(|rule| rule.sentences(rule.groups(numbers.iter().map(named)))).collect()
+}
+
+/// Says what means over seeds warn of, and what single seeds do.
+pub(super) fn warnings_over_seeds(means: &[Number], of: &[(u64, Vec<Number>)]) -> Vec<String> {
+    let seeded = |seed: u64| move |number| (format!("{} (seed {seed})", named(number).0), number);
+    let of_rule = |rule: &Rule| {
+        let averaged = match rule.about {
+            About::Seeds => Vec::new(),
+            About::Means | About::Both => rule.groups(means.iter().map(named)),
+        };
+        let single = of.iter().flat_map(|(seed, all)| all.iter().map(seeded(*seed)));
+        let single = match rule.about {
+            About::Means => Vec::new(),
+            About::Seeds | About::Both => rule.groups(single),
+        };
+        let is_new = |group: &Group<'_>| !averaged.iter().any(|known| known.name == group.name);
+        let single: Vec<Group<'_>> = single.into_iter().filter(is_new).collect();
+        [rule.sentences(averaged), rule.sentences(single)].concat()
+    };
+    RULES.iter().flat_map(of_rule).collect()
+}
+
+/// A number by the name of its model.
+fn named(number: &Number) -> (String, &Number) {
+    (number.model.clone(), number)
+}
+
+/// Models of which the same is to warn of, and how much.
+struct Group<'a> {
+    name: &'a str,
+    models: Vec<String>,
+    values: Vec<String>,
 }
 
 impl Rule {
-    /// A sentence for each group of which some numbers are to warn of.
-    fn warnings(&self, numbers: &[Number]) -> Vec<String> {
-        let mut groups: Vec<(&str, Vec<String>, Vec<String>)> = Vec::new();
-        for number in numbers {
+    /// The groups of which some numbers are to warn of.
+    fn groups<'a>(&self, numbers: impl Iterator<Item = (String, &'a Number)>) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for (model, number) in numbers {
             let Some(value) = (self.found)(number) else { continue };
-            let at = groups.iter().position(|(group, ..)| *group == number.group);
+            let at = groups.iter().position(|group| group.name == number.group);
             let at = at.unwrap_or_else(|| {
-                groups.push((&number.group, Vec::new(), Vec::new()));
+                groups.push(Group { name: &number.group, models: Vec::new(), values: Vec::new() });
                 groups.len() - 1
             });
-            groups[at].1.push(number.model.clone());
-            groups[at].2.push(value);
+            groups[at].models.push(model);
+            groups[at].values.push(value);
         }
-        let say = |(group, models, values): (&str, Vec<String>, Vec<String>)| {
-            (self.said)(&listed(&models), &listed(&values), group)
+        groups
+    }
+
+    /// A sentence for each.
+    fn sentences(&self, groups: Vec<Group<'_>>) -> Vec<String> {
+        let say = |Group { name, models, values }: Group<'_>| {
+            (self.said)(&listed(&models), &listed(&values), name)
         };
         groups.into_iter().map(say).collect()
     }
@@ -158,6 +214,25 @@ mod tests {
                  0.10 [0.04, 0.20] points: it can be gamed.",
                 "25.0 % of the judgements of m1 could not be read: missing.",
                 "3 verdicts on answers of m1 could not be read, and count for nobody.",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_several_seeds_the_mean_warns_and_where_it_is_calm_a_seed_does() {
+        let saturation = |value| number("judge_saturation", "all", value, [0.0, 1.0]);
+        let gain = |value, interval| number("probe_gain", "padded", value, interval);
+        let unread = |value| number("judge_status", "missing", value, [0.0, 1.0]);
+        let of = [
+            (0, vec![saturation(0.95), gain(0.4, [0.1, 0.7]), unread(0.2)]),
+            (1, vec![saturation(0.25), gain(-0.3, [-0.6, 0.0]), unread(0.1)]),
+        ];
+        let means = [saturation(0.6), gain(0.05, [-4.4, 4.5]), unread(0.15)];
+        assert_eq!(
+            warnings_over_seeds(&means, &of),
+            [
+                "15.0 % of the judgements of m1 could not be read: missing.",
+                "95.0 % of the scores of m1 (seed 0) are the highest there is: few answers are told apart.",
             ]
         );
     }
