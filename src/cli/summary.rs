@@ -236,7 +236,7 @@ fn tell_claims(
     if claims.is_empty() {
         return Ok(());
     }
-    let line = |Tested { name, difference, p_holm, holds }: Tested| ClaimLine {
+    let line = |Tested { name, difference, p_holm, holds, .. }: Tested| ClaimLine {
         claim: name,
         seeds: difference.map_or(0, |difference| difference.seeds),
         difference: difference.map(signed),

@@ -25,6 +25,7 @@ const SCRIPTS: [&str; 3] = [
         include_str!("page/dom.js"),
         include_str!("page/words.js"),
         include_str!("page/charts.js"),
+        include_str!("page/seeds.js"),
         include_str!("page/summary.js"),
         include_str!("page/figures.js"),
         include_str!("page/work.js"),

@@ -66,6 +66,8 @@ pub struct Claim {
 pub struct Tested {
     /// What it says.
     pub name: String,
+    /// Of which estimate.
+    pub by: String,
     /// By how much the model has more, on average over the seeds that both have; `None` where there are none.
     pub difference: Option<Mean>,
     /// Its probability, corrected for the number of claims (Holm, 1979).
@@ -200,7 +202,7 @@ impl OverSeeds {
     ) -> Vec<Tested> {
         let test = |(name, both, by): (String, [Place; 2], String)| {
             let difference = self.difference(both.each_ref(), &by);
-            Tested { name, difference, p_holm: None, holds: Holds::NotShown }
+            Tested { name, by, difference, p_holm: None, holds: Holds::NotShown }
         };
         corrected(asked.into_iter().map(test).collect())
     }

@@ -5,7 +5,7 @@ use std::fs;
 use crate::lab::Lab;
 
 /// The scripted loop of two iterations with held-out prompts, an oracle, and more.
-fn lab(more: &str) -> Lab {
+pub(crate) fn lab(more: &str) -> Lab {
     let lab = Lab::with_loop();
     let toml = fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
     let toml = toml.replace("seed = 0\n", "");

@@ -83,7 +83,7 @@ function byModel({ title, note, series, models, share = false, line, zero = fals
       y: { domain: span, label: null, ticks: 4, tickSize: 0, grid: true, tickFormat: ticked(share, span) },
       marks: [
         line === undefined ? null : Plot.ruleY([line], { stroke: "var(--quiet)", strokeDasharray: "3 3" }),
-        kept.map((one, at) => seriesMarks(one, (at - (kept.length - 1) / 2) * step, share, kept.length)),
+        kept.map((one, at) => seriesMarks(one, (at - (kept.length - 1) / 2) * step, share, kept.length, step > 0 ? step / 2 : 7)),
       ],
     }));
   });
@@ -94,7 +94,7 @@ function byModel({ title, note, series, models, share = false, line, zero = fals
 /** How a tick is said: shares in per cent, with a decimal where whole ones would repeat. */
 function ticked(share, [low, high]) {
   if (!share) return (value) => `${+value.toPrecision(4)}`.replace("-", "\u2212");
-  const digits = high - low < 0.03 ? 1 : 0;
+  const digits = high - low < 0.003 ? 2 : high - low < 0.03 ? 1 : 0;
   return (value) => `${fixed(100 * value, digits)} %`;
 }
 
@@ -103,7 +103,8 @@ function padded(low, high, zero) {
   return [zero && low >= 0 ? 0 : low - room, high + room];
 }
 
-function seriesMarks({ rows, colour, symbol }, dx, share, ofAll) {
+/** Single seeds stand left of their mean, so far that they do not fall on another's. */
+function seriesMarks({ rows, colour, symbol }, dx, share, ofAll, left) {
   const there = rows.filter((row) => isNumber(row.value));
   if (ofAll > NAMED) return [Plot.line(there, { x: "model", y: "value", stroke: colour, strokeOpacity: 0.6 }), Plot.dot(there, { x: "model", y: "value", fill: colour, r: 2.5 })];
   const sure = there.filter((row) => isNumber(row.low) && isNumber(row.high));
@@ -111,7 +112,7 @@ function seriesMarks({ rows, colour, symbol }, dx, share, ofAll) {
   return [
     Plot.line(there, { x: "model", y: "value", stroke: colour, strokeOpacity: 0.35, dx }),
     Plot.ruleX(sure, { x: "model", y1: "low", y2: "high", stroke: colour, strokeWidth: 2, dx }),
-    Plot.dot(points, { x: "model", y: "value", r: 1.5, fill: colour, fillOpacity: 0.5, dx: dx - 7 }),
+    Plot.dot(points, { x: "model", y: "value", r: 1.5, fill: colour, fillOpacity: 0.5, dx: dx - left }),
     Plot.dot(there, { x: "model", y: "value", fill: colour, r: 4, symbol, dx }),
     ofAll === 1 ? Plot.text(there, { x: "model", y: "value", text: (row) => share ? fixed(100 * row.value, 1) : figure(row.value), textAnchor: "start", dx: 8, fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4 }) : null,
   ];

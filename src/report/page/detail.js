@@ -5,7 +5,7 @@ function detail(one) {
   const body = where === HELD_OUT ? heldOutBody(one) : shareBody(one);
   return [
     el("h3", { tabindex: "-1" }, where === HELD_OUT ? "Held-out prompt" : `Prompt of ${where}`),
-    el("p", { class: "note" }, [several ? experiment.name : null, row.category, el("code", {}, row.id)].filter(Boolean).flatMap((part, at) => at > 0 ? [" · ", part] : [part])),
+    el("p", { class: "note" }, [several ? experiment.name : null, isNumber(experiment.shown_seed) ? `seed ${experiment.shown_seed}` : null, row.category, el("code", {}, row.id)].filter(Boolean).flatMap((part, at) => at > 0 ? [" · ", part] : [part])),
     el("div", { class: "prompt" }, written(row.prompt)),
     row.reference === undefined ? null : el("div", { class: "reference" }, el("h4", {}, "Right answer"), written(row.reference)),
     body,

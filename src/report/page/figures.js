@@ -44,12 +44,14 @@ function grid(...children) {
 
 function answersSection() {
   return section("answers", "Answers",
+    ofSeeds(),
     grid(measures("win_rate", "length_controlled_win_rate", "gain", "oracle_score", "response_chars", "responses_cut", "position_bias/first_wins", "position_bias/disagree")),
     calmly("responses_cut"));
 }
 
 function judgeSection() {
   return section("judge", "Judge",
+    ofSeeds(),
     grid(measures("judge_agreement", "judge_agreement/kappa_quadratic", "judge_correlation/spearman")),
     histograms(),
     grid(measures("judge_score", "judge_saturation", "judge_score_spread", "judge_length_slope", "judge_status ok")),
@@ -85,7 +87,7 @@ function histograms() {
       ],
     })));
     const numbers = table(title, ["Model", "Score", "Share", "95 % interval"], rows.map((row) => [row.model, row.group, percent(row.value), interval(row.low, row.high, true)]));
-    return chart({ title, note: "Share of judgements by score, model by model, with 95 % intervals.", wide: true, drawing, numbers });
+    return chart({ title, note: `Share of judgements by score, model by model, with 95 % intervals${seedsOf(one) > 0 ? `; means over ${seedsOf(one)} seeds` : ""}.`, wide: true, drawing, numbers });
   };
   return ofEach((experiment) => all.filter(({ one }) => one === experiment).map(ofOne));
 }
@@ -124,7 +126,7 @@ function became(experiment, role) {
     marks: [Plot.barX(rows, { y: "model", x: "n", fill: "became", order: reasons, insetLeft: 0.5, insetRight: 0.5 }), Plot.ruleX([0], { stroke: "var(--rule-strong)" })],
   })));
   const numbers = table(title, ["Model", ...reasons.map(reason)], models.map((model) => [model, ...reasons.map((word) => thousands(rows.find((row) => row.model === model && row.became === word)?.n ?? 0))]));
-  return chart({ title, note: "What became of each prompt's candidate: kept to learn from, or dropped for a reason.", series, wide: true, drawing, numbers });
+  return chart({ title, note: `What became of each prompt's candidate${inSeeds(experiment)}: kept to learn from, or dropped for a reason.`, series, wide: true, drawing, numbers });
 }
 
 /** Lengths of chosen and rejected sides; a chart for each role. */

@@ -36,6 +36,7 @@ function rowsSection() {
   places.selects = new Map(filters.map(({ filter, choices }) => [filter.name, el("select", { id: `filter-${filter.name}`, onchange: (event) => narrow({ [filter.name]: event.target.value === ALL ? undefined : event.target.value }) },
     el("option", { value: ALL }, "all"), choices.map(({ value, said, count }) => el("option", { value }, `${said} (${thousands(count)})`)))]));
   return section("rows", "Rows",
+    rowsOfSeeds(),
     gathered("How many are shown", [el("p", { class: "note" }, sampled())]),
     folded("How they were chosen", el("p", { class: "note" }, RULE)),
     el("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },

@@ -11,10 +11,10 @@ function themeSwitch() {
 }
 
 function start() {
-  const parts = [summary(), answersSection(), judgeSection(), pairsSection(), ownSection(), trainingSection(), costSection(), settingsSection(), rowsSection()].filter(Boolean);
+  const parts = [summary(), seedsSection(), answersSection(), judgeSection(), pairsSection(), ownSection(), trainingSection(), costSection(), settingsSection(), rowsSection()].filter(Boolean);
   const nav = el("nav", { class: "contents", "aria-label": "Contents" },
     el("div", {}, parts.map((part) => el("a", { href: `#${part.id}` }, part.querySelector("h2").textContent))), themeSwitch());
-  const names = el("ul", { class: "legend all", "aria-label": "Experiments" }, several && experiments.map((one, at) => el("li", {}, el("span", { class: `swatch ${symbol(at)}`, colour: colour(at), "aria-hidden": "true" }), one.name)));
+  const names = el("ul", { class: "legend all", "aria-label": "Experiments" }, several && experiments.map((one, at) => el("li", {}, el("span", { class: `swatch ${symbol(at)}`, colour: colour(at), "aria-hidden": "true" }), one.name, seedsOf(one) > 0 && el("span", { class: "quiet" }, counted(seedsOf(one), "seed")))));
   const page = document.getElementById("page");
   page.replaceChildren(header(), ...(several ? [names] : []), ...parts, el("footer", {}, `Made by ${document.querySelector("meta[name=generator]").content} from rows and numbers of its store. Intervals are at 95 %.`));
   page.before(nav);

@@ -6,7 +6,7 @@ function trainingSection() {
 
 /** A metric over the steps of every training, small multiples. */
 function curves(metric, stage) {
-  const told = experiments.flatMap((one, at) => one.curves.filter((curve) => curve.metric === metric && curve.node.startsWith(`${stage}.`)).map((curve) => ({ ...curve, at, experiment: one.name, made: trainingOf(curve.node) })));
+  const told = experiments.flatMap((one, at) => one.curves.filter((curve) => curve.metric === metric && curve.node.startsWith(`${stage}.`)).map((curve) => ({ ...curve, at, experiment: one.name, line: `${one.name} ${curve.seed ?? ""}`, made: trainingOf(curve.node) })));
   if (told.length === 0) return null;
   const points = told.flatMap((curve) => curve.steps.map((step, at) => ({ ...curve, step, value: curve.values[at] }))).filter((point) => isNumber(point.value));
   const words = METRICS[metric];
@@ -14,8 +14,9 @@ function curves(metric, stage) {
   const models = [...new Set(told.map((curve) => curve.made))].sort((one, other) => parseInt(one.slice(1)) - parseInt(other.slice(1)));
   const series = experiments.map((one, at) => ({ name: one.name, colour: colour(at) }));
   const ends = (curve) => { const values = curve.values.filter(isNumber); return [values[0], values.at(-1)]; };
-  const said = `${title}. ${told.map((curve) => `${several ? `${curve.experiment}, ` : ""}${curve.made}: from ${shown(ends(curve)[0], words.share)} to ${shown(ends(curve)[1], words.share)}`).join(". ")}.`;
-  const means = Math.max(...told.map((curve) => curve.steps_a_point));
+  const bySeed = told.some((curve) => curve.seed !== undefined);
+  const said = `${title}. ${grouped(told, (curve) => `${curve.experiment} ${curve.made}`).map((curves) => `${several ? `${curves[0].experiment}, ` : ""}${curves[0].made}: from ${span(curves.map((curve) => ends(curve)[0]), words.share)} to ${span(curves.map((curve) => ends(curve)[1]), words.share)}`).join(". ")}.`;
+  const steps = Math.max(...told.map((curve) => curve.steps_a_point));
   const drawing = drawn(said, (width) => Plot.plot(options(width, 180, {
     marginTop: 30,
     x: { label: null, tickSize: 0, ticks: Math.max(2, Math.floor(width / models.length / 70)), tickFormat: (value) => thousands(value) },
@@ -23,12 +24,20 @@ function curves(metric, stage) {
     ...(models.length > 1 ? { fx: { domain: models, label: null, padding: 0.1 } } : {}),
     marks: [
       metric === "rewards/margins" ? Plot.ruleY([0], { stroke: "var(--rule-strong)" }) : null,
-      Plot.line(points, { fx: models.length > 1 ? "made" : undefined, x: "step", y: "value", z: "experiment", stroke: (point) => colour(point.at), strokeWidth: 1.6 }),
+      Plot.line(points, { fx: models.length > 1 ? "made" : undefined, x: "step", y: "value", z: "line", stroke: (point) => colour(point.at), strokeWidth: bySeed ? 1 : 1.6, strokeOpacity: bySeed ? 0.6 : 1 }),
     ],
   })));
-  const note = `${words.note} By optimizer step${means > 1 ? `; points are means of up to ${means} steps` : ""}.`;
-  const numbers = table(title, ["Training", "Steps", "First point", "Last point"], told.map((curve) => [`${several ? `${curve.experiment}, ` : ""}${curve.made}`, thousands(curve.steps.at(-1)), ...ends(curve).map((value) => shown(value, words.share))]));
+  const note = `${words.note} By optimizer step${steps > 1 ? `; points are means of up to ${steps} steps` : ""}${bySeed ? "; a line for each seed" : ""}.`;
+  const numbers = table(title, ["Training", ...(bySeed ? ["Seed"] : []), "Steps", "First point", "Last point"], told.map((curve) => [`${several ? `${curve.experiment}, ` : ""}${curve.made}`, ...(bySeed ? [`${curve.seed ?? ""}`] : []), thousands(curve.steps.at(-1)), ...ends(curve).map((value) => shown(value, words.share))]));
   return chart({ title, note, series: several ? series : [], wide: true, drawing, numbers });
+}
+
+/** The values of several curves: one, or from the least to the greatest. */
+function span(values, share) {
+  const there = values.filter(isNumber);
+  if (there.length === 0) return "";
+  const [least, most] = [Math.min(...there), Math.max(...there)].map((value) => shown(value, share));
+  return least === most ? least : `${least} \u2013 ${most}`;
 }
 
 function costSection() {
@@ -55,11 +64,18 @@ function times(experiment) {
     ],
   })));
   const numbers = table(title, ["Stage", "Nodes", "Rows", "Time"], rows.map((row) => [row.stage, thousands(row.nodes), thousands(row.rows), duration(row.seconds)]));
-  return chart({ title, note: `${duration(all)} in all. What was made for an earlier experiment counts as long as it took then.`, drawing, numbers });
+  return chart({ title, note: `${duration(all)} in all${inSeeds(experiment)}. What was made for an earlier experiment counts as long as it took then.`, drawing, numbers });
 }
 
 function nodesTable(experiment) {
-  return table(`Nodes of ${experiment.name}`, ["Node", "Rows", "Time", "Made"], experiment.nodes.map((node) => [node.node, node.finished ? thousands(node.rows) : "", node.finished ? duration(node.seconds) : "", node.finished ? node.day ?? "" : "not made"]));
+  return table(`Nodes of ${experiment.name}`, ["Node", "Rows", "Time", "Made"], experiment.nodes.map((node) => [node.node, node.finished ? thousands(node.rows) : "", node.finished ? duration(node.seconds) : "", madeOn(experiment, node)]));
+}
+
+/** When a node was made; of several seeds, of how many where some lack it. */
+function madeOn(experiment, node) {
+  if (!node.finished) return "not made";
+  const [made, of] = [node.seeds ?? 0, seedsOf(experiment)];
+  return [node.day, made < of && `${made} of ${of} seeds`].filter(Boolean).join(", ");
 }
 
 /** Texts and tokens that a prompt takes. */
@@ -71,7 +87,7 @@ function takes(experiment) {
 }
 
 function settingsSection() {
-  return section("settings", "Settings", gathered("Every setting", experiments.map(settingsOf)));
+  return section("settings", "Settings", gathered("Every setting", experiments.map((one) => [settingsOf(one), seedsTable(one)])));
 }
 
 /** What differed between the first experiment and another; the same change of several nodes is told once. */
@@ -92,7 +108,7 @@ function listedIn(length, list) {
 
 /** Short values in a table, texts of several lines below it. */
 function settingsOf(experiment) {
-  const lines = experiment.settings.flatMap(({ stage, field, values }) => values.map(({ models, value }) => ({ stage, field, value, of: values.length > 1 || models.length < 2 ? models.join(", ") : "every model" })));
+  const lines = experiment.settings.flatMap(({ stage, field, values }) => values.map(({ models, value, seeds }) => ({ stage, field, value, of: [values.length > 1 || models.length < 2 ? models.join(", ") : "every model", seeds && `seed ${listOfSeeds(seeds)}`].filter(Boolean).join("; ") })));
   const isLong = ({ value }) => plain(value).includes("\n") || plain(value).length > 60;
   const title = `Settings of ${experiment.name}`;
   const short = table(title, ["Stage", "Setting", "Value", "Of"], lines.filter((line) => !isLong(line)).map((line) => [line.stage, line.field, written(line.value, "span"), line.of]));

@@ -23,6 +23,11 @@ impl Excerpt {
         let tail = text.chars().skip(count - from_end).collect();
         Self { head, tail: Some((tail, count - most)) }
     }
+
+    /// Whether it is all of this text.
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.tail.is_none() && self.head == text
+    }
 }
 
 /// A whole text is a JSON string; of another there are its beginning, how many characters are left out, and its end.

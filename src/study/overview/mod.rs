@@ -2,6 +2,7 @@
 //! sample of rows. Those that differ in nothing but their seed are told as one.
 
 mod averaged;
+mod by_name;
 mod course;
 mod excerpt;
 mod held_out;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use self::averaged::averaged;
+use self::by_name::{ByName, by_name, each, taken, without_seeds};
 use self::course::{Became, Curve, NodeCost, curves, nodes, pairs};
 use self::held_out::{HeldOut, HeldOutPrompt, Opponents, held_out, opponents};
 use self::number::{Number, numbers};
@@ -275,31 +277,6 @@ impl Found {
             ..Experiment::default()
         })
     }
-}
-
-type ByName<T> = BTreeMap<String, Vec<T>>;
-
-/// Takes the rows of an experiment.
-fn taken<T>(from: &mut ByName<T>, name: &str) -> Vec<T> {
-    from.remove(name).unwrap_or_default()
-}
-
-/// Takes the rows of each seed.
-fn each<T>(from: &mut ByName<T>, plans: &[(u64, RecordedPlan)]) -> Vec<(u64, Vec<T>)> {
-    plans.iter().map(|(seed, plan)| (*seed, taken(from, &plan.experiment))).collect()
-}
-
-fn without_seeds<T>(of: Vec<(u64, Vec<T>)>) -> Vec<Vec<T>> {
-    of.into_iter().map(|(_, rows)| rows).collect()
-}
-
-/// Parts rows by experiment, each part in the order of all.
-fn by_name<T>(rows: Vec<T>, name: fn(&T) -> &String) -> ByName<T> {
-    let mut found: ByName<T> = BTreeMap::new();
-    for row in rows {
-        found.entry(name(&row).clone()).or_default().push(row);
-    }
-    found
 }
 
 /// Says that there is more to come, or that something is gone.

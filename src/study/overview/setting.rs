@@ -137,9 +137,10 @@ pub(super) fn settings_of_all(
     }
     let merged = |(setting, told): (Setting, Vec<Told>)| {
         let values = of_all(&told);
-        let is_seeds = setting.field.rsplit('.').next() == Some("seed")
-            && values.iter().any(|value| !value.seeds.is_empty());
-        (!is_seeds).then_some(Setting { values, ..setting })
+        let differs = values.iter().any(|value| !value.seeds.is_empty());
+        let follows = setting.field.rsplit('.').next() == Some("seed")
+            || told.iter().all(|told| told.value.is(&told.seed.to_string()));
+        (!(differs && follows)).then_some(Setting { values, ..setting })
     };
     Ok(all.into_iter().filter_map(merged).collect())
 }

@@ -27,6 +27,8 @@ pub struct ToldClaim {
     pub family: String,
     /// What it says.
     pub name: String,
+    /// Of which estimate.
+    pub by: String,
     /// Seeds that both models have the number at.
     pub seeds: usize,
     /// By how much the model has more, on average over these.
@@ -74,11 +76,12 @@ pub(super) fn together(
 fn claims(numbers: &OverSeeds, asked: &Asked) -> Vec<ToldClaim> {
     let family = asked.plans.iter().find_map(|plan| plan.variant.as_ref()).map(|v| &v.family);
     let Some(family) = family else { return Vec::new() };
-    let told = |Tested { name, difference, p_holm, holds }: Tested| {
+    let told = |Tested { name, by, difference, p_holm, holds }: Tested| {
         let (mean, half) = (difference.map(|d| d.mean), difference.and_then(|d| d.half));
         ToldClaim {
             family: family.clone(),
             name,
+            by,
             seeds: difference.map_or(0, |difference| difference.seeds),
             difference: mean,
             low: mean.zip(half).map(|(mean, half)| mean - half),

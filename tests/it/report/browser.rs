@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::hostile::hostile;
+use serde_json::json;
+
+use super::hostile::{HOSTILE, hostile};
 use crate::lab::{Lab, PROJECT, skip};
 
 /// Opens pages by `browser.mjs`, which says what is wrong with them.
@@ -32,5 +34,13 @@ fn a_page_of_hostile_rows_is_calm_and_usable_by_all() {
     lab.mrx(&["report", "scripted", "other", "-o", "two.html"]).success();
     lab.mrx(&["run", "loop", "prompts.m0", "--set", "name=few", "--set", "seed=1"]).success();
     lab.mrx(&["report", "few", "-o", "few.html"]).success();
-    look(&lab, &["one.html", "two.html", "few.html"]);
+    let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
+    let toml = toml.replace("seed = 0\n", "seeds = 2\n").replace("\"scripted\"", "\"seeded\"");
+    let claims = json!({ HOSTILE[1]: { "model": "m1", "beats": "m0", "by": "response_chars" } });
+    let claims = toml::to_string(&claims).unwrap();
+    let more = format!("[sweep]\n\"pairs.actor.rho\" = [0.0, 0.32]\n\n[claims]\n{claims}");
+    lab.write("loop/seeds.toml", &format!("{toml}\n{more}"));
+    lab.mrx(&["run", "loop/seeds.toml"]).success();
+    lab.mrx(&["report", "seeded", "-o", "seeds.html"]).success();
+    look(&lab, &["one.html", "two.html", "few.html", "seeds.html"]);
 }

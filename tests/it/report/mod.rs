@@ -4,6 +4,7 @@
 mod browser;
 mod hostile;
 mod sampled;
+mod seeds;
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +50,8 @@ fn evaluated() -> Lab {
 #[test]
 fn an_experiment_is_told_on_one_page() {
     let lab = evaluated();
-    lab.mrx(&["run", "loop"]).success();
+    let made = lab.mrx(&["run", "loop"]).success();
+    made.says("mrx report scripted -o report.html");
     lab.mrx(&["report", "loop"]).success().prints("report.html");
     let page = page(&lab, "report.html");
     assert!(page.contains("default-src 'none'") && page.contains("<title>scripted</title>"));
