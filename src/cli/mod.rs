@@ -30,6 +30,7 @@ mod show_experiment;
 mod show_prompt;
 mod sql;
 mod store;
+mod suggestions;
 mod summary;
 mod tables;
 mod target;

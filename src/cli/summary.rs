@@ -1,11 +1,12 @@
-//! What a run came to: a line for each model, and what to ask next.
+//! What a run came to: a line for each model, what is claimed of them, and what to ask next.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
-use super::ui::{Label, Ui, seconds};
+use super::suggestions::{page_of, suggest, suggestions};
+use super::ui::{Ui, seconds};
 use crate::experiment::{Claimed, Experiment};
 use crate::store::{RecordedPlan, Store};
 use crate::study::{self, Claim, Holds, Mean, ModelNumbers, OverSeeds, Place, Tested};
@@ -273,45 +274,4 @@ fn tell_one(store: &Store, experiment: &str, made: bool, ui: &Ui) -> Result<(), 
     }
     suggest(&next, ui);
     Ok(())
-}
-
-/// Prints commands, each with what it answers.
-fn suggest(next: &[(String, &str)], ui: &Ui) {
-    ui.say("");
-    for (command, what) in next {
-        ui.say(&format!("{}  {command}", ui.paint(Label::Dim, &format!("{what:>16}"))));
-    }
-}
-
-/// The command that makes a page of an experiment.
-fn page_of(experiment: &str) -> (String, &'static str) {
-    (format!("mrx report {experiment} -o report.html"), "all on one page?")
-}
-
-/// Commands that work as they are printed.
-fn suggestions(experiment: &str, last: Option<&str>) -> Vec<(String, &'static str)> {
-    let of = format!("WHERE experiment = '{experiment}'");
-    let mut next = Vec::new();
-    if let Some(last) = last {
-        next.push((format!("mrx diff {experiment}/m0 {experiment}/{last}"), "what changed?"));
-    }
-    next.push((
-        format!(
-            "mrx sql \"SELECT model, avg(score) AS mean, stddev(score) AS spread, share(status != \
-             'ok') AS unread FROM judgements {of} AND part IS NULL GROUP BY model ORDER BY model\""
-        ),
-        "does it drift?",
-    ));
-    next.push((
-        format!(
-            "mrx sql \"SELECT model, role, coalesce(reason, 'kept') AS became, count(*) AS n FROM \
-             pairs {of} GROUP BY ALL ORDER BY ALL\""
-        ),
-        "why so few pairs?",
-    ));
-    next.push(match last {
-        Some(_) => page_of(experiment),
-        None => (format!("mrx show {experiment}/train.m1"), "what was learned?"),
-    });
-    next
 }

@@ -51,7 +51,7 @@ function probability(p) {
 function seedsSection() {
   const { together } = data;
   if (!together) return null;
-  const within = grouped(inOrder(together.within), (one) => `${one.model} ${one.against}`);
+  const within = grouped(together.within, (one) => `${one.model} ${one.against}`).map(inOrder);
   const between = grouped(together.between, (one) => one.name);
   return section("seeds", "Over seeds",
     el("p", { class: "note" }, `${means()}: each seed is one independent trial. Differences are taken at equal seeds; probabilities are corrected for how many are asked together (Holm).`),
@@ -82,7 +82,7 @@ function verdict(holds) {
 }
 
 /** Differences as points with their intervals; each is named beside it, or above it where there is little room. */
-function forest(title, note, rows, share, nameOf) {
+function forest({ title, note, rows, share, nameOf, numbers }) {
   const ends = rows.flatMap((row) => [row.difference, row.low, row.high]).filter(isNumber);
   const span = padded(Math.min(0, ...ends), Math.max(0, ...ends));
   const label = (row) => `${nameOf(row)}: ${VERDICTS[row.more]}`;
@@ -104,7 +104,7 @@ function forest(title, note, rows, share, nameOf) {
       ],
     }));
   });
-  return chart({ title, note, drawing });
+  return chart({ title, note, drawing, numbers });
 }
 
 /** What tells a model's experiment from that of another: what is swept, where both are of one file. */
@@ -125,7 +125,7 @@ function betweenChart(rows) {
   const { title, share } = wordsOf(rows[0].name);
   const models = unique(rows.map((row) => row.model.slice(row.model.lastIndexOf("/") + 1)));
   const nameOf = (row) => models.length > 1 ? row.model : whose(row.model, row.against);
-  return forest(title, `Difference from ${rows[0].against}${share ? " in points of a hundred" : ""}, at equal seeds. Is it more?`, rows, share, nameOf);
+  return forest({ title, note: `Difference from ${rows[0].against}${share ? " in points of a hundred" : ""}, at equal seeds. Is it more?`, rows, share, nameOf });
 }
 
 const BESIDE = ["Seeds", "Before", "After", "Difference", "95 % interval", "p", "More?"];
@@ -152,9 +152,10 @@ function withinTitle([first]) {
 function withinPart(rows) {
   const title = withinTitle(rows);
   const charted = rows.filter((row) => wordsOf(row.name).share && row.seeds > 1);
-  return el("div", { class: "differences" },
-    charted.length > 0 ? forest(title, "Differences in points of a hundred, at equal seeds. Is it more?", charted, true, (row) => wordsOf(row.name).title) : el("h3", {}, title),
-    folded("Numbers", table(title, ["Of", ...BESIDE], rows.map((row) => [wordsOf(row.name).title, ...besideCells(row)]))));
+  const numbers = table(title, ["Of", ...BESIDE], rows.map((row) => [wordsOf(row.name).title, ...besideCells(row)]));
+  if (charted.length === 0) return el("div", { class: "differences" }, el("h3", {}, title), numbers);
+  const note = "Differences in points of a hundred, at equal seeds. Is it more?";
+  return el("div", { class: "differences" }, forest({ title, note, rows: charted, share: true, nameOf: (row) => wordsOf(row.name).title, numbers }));
 }
 
 /** Under which names the store has the seeds, and whose rows are shown. */
