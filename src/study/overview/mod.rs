@@ -32,7 +32,7 @@ use self::series::{Seed, Series};
 use self::setting::{Setting, settings, settings_of_all};
 use self::share::Share;
 use self::together::{Together, together};
-use self::warning::{warnings, warnings_over_seeds};
+use self::warning::{unmade, unmade_of_seeds, warnings, warnings_over_seeds};
 use super::adapters;
 use super::models::{ModelNumbers, models_of};
 use super::recorded::{Error, RecordedModel};
@@ -256,11 +256,7 @@ impl Found {
         let numbers = averaged(&of_each);
         let of_nodes = each(&mut self.nodes, plans);
         let mut warnings = warnings_over_seeds(&numbers, &of_each);
-        warnings.extend(
-            of_nodes
-                .iter()
-                .filter_map(|(seed, nodes)| Some(format!("Of seed {seed}, {}", unmade(nodes)?))),
-        );
+        warnings.extend(unmade_of_seeds(&of_nodes));
         let nodes = summed::nodes(without_seeds(of_nodes));
         let models = without_seeds(each(&mut self.models, plans));
         // The latest model of any seed.
@@ -277,12 +273,4 @@ impl Found {
             ..Experiment::default()
         })
     }
-}
-
-/// Says that there is more to come, or that something is gone.
-fn unmade(nodes: &[NodeCost]) -> Option<String> {
-    let missing = nodes.iter().filter(|node| !node.finished).count();
-    let all = nodes.len();
-    (missing > 0)
-        .then(|| format!("{missing} of {all} nodes are not made: their rows are not in here."))
 }

@@ -1,5 +1,6 @@
 //! What a reader has to know before believing a number, in words.
 
+use super::course::NodeCost;
 use super::number::Number;
 
 /// Something that numbers may warn of, and how it is said once of all models of which it is true.
@@ -150,6 +151,30 @@ impl Rule {
         };
         groups.into_iter().map(say).collect()
     }
+}
+
+/// Says that there is more to come, or that something is gone.
+pub(super) fn unmade(nodes: &[NodeCost]) -> Option<String> {
+    let missing = nodes.iter().filter(|node| !node.finished).count();
+    let all = nodes.len();
+    (missing > 0)
+        .then(|| format!("{missing} of {all} nodes are not made: their rows are not in here."))
+}
+
+/// The same of several seeds: which of them lack something, and how much that is together.
+pub(super) fn unmade_of_seeds(of: &[(u64, Vec<NodeCost>)]) -> Option<String> {
+    let lacks = |nodes: &[NodeCost]| nodes.iter().any(|node| !node.finished);
+    let lacking = of.iter().filter(|(_, nodes)| lacks(nodes));
+    let seeds: Vec<String> = lacking.clone().map(|(seed, _)| seed.to_string()).collect();
+    let nodes = lacking.flat_map(|(_, nodes)| nodes);
+    let missing = nodes.clone().filter(|node| !node.finished).count();
+    let word = if seeds.len() == 1 { "seed" } else { "seeds" };
+    (missing > 0).then(|| {
+        let (all, seeds) = (nodes.count(), listed(&seeds));
+        format!(
+            "Of {word} {seeds}, {missing} of {all} nodes are not made: their rows are not in here."
+        )
+    })
 }
 
 /// A share of this name in per cent, where it is more than so much.
