@@ -190,7 +190,8 @@ impl Found {
             .iter()
             .filter_map(|one| one.shown().map(|(_, plan)| plan.experiment.as_str()))
             .collect();
-        let of_rows = &Session::of(store, &shown)?;
+        let fewer = (shown.len() < names.len()).then(|| Session::of(store, &shown)).transpose()?;
+        let of_rows = fewer.as_ref().unwrap_or(session);
         let seeds = all.iter().map(|one| one.plans.len()).max().unwrap_or(1);
         Ok(Self {
             opponents: by_name(opponents(session)?, |row| &row.experiment),
