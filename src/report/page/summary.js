@@ -32,7 +32,7 @@ function header() {
     "header",
     { class: "top" },
     el("h1", {}, family ?? (many ? `${experiments.length} experiments` : experiments.map((one, at) => [at > 0 ? el("span", { class: "quiet" }, at === experiments.length - 1 ? " and " : ", ") : null, one.name]))),
-    el("p", { class: "lede" }, family ? `${experiments.length} settings beside each other.` : many ? `${experiments[0].name} and others, beside each other.` : several ? `${experiments.length} experiments beside each other.` : ledeOf(experiments[0])),
+    el("p", { class: "lede" }, family ? `${experiments.length} experiments of one file, beside each other.` : many ? `${experiments[0].name} and others, beside each other.` : several ? `${experiments.length} experiments beside each other.` : ledeOf(experiments[0])),
     facts.length > 0 && el("p", { class: "facts" }, facts.join(" · ")),
   );
 }

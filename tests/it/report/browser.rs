@@ -36,9 +36,10 @@ fn a_page_of_hostile_rows_is_calm_and_usable_by_all() {
     lab.mrx(&["report", "few", "-o", "few.html"]).success();
     let toml = std::fs::read_to_string(lab.path.join("loop/experiment.toml")).unwrap();
     let toml = toml.replace("seed = 0\n", "seeds = 2\n").replace("\"scripted\"", "\"seeded\"");
-    let claims = json!({ HOSTILE[1]: { "model": "m1", "beats": "m0", "by": "response_chars" } });
+    let claim = json!({ "model": "m1", "beats": "m0", "by": "response_chars" });
+    let claims = json!({ "claims": { HOSTILE[1]: claim } });
     let claims = toml::to_string(&claims).unwrap();
-    let more = format!("[sweep]\n\"pairs.actor.rho\" = [0.0, 0.32]\n\n[claims]\n{claims}");
+    let more = format!("[sweep]\n\"pairs.actor.rho\" = [0.0, 0.32]\n\n{claims}");
     lab.write("loop/seeds.toml", &format!("{toml}\n{more}"));
     lab.mrx(&["run", "loop/seeds.toml"]).success();
     lab.mrx(&["report", "seeded", "-o", "seeds.html"]).success();
