@@ -82,7 +82,7 @@ function histograms() {
       fx: { domain: models, label: null, padding: 0.12 },
       marks: [
         Plot.barY(rows, { fx: "model", x: "score", y: "value", fill: "var(--series-0)", fillOpacity: 0.75 }),
-        Plot.ruleX(rows.filter((row) => isNumber(row.low)), { fx: "model", x: "score", y1: "low", y2: "high", stroke: "var(--ink)", strokeWidth: 1 }),
+        Plot.ruleX(rows.filter((row) => isNumber(row.low)), { fx: "model", x: "score", y1: (row) => Math.max(0, row.low), y2: "high", stroke: "var(--ink)", strokeWidth: 1 }),
         Plot.ruleY([0], { stroke: "var(--rule-strong)" }),
       ],
     })));

@@ -6,7 +6,7 @@ use crate::query::Session;
 use crate::study::recorded::Error;
 
 /// A number of one model.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Number {
     /// The experiment.
     #[serde(skip_serializing)]
@@ -38,7 +38,7 @@ pub struct Number {
 }
 
 /// What one seed of several came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct SeedPoint {
     /// The seed.
     pub seed: u64,

@@ -18,8 +18,8 @@ struct Rule {
 enum About {
     /// The mean, whose interval says more than those of single seeds.
     Means,
-    /// Counts, which are of one seed each.
-    Seeds,
+    /// Counts: their sums.
+    Sums,
     /// The mean; where it is calm, single seeds.
     Both,
 }
@@ -86,7 +86,7 @@ const RULES: [Rule; 6] = [
                 "{counts} verdicts on answers of {models} could not be read, and count for nobody."
             )
         },
-        about: About::Seeds,
+        about: About::Sums,
     },
 ];
 
@@ -98,21 +98,28 @@ pub(super) fn warnings(numbers: &[Number]) -> Vec<String> {
 /// Says what means over seeds warn of, and what single seeds do.
 pub(super) fn warnings_over_seeds(means: &[Number], of: &[(u64, Vec<Number>)]) -> Vec<String> {
     let seeded = |seed: u64| move |number| (format!("{} (seed {seed})", named(number).0), number);
+    let sums: Vec<Number> = means.iter().map(summed).collect();
     let of_rule = |rule: &Rule| {
         let averaged = match rule.about {
-            About::Seeds => Vec::new(),
+            About::Sums => rule.groups(sums.iter().map(named)),
             About::Means | About::Both => rule.groups(means.iter().map(named)),
         };
         let single = of.iter().flat_map(|(seed, all)| all.iter().map(seeded(*seed)));
         let single = match rule.about {
-            About::Means => Vec::new(),
-            About::Seeds | About::Both => rule.groups(single),
+            About::Means | About::Sums => Vec::new(),
+            About::Both => rule.groups(single),
         };
         let is_new = |group: &Group<'_>| !averaged.iter().any(|known| known.name == group.name);
         let single: Vec<Group<'_>> = single.into_iter().filter(is_new).collect();
         [rule.sentences(averaged), rule.sentences(single)].concat()
     };
     RULES.iter().flat_map(of_rule).collect()
+}
+
+/// The sum over seeds in place of their mean.
+fn summed(mean: &Number) -> Number {
+    let sum = mean.points.iter().map(|point| point.value).sum();
+    Number { value: mean.value.map(|_| sum), ..mean.clone() }
 }
 
 /// A number by the name of its model.
@@ -195,6 +202,7 @@ fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::study::overview::number::SeedPoint;
 
     fn number(name: &str, group: &str, value: f64, [low, high]: [f64; 2]) -> Number {
         Number {
@@ -252,12 +260,15 @@ mod tests {
             (0, vec![saturation(0.95), gain(0.4, [0.1, 0.7]), unread(0.2)]),
             (1, vec![saturation(0.25), gain(-0.3, [-0.6, 0.0]), unread(0.1)]),
         ];
-        let means = [saturation(0.6), gain(0.05, [-4.4, 4.5]), unread(0.15)];
+        let mut verdicts = number("win_rate/unreadable", "all", 1.5, [0.0, 9.0]);
+        verdicts.points = [1.0, 2.0].map(|value| SeedPoint { seed: 0, value }).to_vec();
+        let means = [saturation(0.6), gain(0.05, [-4.4, 4.5]), unread(0.15), verdicts];
         assert_eq!(
             warnings_over_seeds(&means, &of),
             [
                 "15.0 % of the judgements of m1 could not be read: missing.",
                 "95.0 % of the scores of m1 (seed 0) are the highest there is: few answers are told apart.",
+                "3 verdicts on answers of m1 could not be read, and count for nobody.",
             ]
         );
     }
