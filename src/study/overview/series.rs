@@ -46,12 +46,12 @@ impl Series {
         for plan in plans {
             let (family, swept, seed) = whose(plan);
             let at = (seed, plan.clone());
-            match found.iter_mut().find(|one| one.family == family && one.swept == swept) {
-                Some(known) => known.plans.push(at),
-                None => {
-                    let name = plan.experiment.clone();
-                    found.push(Self { name, family, swept, plans: vec![at] });
-                }
+            let is_same = |one: &&mut Self| one.family == family && one.swept == swept;
+            if let Some(known) = found.iter_mut().find(is_same) {
+                known.plans.push(at);
+            } else {
+                let name = plan.experiment.clone();
+                found.push(Self { name, family, swept, plans: vec![at] });
             }
         }
         for one in found.iter_mut().filter(|one| one.plans.len() > 1) {
