@@ -54,8 +54,9 @@ impl Version {
 
 impl Engine {
     /// 1: the first. 2: a draw goes through the ids in their order where nothing is cut, weights are f32, and
-    /// products and attention sum along their inputs in order.
-    const VERSION: u32 = 2;
+    /// products and attention sum along their inputs in order. 3: products are those of a processor's matrix
+    /// units where it has some, which the manifest tells.
+    const VERSION: u32 = 3;
 
     /// The engine in this program, on a device by name: `cpu`, `cuda:1`, `metal`.
     #[must_use]

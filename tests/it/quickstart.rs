@@ -87,24 +87,25 @@ fn a_newcomer_sees_a_model_made_judged_and_trained() {
 fn the_twins_start_from_the_same_m0() {
     let lab = quickstart();
     lab.mrx(&run("quickstart", &["sft.m0"])).success();
-    for twin in ["quickstart/self_rewarding.toml", "quickstart/no_length_control.toml"] {
-        let outcome = lab.mrx(&run(twin, &["pair.m0"])).success();
+    let twins = ["self_rewarding.toml", "no_length_control.toml", "judge_throughout.toml"];
+    for twin in twins {
+        let outcome = lab.mrx(&run(&format!("quickstart/{twin}"), &["pair.m0"])).success();
         outcome.does_not_say("sft.m0").does_not_say("examples.m0");
     }
-    let files = ["experiment.toml", "self_rewarding.toml", "no_length_control.toml"]
-        .map(|name| std::fs::read_to_string(lab.path.join("quickstart").join(name)).unwrap());
-    let lines = |text: &str| -> Vec<String> {
-        text.lines()
-            .filter(|l| !l.starts_with('#') && !l.starts_with("name"))
-            .map(ToOwned::to_owned)
-            .collect()
+    let lines = |name: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(lab.path.join("quickstart").join(name)).unwrap();
+        let (settings, _) = text.split_once("[claims]").unwrap();
+        let told = |l: &&str| !l.starts_with('#') && !l.starts_with("name") && !l.is_empty();
+        settings.lines().filter(told).map(ToOwned::to_owned).collect()
     };
-    let [all, alone, long] = files.each_ref().map(|text| lines(text));
-    let beside = |twin: &[String]| -> Vec<String> {
-        twin.iter().filter(|line| !all.contains(line)).cloned().collect()
-    };
-    assert_eq!(beside(&alone), ["enabled = false"], "one switch");
-    assert_eq!(beside(&long).len(), 2, "ρ, and what it means for ties: {:?}", beside(&long));
+    let all = lines("experiment.toml");
+    let [alone, long, throughout] = twins.map(|twin| {
+        let beside = |line: &String| !all.contains(line);
+        lines(twin).into_iter().filter(beside).collect::<Vec<_>>()
+    });
+    assert_eq!(alone, ["enabled = false"], "one switch");
+    assert_eq!(long.len(), 2, "ρ, and what it means for ties: {long:?}");
+    assert_eq!(throughout.len(), 1, "when the judge is trained: {throughout:?}");
 }
 
 #[test]

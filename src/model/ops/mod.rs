@@ -25,8 +25,11 @@ mod plain;
 mod rms_norm;
 mod rotary;
 mod rows;
+mod shares;
 mod swiglu;
 mod tile;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod units;
 mod weigh;
 
 pub(crate) use attend_blocks::attention_in_blocks;

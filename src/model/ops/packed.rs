@@ -17,14 +17,14 @@ use safetensors::tensor::View;
 
 use super::blocks::Blocks;
 use super::fused::with_values;
-use super::tile::{HIGH, Pairs, Panel, Plain, WIDTH, for_registers, in_tiles, store};
+use super::shares::{self, share_out};
+use super::tile::{HIGH, LEAST, Pairs, Panel, Plain, WIDTH, for_registers, in_tiles, store};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::units::{self, Inputs, Units};
 
 /// Rows that are run through all panels of a thread before the next ones: as many as stay in the cache of a
 /// core beside a panel.
 const ROWS_AT_A_TIME: usize = 192;
-
-/// Parts that a thread's share of the panels is cut into, for threads do not run at one speed.
-const SHARES_PER_THREAD: usize = 3;
 
 /// A projection, `[outputs, inputs]`.
 #[derive(Debug)]
@@ -62,7 +62,10 @@ impl Packed {
         }
         let panels = match dtype {
             DType::F32 => {
-                let take = |row: &[[u8; 4]], k: usize| f32::from_le_bytes(row[k]);
+                let take = |row: &[[u8; 4]], k: usize| {
+                    let w = f32::from_le_bytes(row[k]);
+                    if w.abs() < LEAST { 0.0 } else { w }
+                };
                 Panels::F32(laid_out(bytes.as_chunks().0, outputs, inputs, inputs, take))
             }
             DType::F16 => {
@@ -157,6 +160,47 @@ impl Packed {
     }
 }
 
+impl shares::Panels for Packed {
+    fn outputs(&self) -> usize {
+        self.outputs
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+impl units::SplitPanels for Packed {
+    fn is_bf16(&self) -> bool {
+        matches!(self.panels, Panels::Bf16(_))
+    }
+
+    fn inputs<'r>(
+        &'r self,
+        panel: usize,
+        inputs: Range<usize>,
+        room: &'r mut Vec<f32>,
+    ) -> Inputs<'r> {
+        let words = |inputs: &Range<usize>| inputs.start * WIDTH..inputs.end * WIDTH;
+        let size = self.inputs * WIDTH;
+        match &self.panels {
+            Panels::F32(w) => Inputs::Numbers(&w[panel * size..][words(&inputs)]),
+            Panels::Bf16(w) => {
+                let size = self.inputs.div_ceil(2) * WIDTH;
+                let pairs = inputs.start / 2..inputs.end.div_ceil(2);
+                Inputs::Pairs(&w[panel * size..][words(&pairs)])
+            }
+            Panels::F16(w) => {
+                room.resize(inputs.len() * WIDTH, 0.0);
+                w[panel * size..][words(&inputs)].convert_to_f32_slice(room);
+                Inputs::Numbers(room)
+            }
+            Panels::Blocks(blocks) => {
+                room.resize(size, 0.0);
+                blocks.widen(panel, room);
+                Inputs::Numbers(&room[words(&inputs)])
+            }
+        }
+    }
+}
+
 /// Runs all rows through panels that are widened to f32 one at a time.
 fn run_widened(
     (x, inputs): (&[f32], usize),
@@ -172,39 +216,20 @@ fn run_widened(
     }
 }
 
-/// `x` `[rows, inputs]` times each of some weights, `[rows, outputs]`, written over its `y`: all in one go, for
-/// each time that threads wait for each other costs as much as a small product.
+/// `x` `[rows, inputs]` times each of some weights, `[rows, outputs]`, written over its `y`.
 fn times_all<'y>(x: &[f32], products: impl IntoIterator<Item = (&'y Packed, &'y mut [f32])>) {
     let products: Vec<_> = products.into_iter().collect();
-    let panels = |weight: &Packed| weight.outputs.div_ceil(WIDTH);
-    let all: usize = products.iter().map(|(weight, _)| panels(weight)).sum();
-    let threads = rayon::current_num_threads();
-    let shares = if threads == 1 { 1 } else { SHARES_PER_THREAD * threads };
-    let per_share = all.div_ceil(shares).max(1);
-    let mut tasks: Vec<(&Packed, usize, Vec<&mut [f32]>)> = Vec::new();
-    for (weight, y) in products {
-        let rows = x.len() / weight.inputs.max(1);
-        let sizes = (rows * weight.inputs, rows * weight.outputs);
-        assert_eq!((x.len(), y.len()), sizes, "sizes of a product");
-        let first = tasks.len();
-        let starts = (0..panels(weight)).step_by(per_share);
-        tasks.extend(starts.map(|start| (weight, start, Vec::with_capacity(rows))));
-        for row in y.chunks_exact_mut(weight.outputs.max(1)) {
-            for ((.., own), columns) in
-                tasks[first..].iter_mut().zip(row.chunks_mut(per_share * WIDTH))
-            {
-                own.push(columns);
-            }
-        }
+    let Some(inputs) = products.first().map(|(weight, _)| weight.inputs) else { return };
+    for (weight, y) in &products {
+        let rows = x.len() / inputs.max(1);
+        let sizes = (inputs, rows * inputs, rows * weight.outputs);
+        assert_eq!((weight.inputs, x.len(), y.len()), sizes, "sizes of a product");
     }
-    let work = |(weight, start, mut y): (&Packed, usize, Vec<&mut [f32]>)| {
-        weight.run(x, start..panels(weight).min(start + per_share), &mut y);
-    };
-    if threads == 1 {
-        tasks.into_iter().for_each(work);
-    } else {
-        tasks.into_par_iter().for_each(work);
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if let Some(here) = Units::here() {
+        return units::times_all(here, x, inputs, products);
     }
+    share_out(products, |weight, panels, y| weight.run(x, panels, y));
 }
 
 /// `x` `[rows, inputs]` times each of some packed weights.
@@ -317,17 +342,58 @@ mod tests {
         y
     }
 
-    /// Σ x·w in the order of the inputs.
-    fn plainly(x: &[f32], w: &[f32], inputs: usize) -> Vec<f32> {
-        let sum =
-            |x: &[f32], w: &[f32]| x.iter().zip(w).fold(0.0, |sum, (x, w)| x.mul_add(*w, sum));
-        let row = |x| w.chunks_exact(inputs).map(move |w| sum(x, w));
+    /// The same without matrix units.
+    fn by_vectors(packed: &Packed, x: &[f32]) -> Vec<f32> {
+        let mut y = vec![f32::NAN; x.len() / packed.inputs * packed.outputs];
+        share_out(vec![(packed, &mut y[..])], |weight, panels, y| weight.run(x, panels, y));
+        y
+    }
+
+    /// Every row of `x` and of `w`, summed somehow.
+    fn all(x: &[f32], w: &[f32], inputs: usize, sum: impl Fn(&[f32], &[f32]) -> f32) -> Vec<f32> {
+        let row = |x| w.chunks_exact(inputs).map(|w| sum(x, w)).collect::<Vec<_>>();
         x.chunks_exact(inputs).flat_map(row).collect()
     }
 
+    /// Σ x·w in the order of the inputs.
+    fn plainly(x: &[f32], w: &[f32]) -> f32 {
+        x.iter().zip(w).fold(0.0, |sum, (x, w)| x.mul_add(*w, sum))
+    }
+
+    /// A number as three whose lower halves are 0.
+    fn parts(x: f32) -> [f32; 3] {
+        let nearest = |x: f32| f32::from_bits((x.to_bits() + 0x8000) & HIGH);
+        let (high, middle) = (nearest(x), nearest(x - nearest(x)));
+        [high, middle, x - high - middle]
+    }
+
+    /// The same as matrix units sum it: 32 inputs at a time, each product of parts for itself, the even and
+    /// the odd inputs apart.
+    fn as_units(x: &[f32], w: &[f32], products: &[(usize, usize)]) -> f32 {
+        let mut sums = Vec::new();
+        for (x, w) in x.chunks(64 * 32).zip(w.chunks(64 * 32)) {
+            let mut sum = 0.0;
+            for (x, w) in x.chunks(32).zip(w.chunks(32)) {
+                for (row, column) in products {
+                    let mut halves = [0.0; 2];
+                    for (nth, (x, w)) in x.iter().zip(w).enumerate() {
+                        let half = &mut halves[nth % 2];
+                        *half = parts(*x)[*row].mul_add(parts(*w)[*column], *half);
+                    }
+                    sum += halves[0] + halves[1];
+                }
+            }
+            sums.push(sum);
+        }
+        sums.into_iter().reduce(|all, sum| all + sum).unwrap()
+    }
+
+    const SIX: [(usize, usize); 6] = [(0, 2), (0, 1), (0, 0), (1, 0), (1, 1), (2, 0)];
+    const THREE: [(usize, usize); 3] = [(0, 0), (1, 0), (2, 0)];
+
     #[test]
-    fn each_number_is_summed_in_the_order_of_the_inputs_in_whatever_type_weights_are_kept() {
-        for (inputs, outputs) in [(1, 1), (7, 5), (32, 32), (65, 100), (96, 33)] {
+    fn each_number_is_summed_in_one_order_in_whatever_type_weights_are_kept() {
+        for (inputs, outputs) in [(1, 1), (7, 5), (32, 32), (65, 100), (96, 33), (2080, 3)] {
             for dtype in [DType::F32, DType::BF16, DType::F16] {
                 let w =
                     Tensor::from_vec(numbers(inputs * outputs, 1), (outputs, inputs), &Device::Cpu);
@@ -337,15 +403,18 @@ mod tests {
                 let from_bytes = Packed::of_bytes(dtype, &bytes, (outputs, inputs)).unwrap();
                 let wide = w.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
                 let wide = wide.to_vec1::<f32>().unwrap();
-                for rows in [0, 1, 2, 5, 12, 13, 29, 200] {
+                for rows in [0, 1, 2, 5, 12, 13, 29, 33, 200] {
                     let x = numbers(rows * inputs, 2);
-                    let expected = plainly(&x, &wide, inputs);
-                    assert_eq!(product(&from_bytes, &x), expected);
-                    assert_eq!(
-                        product(&packed, &x),
-                        expected,
-                        "{inputs}×{outputs} {dtype:?} {rows}"
-                    );
+                    let at = format!("{inputs}×{outputs} {dtype:?} {rows}");
+                    let plain = all(&x, &wide, inputs, plainly);
+                    assert_eq!(by_vectors(&packed, &x), plain, "{at}");
+                    let products = if dtype == DType::BF16 { &THREE[..] } else { &SIX };
+                    let expected = match Units::here() {
+                        Some(_) => all(&x, &wide, inputs, |x, w| as_units(x, w, products)),
+                        None => plain,
+                    };
+                    assert_eq!(product(&from_bytes, &x), expected, "{at}");
+                    assert_eq!(product(&packed, &x), expected, "{at}");
                 }
                 let count = u32::try_from(outputs).unwrap();
                 let some = [count - 1, 0];
@@ -353,6 +422,40 @@ mod tests {
                 assert_eq!(packed.rows(&some).unwrap(), rows);
                 assert!(packed.rows(&[count]).is_err());
             }
+        }
+    }
+
+    #[test]
+    fn matrix_units_lose_less_than_sums_of_f32() {
+        let (inputs, outputs, rows) = (576, 96, 40);
+        let (x, w) = (numbers(rows * inputs, 1), numbers(outputs * inputs, 2));
+        let weight = Tensor::from_slice(&w, (outputs, inputs), &Device::Cpu).unwrap();
+        let packed = Packed::of(&weight).unwrap();
+        let exactly = |x: &[f32], w: &[f32]| -> f64 {
+            x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum()
+        };
+        let off = |y: Vec<f32>| -> f64 {
+            let exact = x.chunks_exact(inputs);
+            let exact = exact.flat_map(|x| w.chunks_exact(inputs).map(move |w| exactly(x, w)));
+            y.iter().zip(exact).map(|(y, exact)| (f64::from(*y) - exact).powi(2)).sum()
+        };
+        assert!(off(product(&packed, &x)) <= off(by_vectors(&packed, &x)));
+    }
+
+    #[test]
+    fn numbers_that_units_would_take_as_none_are_0_and_what_is_not_finite_stays_so() {
+        let weight = |w: f32| {
+            let w = Tensor::from_vec(vec![w; 32], (1, 32), &Device::Cpu).unwrap();
+            Packed::of(&w).unwrap()
+        };
+        for rows in [1, 3] {
+            let times = |w: f32, x: f32| product(&weight(w), &vec![x; 32 * rows]);
+            assert_eq!(times(1e-35, 1e4), vec![0.0; rows]);
+            assert_eq!(times(f32::MIN_POSITIVE / 8.0, 1.0), vec![0.0; rows]);
+            for (w, x) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::INFINITY, 1.0)] {
+                assert!(times(w, x).iter().all(|y| !y.is_finite()), "{w} {x}");
+            }
+            assert!(times(1e30, 1e30).iter().all(|y| !y.is_finite()));
         }
     }
 

@@ -8,6 +8,9 @@ use pulp::Simd;
 /// Columns of a panel.
 pub(super) const WIDTH: usize = 32;
 
+/// Weights smaller than this are packed as 0: not all of their parts would be normal numbers.
+pub(super) const LEAST: f32 = f32::from_bits((127 - 100) << 23);
+
 /// A panel `[inputs, WIDTH]`, in any type that widens to f32.
 pub(super) trait Panel: Copy {
     /// Adds `x[r]`·panel to `sums[r]`, `[V·lanes]` = `[WIDTH]` each, in the order of the inputs.
