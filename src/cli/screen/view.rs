@@ -1,0 +1,217 @@
+//! What stands in the region: three lines, composed for the width that there is.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use console::measure_text_width;
+
+use super::eta::{Eta, InHand, about};
+use super::lines::{bar, fitting, rate};
+use super::series::{MOST, Series};
+use crate::cli::ui::{Label, Paint, seconds, thousands};
+use crate::runner::{Figure, Measure, NodeName};
+
+/// Where names begin, as in the lines of nodes that are made; and where what is said of one does.
+const INDENT: &str = "       ";
+const NAME: usize = 16;
+
+/// What is shown.
+pub(in crate::cli) struct View {
+    paint: Paint,
+    since: Instant,
+    eta: Eta,
+    nodes: usize,
+    done: usize,
+    in_hand: Option<Running>,
+}
+
+/// The node in hand.
+struct Running {
+    node: NodeName,
+    since: Instant,
+    done: u64,
+    total: u64,
+    found: u64,
+    figures: Vec<(Figure, Series)>,
+    rows: Series,
+}
+
+impl View {
+    pub(in crate::cli) fn new(paint: Paint, eta: Eta) -> Self {
+        let nodes = eta.nodes();
+        Self { paint, since: Instant::now(), eta, nodes, done: 0, in_hand: None }
+    }
+
+    /// Takes note of a plan of so many nodes, where all of them were not known before.
+    pub(in crate::cli) fn plan(&mut self, nodes: usize) {
+        if self.eta.nodes() == 0 {
+            self.nodes += nodes;
+        }
+    }
+
+    /// Takes up a node.
+    pub(in crate::cli) fn start(&mut self, node: &NodeName) {
+        self.in_hand = Some(Running {
+            node: node.clone(),
+            since: Instant::now(),
+            done: 0,
+            total: 0,
+            found: 0,
+            figures: Vec::new(),
+            rows: Series::default(),
+        });
+    }
+
+    /// Takes note of how far the node in hand is.
+    pub(in crate::cli) fn progress(&mut self, [done, total, found]: [u64; 3], figures: &[Figure]) {
+        let Some(running) = &mut self.in_hand else { return };
+        let now = running.since.elapsed().as_secs_f64();
+        (running.done, running.total, running.found) = (done, total, found);
+        running.rows.take_total(now, as_number(done));
+        for figure in figures {
+            let known = running.figures.iter_mut().find(|(known, _)| known.name == figure.name);
+            let (known, series) = match known {
+                Some(known) => known,
+                None => {
+                    running.figures.push((figure.clone(), Series::default()));
+                    let Some(last) = running.figures.last_mut() else { return };
+                    last
+                }
+            };
+            known.value = figure.value;
+            match (figure.measure, figure.of_late) {
+                (Measure::Total, _) => series.take_total(now, figure.value),
+                (_, Some(of_late)) => series.take(now, of_late),
+                (_, None) => {}
+            }
+        }
+    }
+
+    /// Leaves a node behind, which took so long where it was made.
+    pub(in crate::cli) fn end(&mut self, node: &NodeName, seconds: Option<f64>) {
+        self.done += 1;
+        self.in_hand = None;
+        self.eta.pass(node, seconds);
+    }
+
+    /// The lines, each of so many columns at most: how far the whole is, the node in hand, and what there is to
+    /// watch of it.
+    pub(super) fn lines(&mut self, columns: usize, now: Instant) -> Vec<String> {
+        let since = now.duration_since(self.since).as_secs_f64();
+        let in_hand = self.in_hand.as_ref().map(|running| running.in_hand(now));
+        let left = self.eta.left(since, in_hand).map(about);
+        let whole = format!("{} of {} nodes", thousands(self.done as u64), self.nodes);
+        let left = left.map(|left| format!("about {left}")).unwrap_or_default();
+        let strong = self.paint.label(Label::Strong, &format!("{whole:<NAME$}"));
+        let parts = [format!("{strong} {}", seconds(since)), left];
+        let mut lines = vec![fitting(INDENT, &parts, columns)];
+        lines.extend(self.in_hand.iter().flat_map(|running| {
+            [running.line(columns, now, &self.paint), running.watched(columns, &self.paint)]
+        }));
+        lines.resize(3, String::new());
+        lines
+    }
+}
+
+impl Running {
+    fn in_hand(&self, now: Instant) -> InHand<'_> {
+        let share = |part: u64| as_number(part) / as_number(self.total.max(1));
+        let spent = now.duration_since(self.since).as_secs_f64();
+        InHand { node: &self.node, spent, found: share(self.found), done: share(self.done) }
+    }
+
+    /// The node, a bar, how much is done, and how fast.
+    fn line(&self, columns: usize, now: Instant, paint: &Paint) -> String {
+        const LEAST: usize = 6;
+        const LONGEST: usize = 40;
+        let spent = now.duration_since(self.since).as_secs_f64();
+        let name = format!("{:<NAME$} ", self.node);
+        if self.total == 0 {
+            let spent = if spent < 1.0 { String::new() } else { seconds(spent) };
+            return fitting(INDENT, &[name + &spent], columns);
+        }
+        let done = format!("{}/{}", thousands(self.done), thousands(self.total));
+        let fresh = self.done.saturating_sub(self.found);
+        let left = self.total.saturating_sub(self.done);
+        let pace = pace(as_number(fresh), as_number(left), spent);
+        let taken = INDENT.len()
+            + [&name, &done, &pace].map(|part| measure_text_width(part)).iter().sum::<usize>()
+            + 4;
+        let room = columns.saturating_sub(taken).min(LONGEST);
+        let bar = if room < LEAST {
+            String::new()
+        } else {
+            let [done, left] = bar(as_number(self.done) / as_number(self.total), room);
+            paint.label(Label::Bar, &done) + &paint.label(Label::Dim, &left)
+        };
+        let first = if bar.is_empty() { name + &done } else { name + &bar };
+        let done = if bar.is_empty() { String::new() } else { done };
+        fitting(INDENT, &[first, done, pace], columns)
+    }
+
+    /// What there is to watch: figures with their courses, as long as there is room for.
+    fn watched(&self, columns: usize, paint: &Paint) -> String {
+        const SHORTEST: usize = 5;
+        let head = format!("{INDENT}{:<NAME$} ", "");
+        let room = columns.saturating_sub(head.len());
+        let mut figures: Vec<(String, &Series)> =
+            self.figures.iter().map(|(figure, series)| (said(figure, series), series)).collect();
+        if figures.is_empty()
+            && let Some(pace) = self.rows.of_late().filter(|_| self.total > 0)
+        {
+            figures.push((format!("rows/s {}", rate(pace)), &self.rows));
+        }
+        // Of what has no room, the last is left out first.
+        let plain = |figures: &[(String, &Series)]| {
+            figures.iter().map(|(said, _)| measure_text_width(said) + 2).sum::<usize>()
+        };
+        while figures.len() > 1 && plain(&figures) > room + 2 {
+            figures.pop();
+        }
+        let courses = figures.iter().filter(|(_, series)| series.len() > 1).count();
+        let spare = (room + 2).saturating_sub(plain(&figures));
+        let each = spare.checked_div(courses).unwrap_or(0).saturating_sub(1).min(MOST);
+        let part = |(said, series): &(String, &Series)| {
+            if series.len() < 2 || each < SHORTEST {
+                return said.clone();
+            }
+            format!("{said} {}", paint.label(Label::Bar, &series.drawn(each)))
+        };
+        let parts: Vec<String> = figures.iter().map(part).collect();
+        if parts.is_empty() { String::new() } else { fitting(&head, &parts, columns) }
+    }
+}
+
+/// A figure in words; of a total, how fast it grows.
+fn said(figure: &Figure, series: &Series) -> String {
+    match figure.measure {
+        Measure::Total => match series.of_late() {
+            Some(of_late) => format!("{}/s {}", figure.name, rate(of_late)),
+            None => String::new(),
+        },
+        _ => format!("{} {}", shown(&figure.name), figure.said()),
+    }
+}
+
+/// A name without what would move the cursor: a trainer of the user's own may name figures.
+fn shown(name: &str) -> Cow<'_, str> {
+    if name.contains(char::is_control) {
+        name.replace(char::is_control, "\u{fffd}").into()
+    } else {
+        name.into()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
+fn as_number(count: u64) -> f64 {
+    count as f64
+}
+
+/// Writes `412/s, 3m 05s left`.
+fn pace(done: f64, left: f64, spent: f64) -> String {
+    let pace = done / spent.max(1e-3);
+    if done <= 0.0 || pace <= 0.0 {
+        return String::new();
+    }
+    format!("{}/s, {} left", rate(pace), seconds(left / pace))
+}
