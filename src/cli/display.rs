@@ -1,6 +1,7 @@
 //! What a person sees of a run: on a terminal a region that lives, one line per node elsewhere, events as JSON.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use super::faults::look_at;
 use super::screen::{Eta, Handle, Screen, View};
@@ -86,7 +87,7 @@ impl<'a> Display<'a> {
     fn start(&self, node: &NodeName, resumed_rows: u64) {
         self.head();
         self.state.borrow_mut().resumed = resumed_rows;
-        self.change(|view| view.start(node));
+        self.change(|view| view.start(node, Instant::now()));
         if let Some(screen) = &self.screen {
             screen.handle().show();
         }
@@ -100,7 +101,7 @@ impl<'a> Display<'a> {
         };
         let time = self.ui.paint(Label::Good, &format!("{:>9}", seconds(spent)));
         let note = self.ui.paint(Label::Dim, &note);
-        self.change(|view| view.end(node, Some(spent)));
+        self.change(|view| view.end(node, Some(spent), Instant::now()));
         self.line(node, &format!("{:>12} rows {time}{note}", thousands(rows)));
     }
 
@@ -132,18 +133,20 @@ impl Listener for Display<'_> {
             }
             Event::Started { node, resumed_rows, .. } => self.start(node, *resumed_rows),
             Event::Progress { done, total, resumed, figures, .. } => {
-                self.change(|view| view.progress([*done, *total, *resumed], figures));
+                self.change(|view| {
+                    view.progress(Instant::now(), [*done, *total, *resumed], figures)
+                });
             }
             Event::Warned { .. } => self.warn(event),
             Event::Finished { node, rows, seconds, .. } => self.made(node, *rows, *seconds),
             Event::Failed { node, .. } => {
-                self.change(|view| view.end(node, None));
+                self.change(|view| view.end(node, None, Instant::now()));
                 self.line(node, &self.ui.paint(Label::Error, &format!("{:>27}", "failed")));
             }
             // A hundred nodes may be reused or skipped; the summary counts them.
             Event::Reused { node, .. } | Event::Skipped { node, .. } => {
                 self.state.borrow_mut().done += 1;
-                self.change(|view| view.end(node, None));
+                self.change(|view| view.end(node, None, Instant::now()));
             }
         }
     }

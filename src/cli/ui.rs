@@ -31,7 +31,7 @@ pub(super) enum Label {
 /// How talk is dressed: in colour, or not at all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
-    color: bool,
+    pub(super) color: bool,
 }
 
 impl Paint {

@@ -33,12 +33,15 @@ pub(super) struct Screen {
 pub(super) struct Handle(Arc<Shared>);
 
 struct Shared {
-    state: Mutex<State>,
+    /// Changed by the run, which waits for no terminal.
+    view: Mutex<View>,
+    /// What is drawn; who holds both took this first.
+    drawn: Mutex<Drawn>,
     closing: Condvar,
 }
 
-struct State {
-    view: View,
+#[derive(Default)]
+struct Drawn {
     region: Region,
     /// Whether there is something to show yet, or still.
     is_open: bool,
@@ -48,9 +51,8 @@ struct State {
 impl Screen {
     /// Begins, and draws nothing before [`Handle::show`].
     pub(super) fn new(view: View) -> Self {
-        let (region, is_open, is_closed) = (Region::default(), false, false);
-        let state = Mutex::new(State { view, region, is_open, is_closed });
-        let handle = Handle(Arc::new(Shared { state, closing: Condvar::new() }));
+        let (view, drawn) = (Mutex::new(view), Mutex::default());
+        let handle = Handle(Arc::new(Shared { view, drawn, closing: Condvar::new() }));
         let drawing = spawn({
             let handle = handle.clone();
             move || handle.keep_drawing()
@@ -79,58 +81,60 @@ impl Drop for Screen {
 }
 
 impl Handle {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, Drawn> {
+        self.0.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep_drawing(&self) {
-        let mut state = self.state();
-        while !state.is_closed {
-            state.draw("");
-            let waited = self.0.closing.wait_timeout(state, EVERY);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut drawn = self.drawn();
+        while !drawn.is_closed {
+            self.draw(&mut drawn, "");
+            let waited = self.0.closing.wait_timeout(drawn, EVERY);
+            drawn = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Changes what is shown; it is seen when the region is drawn next.
     pub(super) fn change(&self, change: impl FnOnce(&mut View)) {
-        change(&mut self.state().view);
+        change(&mut self.view());
     }
 
     /// Draws from now on.
     pub(super) fn show(&self) {
-        self.state().is_open = true;
+        self.drawn().is_open = true;
     }
 
     /// Says something above the region.
     pub(super) fn say(&self, text: &str) {
-        self.state().draw(text);
+        self.draw(&mut self.drawn(), text);
     }
 
     /// Takes the region off the terminal. What is said after goes where the region was.
     pub(super) fn close(&self) {
-        let mut state = self.state();
-        state.is_closed = true;
-        draw(&state.region.clear());
+        let mut drawn = self.drawn();
+        drawn.is_closed = true;
+        draw(&drawn.region.clear());
         self.0.closing.notify_all();
     }
-}
 
-impl State {
     /// Draws the region anew below what is said, in one go: nothing is seen half.
-    fn draw(&mut self, above: &str) {
+    fn draw(&self, drawn: &mut Drawn, above: &str) {
         const ROWS: u16 = 24;
         const COLUMNS: u16 = 80;
         let (rows, columns) = Term::stderr().size_checked().unwrap_or((ROWS, COLUMNS));
         let (rows, columns) = (usize::from(rows), usize::from(columns));
-        let lines = if self.is_open && !self.is_closed {
+        let lines = if drawn.is_open && !drawn.is_closed {
             // The last column stays free: in it some terminals break the line.
-            let mut lines = self.view.lines(columns.saturating_sub(1), Instant::now());
+            let mut lines = self.view().lines(columns.saturating_sub(1), Instant::now());
             lines.truncate(rows.saturating_sub(1));
             lines
         } else {
             Vec::new()
         };
-        draw(&self.region.frame(above, lines, columns));
+        draw(&drawn.region.frame(above, lines, columns));
     }
 }

@@ -15,36 +15,40 @@ const TO_END: &str = "\u{1b}[J";
 
 impl Region {
     /// What to write so that `above` scrolls up, and `lines` stand below it in place of those before: nothing, where
-    /// nothing changed. Each line is written over and only then cleared behind, so that none is ever seen blank.
+    /// nothing changed. A line is written over and only then cleared behind it, so that none is seen blank in between.
     pub(super) fn frame(&mut self, above: &str, lines: Vec<String>, columns: usize) -> String {
-        if above.is_empty() && lines == self.lines && columns == self.columns {
+        let is_same = lines == self.lines && (columns == self.columns || lines.is_empty());
+        if above.is_empty() && is_same {
             return String::new();
         }
         let mut frame = self.to_top(columns);
+        if !above.is_empty() && !self.lines.is_empty() {
+            // It may take any number of rows, so all of them are cleared before.
+            frame.push_str(TO_END);
+        }
         for line in above.lines() {
             frame.push_str(line);
-            frame.push_str(TO_LINE_END);
-            frame.push_str("\r\n");
+            frame.push('\n');
         }
         for (at, line) in lines.iter().enumerate() {
             if at > 0 {
-                frame.push_str("\r\n");
+                frame.push('\n');
             }
             frame.push_str(line);
             frame.push_str(TO_LINE_END);
         }
-        frame.push_str(TO_END);
+        if !self.lines.is_empty() {
+            frame.push_str(TO_END);
+        }
         (self.lines, self.columns) = (lines, columns);
         frame
     }
 
     /// What to write so that nothing of it is left.
     pub(super) fn clear(&mut self) -> String {
-        let lines = std::mem::take(&mut self.lines);
-        if lines.is_empty() {
+        if self.lines.is_empty() {
             return String::new();
         }
-        self.lines = lines;
         let frame = self.to_top(self.columns) + TO_END;
         self.lines.clear();
         frame
@@ -55,7 +59,8 @@ impl Region {
         let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
         let rows: usize = self.lines.iter().map(rows).sum();
         match rows {
-            0 | 1 => "\r".to_owned(),
+            0 => String::new(),
+            1 => "\r".to_owned(),
             rows => format!("\r\u{1b}[{}A", rows - 1),
         }
     }
@@ -72,14 +77,17 @@ mod tests {
     #[test]
     fn lines_are_written_over_in_place_and_what_is_said_goes_above() {
         let mut region = Region::default();
+        assert_eq!(region.frame("hello", Vec::new(), 80), "hello\n", "nothing is written over yet");
         let first = region.frame("", lines(&["whole", "node"]), 80);
-        assert_eq!(first, "\rwhole\u{1b}[K\r\nnode\u{1b}[K\u{1b}[J");
+        assert_eq!(first, "whole\u{1b}[K\nnode\u{1b}[K");
         assert_eq!(region.frame("", lines(&["whole", "node"]), 80), "", "nothing changed");
+        let next = region.frame("", lines(&["whole", "next"]), 80);
+        assert_eq!(next, "\r\u{1b}[1Awhole\u{1b}[K\nnext\u{1b}[K\u{1b}[J");
         let said = region.frame("made", lines(&["whole"]), 80);
-        assert_eq!(said, "\r\u{1b}[1Amade\u{1b}[K\r\nwhole\u{1b}[K\u{1b}[J");
+        assert_eq!(said, "\r\u{1b}[1A\u{1b}[Jmade\nwhole\u{1b}[K\u{1b}[J");
         assert_eq!(region.clear(), "\r\u{1b}[J");
         assert_eq!(region.clear(), "");
-        assert_eq!(region.frame("made", Vec::new(), 80), "\rmade\u{1b}[K\r\n\u{1b}[J");
+        assert_eq!(region.frame("bye", Vec::new(), 80), "bye\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What stands in the region: three lines, composed for the width that there is.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use console::measure_text_width;
 
@@ -29,6 +29,8 @@ pub(in crate::cli) struct View {
 struct Running {
     node: NodeName,
     since: Instant,
+    /// When it was left behind: the next one takes its place soon.
+    ended: Option<Instant>,
     done: u64,
     total: u64,
     found: u64,
@@ -50,10 +52,11 @@ impl View {
     }
 
     /// Takes up a node.
-    pub(in crate::cli) fn start(&mut self, node: &NodeName) {
+    pub(in crate::cli) fn start(&mut self, node: &NodeName, now: Instant) {
         self.in_hand = Some(Running {
             node: node.clone(),
-            since: Instant::now(),
+            since: now,
+            ended: None,
             done: 0,
             total: 0,
             found: 0,
@@ -63,9 +66,14 @@ impl View {
     }
 
     /// Takes note of how far the node in hand is.
-    pub(in crate::cli) fn progress(&mut self, [done, total, found]: [u64; 3], figures: &[Figure]) {
+    pub(in crate::cli) fn progress(
+        &mut self,
+        now: Instant,
+        [done, total, found]: [u64; 3],
+        figures: &[Figure],
+    ) {
         let Some(running) = &mut self.in_hand else { return };
-        let now = running.since.elapsed().as_secs_f64();
+        let now = now.duration_since(running.since).as_secs_f64();
         (running.done, running.total, running.found) = (done, total, found);
         running.rows.take_total(now, as_number(done));
         for figure in figures {
@@ -88,22 +96,28 @@ impl View {
     }
 
     /// Leaves a node behind, which took so long where it was made.
-    pub(in crate::cli) fn end(&mut self, node: &NodeName, seconds: Option<f64>) {
+    pub(in crate::cli) fn end(&mut self, node: &NodeName, seconds: Option<f64>, now: Instant) {
         self.done += 1;
-        self.in_hand = None;
+        if let Some(running) = &mut self.in_hand {
+            running.ended.get_or_insert(now);
+        }
         self.eta.pass(node, seconds);
     }
 
     /// The lines, each of so many columns at most: how far the whole is, the node in hand, and what there is to
     /// watch of it.
     pub(super) fn lines(&mut self, columns: usize, now: Instant) -> Vec<String> {
+        /// How long the node before stays where the next one will stand: a gap would flicker.
+        const STAYS: Duration = Duration::from_millis(300);
         let since = now.duration_since(self.since).as_secs_f64();
-        let in_hand = self.in_hand.as_ref().map(|running| running.in_hand(now));
+        self.in_hand.take_if(|node| node.ended.is_some_and(|ended| now - ended > STAYS));
+        let in_hand = self.in_hand.as_ref().filter(|running| running.ended.is_none());
+        let in_hand = in_hand.map(|running| running.in_hand(now));
         let left = self.eta.left(since, in_hand).map(about);
         let whole = format!("{} of {} nodes", thousands(self.done as u64), self.nodes);
         let left = left.map(|left| format!("about {left}")).unwrap_or_default();
         let strong = self.paint.label(Label::Strong, &format!("{whole:<NAME$}"));
-        let parts = [format!("{strong} {}", seconds(since)), left];
+        let parts = [format!("{strong} {}", clock(since)), left];
         let mut lines = vec![fitting(INDENT, &parts, columns)];
         lines.extend(self.in_hand.iter().flat_map(|running| {
             [running.line(columns, now, &self.paint), running.watched(columns, &self.paint)]
@@ -127,7 +141,7 @@ impl Running {
         let spent = now.duration_since(self.since).as_secs_f64();
         let name = format!("{:<NAME$} ", self.node);
         if self.total == 0 {
-            let spent = if spent < 1.0 { String::new() } else { seconds(spent) };
+            let spent = if spent < 1.0 { String::new() } else { clock(spent) };
             return fitting(INDENT, &[name + &spent], columns);
         }
         let done = format!("{}/{}", thousands(self.done), thousands(self.total));
@@ -213,5 +227,89 @@ fn pace(done: f64, left: f64, spent: f64) -> String {
     if done <= 0.0 || pace <= 0.0 {
         return String::new();
     }
-    format!("{}/s, {} left", rate(pace), seconds(left / pace))
+    let left = if left > 0.0 { format!(", {} left", clock(left / pace)) } else { String::new() };
+    format!("{}/s{left}", rate(pace))
+}
+
+/// Seconds by a clock that shows no part of one.
+fn clock(spent: f64) -> String {
+    if spent < 10.0 { format!("{:.0}s", spent.floor()) } else { seconds(spent) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::eta::Upcoming;
+    use super::*;
+
+    fn name(node: &str) -> NodeName {
+        node.parse().unwrap()
+    }
+
+    /// A judging that is half done after ten seconds, of a run that has judged before.
+    fn judging(node: &str) -> (View, Instant) {
+        let nodes = ["respond.m0", node].map(|node| Upcoming { node: name(node), is_made: false });
+        let before = BTreeMap::from([(node.to_owned(), 20.0)]);
+        let mut view = View::new(Paint { color: false }, Eta::new(nodes.to_vec(), before));
+        let since = view.since;
+        view.end(&name("respond.m0"), Some(2.0), since);
+        view.start(&name(node), since);
+        for tenth in 1..=100_u32 {
+            let drawn = f64::from(tenth);
+            let score = Figure::level("score", 3.41).lately(Some((drawn / 10.0).sin()));
+            let figures = [
+                score,
+                Figure::of("unreadable", Measure::Share, 0.004),
+                Figure::of("tokens", Measure::Total, 4123.0 * drawn),
+            ];
+            let now = since + Duration::from_millis(100) * tenth;
+            view.progress(now, [u64::from(tenth) * 57, 11_445, 0], &figures);
+        }
+        (view, since + Duration::from_secs(10))
+    }
+
+    #[test]
+    fn at_eighty_columns_all_that_matters_has_room() {
+        let (mut view, now) = judging("judge.m0");
+        let lines = view.lines(79, now).join("\n");
+        insta::assert_snapshot!(lines, @"");
+    }
+
+    #[test]
+    fn at_two_hundred_columns_courses_are_longer() {
+        let (mut view, now) = judging("judge.m0");
+        let lines = view.lines(199, now).join("\n");
+        insta::assert_snapshot!(lines, @"");
+    }
+
+    #[test]
+    fn no_line_is_ever_longer_than_the_terminal_is_wide() {
+        for node in ["judge.m0", "estimate.m0.a-name-that-somebody-chose-to-be-very-long-indeed"] {
+            let (mut view, now) = judging(node);
+            view.paint = Paint { color: true };
+            for columns in 0..230 {
+                let lines = view.lines(columns, now);
+                assert_eq!(lines.len(), 3, "the region is always as high");
+                for line in lines {
+                    assert!(measure_text_width(&line) <= columns, "{columns}: {line}");
+                    assert!(!line.contains('\n'));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn before_anything_is_known_little_is_said() {
+        let mut view = View::new(Paint { color: false }, Eta::default());
+        view.plan(3);
+        let now = view.since;
+        assert_eq!(view.lines(79, now), ["       0 of 3 nodes     0s", "", ""]);
+        view.start(&name("sft.m0"), now);
+        let lines = view.lines(79, now + Duration::from_secs(3));
+        assert_eq!(lines, ["       0 of 3 nodes     3s", "       sft.m0           3s", ""]);
+        view.progress(now + Duration::from_secs(3), [0, 62, 0], &[]);
+        let lines = view.lines(79, now + Duration::from_secs(3));
+        assert!(lines[1].ends_with("╌  0/62"), "{lines:?}");
+    }
 }
