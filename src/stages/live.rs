@@ -161,7 +161,10 @@ fn shortened(text: &str) -> String {
     }
     let head: String = text.chars().take(EACH).collect();
     let tail: String = text.chars().skip(count - EACH).collect();
-    format!("{} … {}", words(&head), words(&tail))
+    // A word that is cut says nothing.
+    let head = head.rsplit_once(char::is_whitespace).map_or(&*head, |(whole, _)| whole);
+    let tail = tail.split_once(char::is_whitespace).map_or(&*tail, |(_, whole)| whole);
+    format!("{} … {}", words(head), words(tail))
 }
 
 #[cfg(test)]
@@ -241,9 +244,11 @@ mod tests {
         assert_eq!(empty, [(Fault::Empty, text.to_owned())]);
         assert_eq!(figures, "tokens 300, tokens each 10.0, cut 0.0 %, empty 100.0 %");
         let (cut, _) = told(&"so ".repeat(100), FinishReason::Length);
-        let text = "24 of 24 responses so far are cut at the token limit, the last of them \"so so so so so so so \
-                    so so so so so so s … so so so so so so so so so so so so so\"";
-        assert_eq!(cut, [(Fault::Truncated, text.to_owned())]);
+        let so = ["so"; 13].join(" ");
+        let text = format!(
+            "24 of 24 responses so far are cut at the token limit, the last of them \"{so} … {so}\""
+        );
+        assert_eq!(cut, [(Fault::Truncated, text)]);
         let (refused, figures) = told("", FinishReason::Refused);
         assert_eq!(refused, []);
         assert_eq!(figures, "tokens 300, tokens each 10.0, cut 0.0 %, refused 100.0 %");

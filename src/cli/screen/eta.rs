@@ -83,6 +83,9 @@ impl Eta {
     fn estimate(&self, in_hand: Option<InHand<'_>>) -> Option<f64> {
         let mut left = in_hand.map_or(Some(0.0), |in_hand| self.left_of(in_hand))?;
         let next = self.next + usize::from(in_hand.is_some());
+        if next >= self.upcoming.len() && in_hand.is_none() {
+            return None;
+        }
         for upcoming in self.upcoming.iter().skip(next).filter(|node| !node.is_made) {
             left += self.expected(&upcoming.node)?;
         }
@@ -144,12 +147,13 @@ fn part(node: &NodeName) -> Option<&str> {
 pub(super) fn about(seconds: f64) -> String {
     const MINUTE: f64 = 60.0;
     let round = |to: f64| (seconds / to).ceil() * to;
-    ui::seconds(match seconds {
+    let rounded = match seconds {
         ..10.0 => return "a few seconds left".to_owned(),
         10.0..MINUTE => round(1.0),
         MINUTE..600.0 => round(5.0),
         _ => round(MINUTE),
-    }) + " left"
+    };
+    format!("about {} left", ui::seconds(rounded))
 }
 
 #[cfg(test)]
@@ -237,9 +241,9 @@ mod tests {
 
     #[test]
     fn the_longer_it_takes_the_rounder_it_is_said() {
-        let said = [0.0, 42.2, 61.0, 599.0, 601.0, 7260.0].map(about);
-        let expected = ["a few seconds", "43s", "1m 05s", "10m 00s", "11m 00s", "2h 01m"]
-            .map(|t| format!("{t} left"));
-        assert_eq!(said, expected);
+        let said = [42.2, 61.0, 599.0, 601.0, 7260.0].map(about);
+        let expected = ["43s", "1m 05s", "10m 00s", "11m 00s", "2h 01m"];
+        assert_eq!(said, expected.map(|time| format!("about {time} left")));
+        assert_eq!(about(0.4), "a few seconds left");
     }
 }

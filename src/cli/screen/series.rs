@@ -81,12 +81,12 @@ fn max(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// A bar for each value, one of eight heights; where all are the same, half of that.
+/// A bar for each value, one of eight heights; where all are the same, but for less than one in a hundred, half of that.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "one of eight")]
 fn bars(values: &[f64], least: f64, most: f64) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let range = most - least;
-    let flat = range.is_nan() || range <= 1e-9 * most.abs().max(least.abs());
+    let flat = range.is_nan() || range <= 0.01 * most.abs().max(least.abs());
     let height = |value: &f64| match (value - least) / range {
         _ if flat => HEIGHTS[3],
         share if share.is_finite() => HEIGHTS[((share * 8.0) as usize).min(7)],
@@ -115,6 +115,7 @@ mod tests {
     fn a_number_that_stays_is_a_flat_line_and_one_that_is_none_a_gap() {
         assert_eq!(bars(&[2.0; 3], 2.0, 2.0), "▄▄▄");
         assert_eq!(bars(&[0.0; 3], 0.0, 0.0), "▄▄▄");
+        assert_eq!(bars(&[3.01, 3.0, 3.02], 3.0, 3.02), "▄▄▄", "noise is no course");
         assert_eq!(bars(&[0.0, f64::NAN, 1.0], 0.0, 1.0), "▁ █");
         assert_eq!(bars(&[f64::INFINITY], f64::INFINITY, f64::INFINITY), "▄");
     }

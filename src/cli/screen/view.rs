@@ -115,9 +115,8 @@ impl View {
         let in_hand = in_hand.map(|running| running.in_hand(now));
         let left = self.eta.left(since, in_hand).map(about);
         let whole = format!("{} of {} nodes", thousands(self.done as u64), self.nodes);
-        let left = left.map(|left| format!("about {left}")).unwrap_or_default();
         let strong = self.paint.label(Label::Strong, &format!("{whole:<NAME$}"));
-        let parts = [format!("{strong} {}", clock(since)), left];
+        let parts = [format!("{strong} {}", clock(since)), left.unwrap_or_default()];
         let mut lines = vec![fitting(INDENT, &parts, columns)];
         lines.extend(self.in_hand.iter().flat_map(|running| {
             [running.line(columns, now, &self.paint), running.watched(columns, &self.paint)]
