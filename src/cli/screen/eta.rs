@@ -81,11 +81,12 @@ impl Eta {
     }
 
     fn estimate(&self, in_hand: Option<InHand<'_>>) -> Option<f64> {
-        let mut left = in_hand.map_or(Some(0.0), |in_hand| self.left_of(in_hand))?;
-        let next = self.next + usize::from(in_hand.is_some());
-        if next >= self.upcoming.len() && in_hand.is_none() {
+        // Where it is not known what is ahead, or nothing is, there is nothing to say.
+        if self.next >= self.upcoming.len() {
             return None;
         }
+        let mut left = in_hand.map_or(Some(0.0), |in_hand| self.left_of(in_hand))?;
+        let next = self.next + usize::from(in_hand.is_some());
         for upcoming in self.upcoming.iter().skip(next).filter(|node| !node.is_made) {
             left += self.expected(&upcoming.node)?;
         }

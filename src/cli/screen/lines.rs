@@ -6,7 +6,7 @@ use crate::cli::ui::thousands;
 
 /// Cuts a line to so many columns.
 pub(super) fn cut(line: &str, columns: usize) -> String {
-    truncate_str(line, columns, "…").into_owned()
+    if columns == 0 { String::new() } else { truncate_str(line, columns, "…").into_owned() }
 }
 
 /// As many of the parts as there is room for, from the first on; the first is cut where even that is too long.
@@ -60,6 +60,7 @@ mod tests {
         assert_eq!(at(40), "    score 3.41  unreadable 0.4 %");
         assert_eq!(at(12), "    score 3…");
         assert_eq!(at(3), "  …");
+        assert_eq!(at(0), "");
         assert_eq!(fitting("名前", &["得点 3".to_owned()], 8), "名前得…", "wide letters take two");
     }
 

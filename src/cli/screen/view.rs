@@ -271,15 +271,35 @@ mod tests {
     #[test]
     fn at_eighty_columns_all_that_matters_has_room() {
         let (mut view, now) = judging("judge.m0");
-        let lines = view.lines(79, now).join("\n");
-        insta::assert_snapshot!(lines, @"");
+        let lines = [
+            "       1 of 2 nodes     10s  about 11s left",
+            "       judge.m0         ━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌  5,700/11,445  570/s, 10s left",
+            "                        score 3.41 ██▆▃▁  unreadable 0.4 %  tokens/s 41k █████",
+        ];
+        assert_eq!(view.lines(79, now), lines);
     }
 
     #[test]
     fn at_two_hundred_columns_courses_are_longer() {
         let (mut view, now) = judging("judge.m0");
-        let lines = view.lines(199, now).join("\n");
-        insta::assert_snapshot!(lines, @"");
+        let lines = [
+            "       1 of 2 nodes     10s  about 11s left",
+            "       judge.m0         ━━━━━━━━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌  5,700/11,445  570/s, 10s left",
+            "                        score 3.41 ▆▇██▇▆▄▂▁▁▁▃▅▆███▇▅▃  unreadable 0.4 %  \
+             tokens/s 41k ███████████████████",
+        ];
+        assert_eq!(view.lines(199, now), lines);
+    }
+
+    #[test]
+    fn the_node_before_stays_until_the_next_one_takes_its_place() {
+        let (mut view, now) = judging("judge.m0");
+        view.end(&name("judge.m0"), Some(10.0), now);
+        let lines = view.lines(79, now);
+        assert_eq!(lines[0], "       2 of 2 nodes     10s", "nothing is left");
+        assert!(lines[1].contains("judge.m0"));
+        let lines = view.lines(79, now + Duration::from_secs(1));
+        assert_eq!(lines[1..], ["", ""]);
     }
 
     #[test]
