@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::engines::open_by;
-use super::live::Live;
+use super::live::{Asked, Live};
 use super::{Choices, Thinking};
 use crate::model::{
     self, Arguments, Ask, Asker, Decoding, Engine, Finish, LanguageModel, Message, Prompt, Reply,
@@ -141,6 +141,7 @@ impl Drawer {
                 refused,
                 under_way: HashMap::new(),
                 asked: 0,
+                texts: 0,
                 live: Live::default(),
                 failed: None,
             };
@@ -173,6 +174,8 @@ struct Desk<'d, 'w, D: Drawing> {
     refused: Refused,
     under_way: HashMap<usize, UnderWay<D>>,
     asked: usize,
+    /// The texts of all that was asked.
+    texts: usize,
     live: Live,
     failed: Option<StageError>,
 }
@@ -236,6 +239,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
             let left = handed.missing.len();
             self.under_way.insert(self.asked, UnderWay { handed, ids, left });
             self.asked += 1;
+            self.texts += left;
             return Ok(Some(ask));
         }
         Ok(None)
@@ -282,7 +286,8 @@ impl<D: Drawing> Desk<'_, '_, D> {
         self.window.spend(spent);
         figures.extend(cost(self.window.spent()));
         self.window.watch(figures);
-        if let Some((fault, text)) = self.live.fault(D::Row::TABLE) {
+        let asked = Asked { units: self.asked, texts: self.texts };
+        if let Some((fault, text)) = self.live.fault(D::Row::TABLE, asked) {
             self.window.warn_of(fault, text);
         }
         let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;

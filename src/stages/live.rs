@@ -8,6 +8,9 @@ use crate::records::{Drawn, FinishReason, Status};
 use crate::runner::{Fault, Figure, Measure};
 use crate::stats::wilson;
 
+/// Texts that tell nothing yet.
+const LEAST: f64 = 24.0;
+
 /// What the texts of a stage came to so far, in this attempt.
 #[derive(Default)]
 pub(super) struct Live {
@@ -25,6 +28,15 @@ pub(super) struct Live {
     /// The last that went wrong, shortened, until that is told.
     example: String,
     told: bool,
+}
+
+/// What a model was asked so far, in the order of the rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Conversations. The texts that answer one are much alike.
+    pub(super) units: usize,
+    /// Texts, of which some are still under way.
+    pub(super) texts: usize,
 }
 
 impl Live {
@@ -112,8 +124,8 @@ impl Live {
     }
 
     /// Says once that most texts go wrong, as soon as that is plain: how, how many, and the last of them.
-    pub(super) fn fault(&mut self, rows: &str) -> Option<(Fault, String)> {
-        let asked = self.texts - self.refused;
+    pub(super) fn fault(&mut self, rows: &str, asked: Asked) -> Option<(Fault, String)> {
+        let taken = self.texts - self.refused;
         let cut = self.by_status.get(&Status::Truncated).copied().unwrap_or_default();
         let (fault, bad) = match self {
             Self { told: true, .. } => return None,
@@ -122,7 +134,7 @@ impl Live {
             _ if self.empty > self.cut => (Fault::Empty, self.empty),
             _ => (Fault::Truncated, self.cut),
         };
-        if !is_plain(bad, asked) {
+        if taken < LEAST || 2.0 * bad <= taken || !is_plain(bad, self.refused, asked) {
             return None;
         }
         self.told = true;
@@ -132,7 +144,7 @@ impl Live {
             _ => "are cut at the token limit".to_owned(),
         };
         let (rows, example) = (rows.replace('_', "-"), std::mem::take(&mut self.example));
-        let text = format!("{bad} of {asked} {rows} so far {what}, the last of them {example:?}");
+        let text = format!("{bad} of {taken} {rows} so far {what}, the last of them {example:?}");
         Some((fault, text))
     }
 
@@ -143,12 +155,13 @@ impl Live {
     }
 }
 
-/// Whether it is plain that more than half of all texts are bad, of which so many came so far. It is asked again
-/// with every text, so it asks for much.
-fn is_plain(bad: f64, of: f64) -> bool {
-    const LEAST: f64 = 24.0;
-    const LEVEL: f64 = 0.999;
-    of >= LEAST && 2.0 * bad > of && wilson(bad / of, of, LEVEL).low > 0.5
+/// Whether it is plain that more than half of all texts are bad. Short texts come first, and are bad more often than
+/// others, so all that are still under way count as good ones.
+#[expect(clippy::cast_precision_loss, reason = "counts of rows")]
+fn is_plain(bad: f64, refused: f64, Asked { units, texts }: Asked) -> bool {
+    const LEVEL: f64 = 0.99;
+    let share = bad / (texts as f64 - refused).max(bad);
+    wilson(share, units as f64, LEVEL).low > 0.5
 }
 
 /// The beginning of a text and its end, where verdicts stand, on one line.
@@ -187,14 +200,18 @@ mod tests {
         }
     }
 
-    fn judged(texts: impl IntoIterator<Item = &'static str>) -> (Live, Vec<(Fault, String)>) {
+    type Told = Vec<(Fault, String)>;
+
+    /// What judgements come to, each of another answer, while so many more are under way.
+    fn judged(texts: impl IntoIterator<Item = &'static str>, under_way: usize) -> (Live, Told) {
         let rule = crate::stages::Rule::from(crate::stages::BuiltIn::Score);
         let (mut live, mut told) = (Live::default(), Vec::new());
-        for text in texts {
+        for (before, text) in texts.into_iter().enumerate() {
             let cut = if text.ends_with('…') { FinishReason::Length } else { FinishReason::Stop };
             let drawn = drawn(text, cut);
             live.read(&drawn, rule.read(&drawn.text, cut));
-            told.extend(live.fault("judgements"));
+            let asked = Asked { units: before + 1, texts: before + 1 + under_way };
+            told.extend(live.fault("judgements", asked));
         }
         (live, told)
     }
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn most_judgements_that_cannot_be_read_are_told_of_once_and_soon() {
-        let (live, told) = judged(["Splendid.\u{1b}[2J"; 192]);
+        let (live, told) = judged(["Splendid.\u{1b}[2J"; 192], 0);
         let text = r#"24 of 24 judgements so far cannot be read (24 missing), the last of them "Splendid.\u{1b}[2J""#;
         assert_eq!(told, [(Fault::Unreadable, text.to_owned())]);
         assert_eq!(said(&live.scores()), "score 0.000, unreadable 100.0 %, tokens 1920");
@@ -214,16 +231,35 @@ mod tests {
     #[test]
     fn some_that_cannot_be_read_are_a_figure_and_no_warning() {
         let texts = ["Score: 4", "none", "Score: 3", "Score: 2"];
-        let (live, told) = judged(texts.into_iter().cycle().take(400));
+        let (live, told) = judged(texts.into_iter().cycle().take(400), 0);
         assert_eq!(told, []);
         assert_eq!(said(&live.scores()), "score 3.00, unreadable 25.0 %, tokens 4000");
         let half = ["Score: 4", "none"].into_iter().cycle().take(4000);
-        assert_eq!(judged(half).1, [], "half is not most");
+        assert_eq!(judged(half, 0).1, [], "half is not most");
+    }
+
+    #[test]
+    fn texts_under_way_may_all_be_good_ones_for_short_ones_come_first() {
+        assert_eq!(judged(["none"; 100], 400).1, []);
+        let (_, told) = judged(["none"; 600], 200);
+        assert!(told[0].1.starts_with("253 of 253 judgements"), "{}", told[0].1);
+    }
+
+    #[test]
+    fn texts_of_a_few_answers_tell_little_however_many_they_are() {
+        let mut live = Live::default();
+        for n in 1..=600 {
+            live.read(
+                &drawn("none", FinishReason::Stop),
+                ReadVerdict { value: None, status: Status::Missing },
+            );
+            assert_eq!(live.fault("judgements", Asked { units: n.div_ceil(100), texts: n }), None);
+        }
     }
 
     #[test]
     fn judgements_that_the_token_limit_cuts_are_another_fault() {
-        let (_, told) = judged(["It is a good answer, for…"; 24]);
+        let (_, told) = judged(["It is a good answer, for…"; 24], 0);
         assert_eq!(told[0].0, Fault::Truncated);
         assert!(told[0].1.starts_with("24 of 24 judgements so far cannot be read (24 truncated)"));
     }
@@ -233,9 +269,9 @@ mod tests {
         let told = |text: &str, finish| {
             let mut live = Live::default();
             let mut told = Vec::new();
-            for _ in 0..30 {
+            for n in 1..=30 {
                 live.answer(&drawn(text, finish));
-                told.extend(live.fault("responses"));
+                told.extend(live.fault("responses", Asked { units: n, texts: n }));
             }
             (told, said(&live.lengths()))
         };
