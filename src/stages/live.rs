@@ -91,24 +91,28 @@ impl Live {
 
     /// The mean score, and how many have none.
     pub(super) fn scores(&self) -> Vec<Figure> {
-        self.verdicts(Figure::level("score", self.mean()).lately(self.last))
+        let score = self.mean().map(|mean| Figure::level("score", mean).lately(self.last));
+        self.verdicts(score)
     }
 
     /// How often the first wins, and how many name no winner.
     pub(super) fn winners(&self) -> Vec<Figure> {
         let wins = |winner: f64| f64::midpoint(winner, 1.0);
-        let first = Figure::of("first wins", Measure::Share, wins(self.mean()));
-        self.verdicts(first.lately(self.last.map(wins)))
+        let first = |mean| Figure::of("first wins", Measure::Share, wins(mean));
+        self.verdicts(self.mean().map(|mean| first(mean).lately(self.last.map(wins))))
     }
 
-    fn verdicts(&self, first: Figure) -> Vec<Figure> {
-        let mut figures = vec![first, self.share("unreadable", self.unread), self.tokens()];
-        figures.extend(self.refusals());
+    fn verdicts(&self, first: Option<Figure>) -> Vec<Figure> {
+        let others = [self.share("unreadable", self.unread), self.tokens()];
+        let mut figures = Vec::with_capacity(4);
+        figures.extend(first.into_iter().chain(others).chain(self.refusals()));
         figures
     }
 
-    fn mean(&self) -> f64 {
-        self.sum / (self.texts - self.refused - self.unread).max(1.0)
+    /// Of what could be read.
+    fn mean(&self) -> Option<f64> {
+        let read = self.texts - self.refused - self.unread;
+        (read > 0.0).then(|| self.sum / read)
     }
 
     fn tokens(&self) -> Figure {
@@ -126,15 +130,9 @@ impl Live {
     /// Says once that most texts go wrong, as soon as that is plain: how, how many, and the last of them.
     pub(super) fn fault(&mut self, rows: &str, asked: Asked) -> Option<(Fault, String)> {
         let taken = self.texts - self.refused;
-        let cut = self.by_status.get(&Status::Truncated).copied().unwrap_or_default();
-        let (fault, bad) = match self {
-            Self { told: true, .. } => return None,
-            _ if cut > self.unread / 2.0 => (Fault::Truncated, self.unread),
-            _ if self.unread > 0.0 => (Fault::Unreadable, self.unread),
-            _ if self.empty > self.cut => (Fault::Empty, self.empty),
-            _ => (Fault::Truncated, self.cut),
-        };
-        if taken < LEAST || 2.0 * bad <= taken || !is_plain(bad, self.refused, asked) {
+        let (fault, bad) = self.worst();
+        let is_enough = !self.told && taken >= LEAST && 2.0 * bad > taken;
+        if !is_enough || !is_plain(bad, self.refused, asked) {
             return None;
         }
         self.told = true;
@@ -146,6 +144,17 @@ impl Live {
         let (rows, example) = (rows.replace('_', "-"), std::mem::take(&mut self.example));
         let text = format!("{bad} of {taken} {rows} so far {what}, the last of them {example:?}");
         Some((fault, text))
+    }
+
+    /// What goes wrong most, and with how many texts.
+    fn worst(&self) -> (Fault, f64) {
+        let Self { unread, empty, cut, .. } = *self;
+        let cut_verdicts = self.by_status.get(&Status::Truncated).copied().unwrap_or_default();
+        if unread > 0.0 {
+            let cut = cut_verdicts > unread / 2.0;
+            return (if cut { Fault::Truncated } else { Fault::Unreadable }, unread);
+        }
+        if empty > cut { (Fault::Empty, empty) } else { (Fault::Truncated, cut) }
     }
 
     /// `30 missing, 2 truncated`: as the readings will say.
@@ -225,7 +234,7 @@ mod tests {
         let (live, told) = judged(["Splendid.\u{1b}[2J"; 192], 0);
         let text = r#"24 of 24 judgements so far cannot be read (24 missing), the last of them "Splendid.\u{1b}[2J""#;
         assert_eq!(told, [(Fault::Unreadable, text.to_owned())]);
-        assert_eq!(said(&live.scores()), "score 0.000, unreadable 100.0 %, tokens 1920");
+        assert_eq!(said(&live.scores()), "unreadable 100.0 %, tokens 1920");
     }
 
     #[test]

@@ -76,16 +76,14 @@ impl View {
         let now = now.duration_since(running.since).as_secs_f64();
         (running.done, running.total, running.found) = (done, total, found);
         running.rows.take_total(now, as_number(done));
-        for figure in figures {
-            let known = running.figures.iter_mut().find(|(known, _)| known.name == figure.name);
-            let (known, series) = match known {
-                Some(known) => known,
-                None => {
-                    running.figures.push((figure.clone(), Series::default()));
-                    let Some(last) = running.figures.last_mut() else { return };
-                    last
-                }
-            };
+        for (at, figure) in figures.iter().enumerate() {
+            let known = running.figures.iter().position(|(known, _)| known.name == figure.name);
+            let at = known.unwrap_or_else(|| {
+                let at = at.min(running.figures.len());
+                running.figures.insert(at, (figure.clone(), Series::default()));
+                at
+            });
+            let (known, series) = &mut running.figures[at];
             known.value = figure.value;
             match (figure.measure, figure.of_late) {
                 (Measure::Total, _) => series.take_total(now, figure.value),
