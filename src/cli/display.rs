@@ -134,7 +134,7 @@ impl Listener for Display<'_> {
             Event::Started { node, resumed_rows, .. } => self.start(node, *resumed_rows),
             Event::Progress { done, total, resumed, figures, .. } => {
                 self.change(|view| {
-                    view.progress(Instant::now(), [*done, *total, *resumed], figures)
+                    view.progress(Instant::now(), [*done, *total, *resumed], figures);
                 });
             }
             Event::Warned { .. } => self.warn(event),

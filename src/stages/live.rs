@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn texts_of_a_few_answers_tell_little_however_many_they_are() {
         let mut live = Live::default();
-        for n in 1..=600 {
+        for n in 1..=600_usize {
             live.read(
                 &drawn("none", FinishReason::Stop),
                 ReadVerdict { value: None, status: Status::Missing },

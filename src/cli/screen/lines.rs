@@ -2,7 +2,11 @@
 
 use console::{measure_text_width, truncate_str};
 
-use crate::cli::ui::thousands;
+use crate::cli::ui::{seconds, thousands};
+
+/// Where names begin, as in the lines of nodes that are made; and where what is said of one does.
+pub(super) const INDENT: &str = "       ";
+pub(super) const NAME: usize = 16;
 
 /// Cuts a line to so many columns.
 pub(super) fn cut(line: &str, columns: usize) -> String {
@@ -46,6 +50,11 @@ pub(super) fn rate(value: f64) -> String {
         1.0.. => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
+}
+
+/// Seconds by a clock that shows no part of one.
+pub(super) fn clock(spent: f64) -> String {
+    if spent < 10.0 { format!("{:.0}s", spent.floor()) } else { seconds(spent) }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod eta;
 mod lines;
 mod region;
+mod running;
 mod series;
 mod view;
 
