@@ -1,10 +1,10 @@
-//! What a person sees of a run: bars on a terminal, one line per node elsewhere, events as JSON.
+//! What a person sees of a run: on a terminal a region that lives, one line per node elsewhere, events as JSON.
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
+use super::faults::look_at;
+use super::screen::{Eta, Handle, Screen, View};
 use super::ui::{Label, Ui, seconds, thousands};
 use crate::runner::{Event, Listener, NodeName};
 
@@ -13,78 +13,84 @@ pub(super) struct Display<'a> {
     ui: &'a Ui,
     /// Whether experiments have to be told apart.
     several: bool,
+    screen: Option<Screen>,
     state: RefCell<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The experiment, until something of it is told.
-    experiment: Option<String>,
+    experiment: String,
+    /// Whether its name is still to be told.
+    untold: bool,
     nodes: usize,
     done: usize,
-    bar: Option<Bar>,
     resumed: u64,
 }
 
-/// The bar of the node in hand. The rate is that of this attempt, not of what it found done.
-struct Bar {
-    bar: ProgressBar,
-    since: Instant,
-}
-
 impl<'a> Display<'a> {
-    pub(super) fn new(ui: &'a Ui, several: bool) -> Self {
-        Self { ui, several, state: RefCell::default() }
+    /// Shows a run, with a region that lives where it is known what is ahead.
+    pub(super) fn new(ui: &'a Ui, several: bool, ahead: Option<Eta>) -> Self {
+        let screen = ahead.map(|eta| Screen::new(View::new(ui.paint, eta)));
+        Self { ui, several, screen, state: RefCell::default() }
+    }
+
+    /// A way to speak above what lives, where something does.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.screen.as_ref().map(|screen| screen.handle().clone())
+    }
+
+    /// Ends what lives.
+    pub(super) fn close(mut self) {
+        if let Some(screen) = &mut self.screen {
+            screen.close();
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.screen {
+            Some(screen) => screen.handle().say(text),
+            None => self.ui.say(text),
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View)) {
+        if let Some(screen) = &self.screen {
+            screen.handle().change(change);
+        }
     }
 
     fn plan(&self, experiment: &str, nodes: usize) {
-        let experiment = self.several.then(|| experiment.to_owned());
-        *self.state.borrow_mut() = State { experiment, nodes, ..State::default() };
+        let (experiment, untold) = (experiment.to_owned(), self.several);
+        *self.state.borrow_mut() = State { experiment, untold, nodes, ..State::default() };
+        self.change(|view| view.plan(nodes));
     }
 
     /// Says of which experiment the lines are that follow.
     fn head(&self) {
-        if let Some(experiment) = self.state.borrow_mut().experiment.take() {
-            self.ui.say(&self.ui.paint(Label::Strong, &experiment));
+        if std::mem::take(&mut self.state.borrow_mut().untold) {
+            let experiment = self.state.borrow().experiment.clone();
+            self.say(&self.ui.paint(Label::Strong, &experiment));
         }
     }
 
     fn line(&self, node: &NodeName, rest: &str) {
-        let mut state = self.state.borrow_mut();
-        if let Some(bar) = state.bar.take() {
-            bar.bar.finish_and_clear();
-        }
-        state.done += 1;
-        let width = state.nodes.to_string().len();
-        let place = format!("{:>width$}/{}", state.done, state.nodes);
+        let place = {
+            let mut state = self.state.borrow_mut();
+            state.done += 1;
+            let width = state.nodes.to_string().len();
+            format!("{:>width$}/{}", state.done, state.nodes)
+        };
         let place = self.ui.paint(Label::Dim, &place);
-        self.ui.say(&format!("{place}  {node:<16} {rest}"));
+        self.say(&format!("{place}  {node:<16} {rest}"));
     }
 
     fn start(&self, node: &NodeName, resumed_rows: u64) {
         self.head();
-        let mut state = self.state.borrow_mut();
-        state.resumed = resumed_rows;
-        if self.ui.talks_to_terminal {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
-            bar.set_style(spinner());
-            bar.set_prefix(node.to_string());
-            bar.enable_steady_tick(Duration::from_millis(200));
-            state.bar = Some(Bar { bar, since: Instant::now() });
+        self.state.borrow_mut().resumed = resumed_rows;
+        self.change(|view| view.start(node, Instant::now()));
+        if let Some(screen) = &self.screen {
+            screen.handle().show();
         }
-    }
-
-    fn progress(&self, [done, total, resumed]: [u64; 3], note: &str) {
-        let state = self.state.borrow();
-        let Some(Bar { bar, since }) = &state.bar else { return };
-        if bar.length() != Some(total) {
-            bar.set_style(style());
-            bar.set_length(total);
-        }
-        bar.set_position(done);
-        let pace = pace(done - resumed.min(done), total - done.min(total), since.elapsed());
-        let parts = [pace.as_str(), note].into_iter().filter(|part| !part.is_empty());
-        bar.set_message(parts.collect::<Vec<_>>().join("  "));
     }
 
     fn made(&self, node: &NodeName, rows: u64, spent: f64) {
@@ -95,38 +101,19 @@ impl<'a> Display<'a> {
         };
         let time = self.ui.paint(Label::Good, &format!("{:>9}", seconds(spent)));
         let note = self.ui.paint(Label::Dim, &note);
+        self.change(|view| view.end(node, Some(spent), Instant::now()));
         self.line(node, &format!("{:>12} rows {time}{note}", thousands(rows)));
     }
 
-    fn above_bar(&self, say: impl FnOnce()) {
-        match &self.state.borrow().bar {
-            Some(Bar { bar, .. }) => bar.suspend(say),
-            None => say(),
+    fn warn(&self, event: &Event) {
+        let Event::Warned { node, text, fault } = event else { return };
+        let mut said = self.ui.warning(&format!("{node}: {text}"));
+        if let Some(fault) = fault {
+            let hint = look_at(*fault, node, &self.state.borrow().experiment);
+            said = format!("{said}\n{}", self.ui.hinted(&hint));
         }
+        self.say(&said);
     }
-}
-
-fn spinner() -> ProgressStyle {
-    let style = ProgressStyle::with_template("       {prefix:<16} {spinner} {wide_msg}");
-    style.unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-fn style() -> ProgressStyle {
-    let template = "       {prefix:<16} {bar:28.cyan/dim} {human_pos:>9}/{human_len} {wide_msg}";
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━━╌")
-}
-
-/// Writes `412/s, 3m 05s left`.
-#[expect(clippy::cast_precision_loss, reason = "for a person to read")]
-fn pace(done: u64, left: u64, spent: Duration) -> String {
-    let rate = done as f64 / spent.as_secs_f64().max(1e-3);
-    if done == 0 || rate <= 0.0 {
-        return String::new();
-    }
-    let rate_said = if rate >= 10.0 { format!("{rate:.0}/s") } else { format!("{rate:.2}/s") };
-    format!("{rate_said}, {} left", seconds(left as f64 / rate))
 }
 
 impl Listener for Display<'_> {
@@ -134,28 +121,33 @@ impl Listener for Display<'_> {
         match event {
             Event::Planned { experiment, nodes } => self.plan(experiment, *nodes),
             Event::Replaced { experiment, nodes } => {
-                self.ui.warn(&format!(
+                let text = format!(
                     "{nodes} finished nodes of `{experiment}` are not part of this plan; SQL shows \
                      them no more, and gc may delete them in time (`--set name=…` keeps both)"
-                ));
+                );
+                self.say(&self.ui.warning(&text));
             }
             Event::Waiting { node } => {
                 let text = format!("       {node:<16} another mrx process is making it; waiting");
-                self.ui.say(&self.ui.paint(Label::Dim, &text));
+                self.say(&self.ui.paint(Label::Dim, &text));
             }
             Event::Started { node, resumed_rows, .. } => self.start(node, *resumed_rows),
-            Event::Progress { done, total, resumed, note, .. } => {
-                self.progress([*done, *total, *resumed], note);
+            Event::Progress { done, total, resumed, figures, .. } => {
+                self.change(|view| {
+                    view.progress(Instant::now(), [*done, *total, *resumed], figures);
+                });
             }
-            Event::Warned { node, text } => {
-                self.above_bar(|| self.ui.warn(&format!("{node}: {text}")));
-            }
+            Event::Warned { .. } => self.warn(event),
             Event::Finished { node, rows, seconds, .. } => self.made(node, *rows, *seconds),
             Event::Failed { node, .. } => {
+                self.change(|view| view.end(node, None, Instant::now()));
                 self.line(node, &self.ui.paint(Label::Error, &format!("{:>27}", "failed")));
             }
             // A hundred nodes may be reused or skipped; the summary counts them.
-            Event::Reused { .. } | Event::Skipped { .. } => self.state.borrow_mut().done += 1,
+            Event::Reused { node, .. } | Event::Skipped { node, .. } => {
+                self.state.borrow_mut().done += 1;
+                self.change(|view| view.end(node, None, Instant::now()));
+            }
         }
     }
 }

@@ -111,7 +111,7 @@ struct Warnings<'u>(&'u Ui);
 
 impl Listener for Warnings<'_> {
     fn hear(&self, event: &Event) {
-        if let Event::Warned { node, text } = event {
+        if let Event::Warned { node, text, .. } = event {
             self.0.warn(&format!("{node}: {text}"));
         }
     }

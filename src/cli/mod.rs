@@ -1,5 +1,6 @@
 //! The face: one file per command. Talks to people, and hands everything else down.
 
+mod ahead;
 mod alone;
 mod batch;
 mod completions;
@@ -8,6 +9,7 @@ mod display;
 mod doctor;
 mod export;
 mod failure;
+mod faults;
 mod guard;
 mod host;
 mod import;
@@ -24,6 +26,7 @@ mod read;
 mod recorded;
 mod report;
 mod run;
+mod screen;
 mod shell;
 mod show;
 mod show_experiment;

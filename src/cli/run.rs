@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
+use super::ahead;
 use super::display::{Display, JsonEvents};
 use super::failure::{Failure, Kind};
 use super::host::host;
 use super::machine::Here;
 use super::memory::for_cache;
 use super::place::StorePlace;
+use super::screen::Handle;
 use super::summary;
 use super::ui::{Label, Ui, seconds};
 use crate::experiment::{CannotFit, Experiment, Need, refuse_unlearned};
@@ -80,10 +82,12 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         refuse_what_does_not_fit(experiment, &store, wanted)?;
     }
     here.save(&store)?;
-    let interrupt = Interrupt::default();
-    on_ctrl_c(&interrupt)?;
     let several = experiments.len() > 1;
-    let display = Display::new(ui, several);
+    let is_live = ui.is_live && !args.json;
+    let known = || ahead::look(&store, &experiments, &wanted, &args.device);
+    let display = Display::new(ui, several, is_live.then(known));
+    let interrupt = Interrupt::default();
+    on_ctrl_c(&interrupt, display.handle())?;
     let events = JsonEvents(ui);
     let listener: &dyn Listener = if args.json { &events } else { &display };
     let (interrupt, device) = (&interrupt, args.device.as_str());
@@ -97,6 +101,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     for (experiment, wanted) in experiments.iter().zip(&wanted) {
         outcome.add(experiment, runner.run(experiment.plan(), wanted)?, several);
     }
+    display.close();
     if !args.json {
         outcome.tell(began.elapsed().as_secs_f64(), ui);
         if args.nodes.is_empty() && outcome.failed.is_empty() {
@@ -242,14 +247,19 @@ pub(super) fn named_nodes(plan: &Plan, names: &[String]) -> Result<Vec<NodeName>
 
 /// The first Ctrl-C hands out nothing new and waits a while for what is under way; the second leaves at
 /// once.
-fn on_ctrl_c(interrupt: &Interrupt) -> Result<(), Failure> {
+fn on_ctrl_c(interrupt: &Interrupt, screen: Option<Handle>) -> Result<(), Failure> {
+    const ENDING: &str = "ending what is under way; Ctrl-C again leaves at once";
     let interrupt = interrupt.clone();
     ctrlc::set_handler(move || {
         if interrupt.requested() {
+            screen.iter().for_each(Handle::close);
             exit_now();
         }
         interrupt.request();
-        super::ui::talk("\nending what is under way; Ctrl-C again leaves at once");
+        match &screen {
+            Some(screen) => screen.say(ENDING),
+            None => super::ui::talk(&format!("\n{ENDING}")),
+        }
     })
     .map_err(|e| Failure::new(Kind::Bug, e))
 }

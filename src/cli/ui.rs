@@ -25,20 +25,48 @@ pub(super) enum Label {
     Good,
     Dim,
     Strong,
+    Bar,
+}
+
+/// How talk is dressed: in colour, or not at all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paint {
+    pub(super) color: bool,
+}
+
+impl Paint {
+    /// Dresses text for stderr.
+    pub(super) fn label(self, label: Label, text: &str) -> String {
+        let style = match label {
+            Label::Error => Style::new().red().bold(),
+            Label::Warning => Style::new().yellow().bold(),
+            Label::Hint => Style::new().cyan().bold(),
+            Label::Good => Style::new().green(),
+            Label::Dim => Style::new().dim(),
+            Label::Strong => Style::new().bold(),
+            Label::Bar => Style::new().cyan(),
+        };
+        style.force_styling(self.color).apply_to(text).to_string()
+    }
 }
 
 /// The way to a person, and to the program behind the pipe.
 pub(super) struct Ui {
-    color: bool,
+    pub(super) paint: Paint,
     quiet: bool,
-    pub(super) talks_to_terminal: bool,
+    /// Whether lines may be written over: a person looks at stderr, and wants more than plain lines.
+    pub(super) is_live: bool,
     columns: usize,
 }
 
 impl Ui {
     pub(super) fn new(color: Color, quiet: bool) -> Self {
         let talks_to_terminal = io::stderr().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let no_color = is_set("NO_COLOR");
+        let is_plain =
+            no_color || is_set("CI") || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+        let is_live = talks_to_terminal && !is_plain && !quiet;
         let color = match color {
             Color::Auto => talks_to_terminal && !no_color,
             Color::Always => true,
@@ -47,20 +75,12 @@ impl Ui {
         let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let measured = || io::stdout().is_terminal().then(|| usize::from(Term::stdout().size().1));
         let columns = asked.or_else(measured).unwrap_or(120);
-        Self { color, quiet, talks_to_terminal, columns }
+        Self { paint: Paint { color }, quiet, is_live, columns }
     }
 
     /// Dresses text for stderr.
     pub(super) fn paint(&self, label: Label, text: &str) -> String {
-        let style = match label {
-            Label::Error => Style::new().red().bold(),
-            Label::Warning => Style::new().yellow().bold(),
-            Label::Hint => Style::new().cyan().bold(),
-            Label::Good => Style::new().green(),
-            Label::Dim => Style::new().dim(),
-            Label::Strong => Style::new().bold(),
-        };
-        style.force_styling(self.color).apply_to(text).to_string()
+        self.paint.label(label, text)
     }
 
     /// Says something on stderr, unless told to be quiet.
@@ -71,7 +91,12 @@ impl Ui {
     }
 
     pub(super) fn warn(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint(Label::Warning, "warning:")));
+        self.say(&self.warning(text));
+    }
+
+    /// A warning, as it is said.
+    pub(super) fn warning(&self, text: &str) -> String {
+        format!("{} {text}", self.paint(Label::Warning, "warning:"))
     }
 
     pub(super) fn error(&self, text: &str) {
@@ -79,7 +104,12 @@ impl Ui {
     }
 
     pub(super) fn hint(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint(Label::Hint, "hint:")));
+        self.say(&self.hinted(text));
+    }
+
+    /// A hint, as it is said.
+    pub(super) fn hinted(&self, text: &str) -> String {
+        format!("{} {text}", self.paint(Label::Hint, "hint:"))
     }
 
     /// Prints an error, its causes, then hints after a blank line.
@@ -132,6 +162,13 @@ impl Ui {
 /// A closed stderr must not end the work.
 pub(super) fn talk(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Writes over lines of a terminal, in one go.
+pub(super) fn draw(frame: &str) {
+    if !frame.is_empty() {
+        let _ = io::stderr().write_all(frame.as_bytes());
+    }
 }
 
 /// Writes 1234567 as `1,234,567`.

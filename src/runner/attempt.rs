@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-use super::events::{Event, Interrupt, Listener, StageError};
+use super::events::{Event, Fault, Interrupt, Listener, StageError};
 use super::name::NodeName;
 use super::time::rfc3339;
 use crate::store::{self, Cost, Effort, Host, Imported, Partial, Spent, Store};
@@ -171,6 +171,11 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn warn(&self, text: String) {
-        self.listener.hear(&Event::Warned { node: self.node.clone(), text });
+        self.listener.hear(&Event::Warned { node: self.node.clone(), text, fault: None });
+    }
+
+    pub(super) fn warn_of(&self, fault: Fault, text: String) {
+        let fault = Some(fault);
+        self.listener.hear(&Event::Warned { node: self.node.clone(), text, fault });
     }
 }

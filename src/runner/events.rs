@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
+use super::figure::{self, Figure};
 use super::name::NodeName;
 use crate::store::Digest;
 
@@ -50,9 +51,13 @@ pub enum Event {
         total: u64,
         /// Units that this attempt found done already: no rate can be read from them.
         resumed: u64,
-        /// What matters of the rows so far, in the stage's words.
-        #[serde(skip_serializing_if = "String::is_empty")]
-        note: String,
+        /// What matters of the rows so far; as JSON, in words.
+        #[serde(
+            rename = "note",
+            serialize_with = "figure::in_words",
+            skip_serializing_if = "Vec::is_empty"
+        )]
+        figures: Vec<Figure>,
     },
     /// Something a person should know, that stops nothing.
     Warned {
@@ -60,6 +65,9 @@ pub enum Event {
         node: NodeName,
         /// What.
         text: String,
+        /// Of which kind it is, where most of its rows go wrong.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<Fault>,
     },
     /// A finished run of the same key was found.
     Reused {
@@ -95,6 +103,20 @@ pub enum Event {
         /// The one that failed.
         because: NodeName,
     },
+}
+
+/// What goes wrong with a node while it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Nothing can be read out of most texts.
+    Unreadable,
+    /// The token limit cuts most texts.
+    Truncated,
+    /// Most texts are empty.
+    Empty,
+    /// The loss rises.
+    Rising,
 }
 
 /// Hears every event, in order.

@@ -1,7 +1,8 @@
 //! How far a node is, told as it goes on.
 
 use super::attempt::Attempt;
-use super::events::Event;
+use super::events::{Event, Fault};
+use super::figure::Figure;
 
 /// Counts finished units of work and tells the listener.
 pub struct Meter<'a> {
@@ -9,12 +10,12 @@ pub struct Meter<'a> {
     done: u64,
     total: u64,
     resumed: u64,
-    note: String,
+    figures: Vec<Figure>,
 }
 
 impl<'a> Meter<'a> {
     pub(super) fn new(attempt: &'a Attempt<'a>, total: u64, resumed: u64) -> Self {
-        let meter = Self { attempt, done: resumed, total, resumed, note: String::new() };
+        let meter = Self { attempt, done: resumed, total, resumed, figures: Vec::new() };
         meter.tell();
         meter
     }
@@ -25,13 +26,18 @@ impl<'a> Meter<'a> {
     }
 
     /// Says what matters of the rows so far; heard with the next unit.
-    pub fn note(&mut self, note: String) {
-        self.note = note;
+    pub fn watch(&mut self, figures: Vec<Figure>) {
+        self.figures = figures;
     }
 
     /// Tells a person something that stops nothing.
     pub fn warn(&self, text: impl Into<String>) {
         self.attempt.warn(text.into());
+    }
+
+    /// Tells a person that the node goes wrong, which stops nothing either.
+    pub fn warn_of(&self, fault: Fault, text: String) {
+        self.attempt.warn_of(fault, text);
     }
 
     /// Whether somebody asked to stop.
@@ -58,7 +64,7 @@ impl<'a> Meter<'a> {
     fn tell(&self) {
         let node = self.attempt.node.clone();
         let Self { done, total, resumed, .. } = *self;
-        let note = self.note.clone();
-        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed, note });
+        let figures = self.figures.clone();
+        self.attempt.listener.hear(&Event::Progress { node, done, total, resumed, figures });
     }
 }

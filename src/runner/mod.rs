@@ -7,6 +7,7 @@
 mod attempt;
 mod claim;
 mod events;
+mod figure;
 mod io;
 mod key;
 mod meter;
@@ -22,7 +23,8 @@ mod window;
 
 pub use attempt::{Runner, Shelf};
 pub use claim::{Claim, Lookup};
-pub use events::{Event, Interrupt, Interrupted, Listener, StageError};
+pub use events::{Event, Fault, Interrupt, Interrupted, Listener, StageError};
+pub use figure::{Figure, Measure};
 pub use io::Io;
 pub use key::{Difference, RunKey, Signature};
 pub use meter::Meter;

@@ -81,7 +81,7 @@ impl Runner<'_> {
             progress.save()?;
             if record.has_lost(key.digest()) {
                 let text = "its manifest is gone from the store; it is made again".to_owned();
-                self.tell(Event::Warned { node: node.name.clone(), text });
+                self.tell(Event::Warned { node: node.name.clone(), text, fault: None });
             }
             match self.look_up_or_make(plan, node, key, &inputs, &mut summary)? {
                 Ok(manifest) => {
@@ -172,7 +172,7 @@ impl Runner<'_> {
             && let Some(table) = missing_table(self.store, &manifest)
         {
             let text = format!("`{table}` is gone from the store, or cut short; it is made again");
-            self.tell(Event::Warned { node: node.clone(), text });
+            self.tell(Event::Warned { node: node.clone(), text, fault: None });
         }
         Ok(())
     }

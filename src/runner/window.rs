@@ -1,7 +1,8 @@
 //! Draws under way: handed out in the order of their rows, landed in whatever order they come.
 
 use super::attempt::Attempt;
-use super::events::{Interrupted, StageError};
+use super::events::{Fault, Interrupted, StageError};
+use super::figure::Figure;
 use super::meter::Meter;
 use crate::store::{Journal, Lost, Record, Spent};
 
@@ -127,6 +128,11 @@ impl<'w, U, R: Record> Window<'w, U, R> {
         self.attempt.warn(text.into());
     }
 
+    /// Tells a person that most rows go wrong, which stops nothing either.
+    pub fn warn_of(&self, fault: Fault, text: String) {
+        self.attempt.warn_of(fault, text);
+    }
+
     /// How many rows the table will have.
     #[must_use]
     pub const fn rows(&self) -> u64 {
@@ -134,8 +140,8 @@ impl<'w, U, R: Record> Window<'w, U, R> {
     }
 
     /// Says what matters of the rows so far; heard with the next one.
-    pub fn note(&mut self, note: String) {
-        self.meter.note(note);
+    pub fn watch(&mut self, figures: Vec<Figure>) {
+        self.meter.watch(figures);
     }
 
     fn keep_up(&mut self) -> Result<(), StageError> {

@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::engines::open_by;
-use super::live::Live;
+use super::live::{Asked, Live};
 use super::{Choices, Thinking};
 use crate::model::{
     self, Arguments, Ask, Asker, Decoding, Engine, Finish, LanguageModel, Message, Prompt, Reply,
 };
 use crate::records::{self, Drawn, DrawnRow, FinishReason, Id, RowId, seed_of};
-use crate::runner::{Handed, Io, StageError, Window};
+use crate::runner::{Figure, Handed, Io, Measure, StageError, Window};
 use crate::store::{Digest, Record, Spent};
 
 /// How a stage draws: part of its key, and of the id of every row it draws.
@@ -87,8 +87,8 @@ pub(super) trait Drawing {
         drawn: Drawn,
     ) -> Result<Self::Row, StageError>;
 
-    /// Takes note of a text, and says what matters of those so far.
-    fn note(&self, live: &mut Live, drawn: &Drawn) -> String;
+    /// Takes a text, and returns what there is to watch of those so far.
+    fn watch(&self, live: &mut Live, drawn: &Drawn) -> Vec<Figure>;
 }
 
 /// A model that is open, and what stands for it in ids.
@@ -141,6 +141,7 @@ impl Drawer {
                 refused,
                 under_way: HashMap::new(),
                 asked: 0,
+                texts: 0,
                 live: Live::default(),
                 failed: None,
             };
@@ -173,6 +174,8 @@ struct Desk<'d, 'w, D: Drawing> {
     refused: Refused,
     under_way: HashMap<usize, UnderWay<D>>,
     asked: usize,
+    /// The texts of all that was asked.
+    texts: usize,
     live: Live,
     failed: Option<StageError>,
 }
@@ -236,6 +239,7 @@ impl<D: Drawing> Desk<'_, '_, D> {
             let left = handed.missing.len();
             self.under_way.insert(self.asked, UnderWay { handed, ids, left });
             self.asked += 1;
+            self.texts += left;
             return Ok(Some(ask));
         }
         Ok(None)
@@ -278,9 +282,14 @@ impl<D: Drawing> Desk<'_, '_, D> {
             money: reply.money,
         };
         let drawn = drawn(seed, reply, &self.drawer.thinking, self.stage.choices())?;
-        let note = self.stage.note(&mut self.live, &drawn);
+        let mut figures = self.stage.watch(&mut self.live, &drawn);
         self.window.spend(spent);
-        self.window.note(with_cost(note, self.window.spent()));
+        figures.extend(cost(self.window.spent()));
+        self.window.watch(figures);
+        let asked = Asked { units: self.asked, texts: self.texts };
+        if let Some((fault, text)) = self.live.fault(D::Row::TABLE, asked) {
+            self.window.warn_of(fault, text);
+        }
         let row = self.stage.row(&unit.handed.unit, nth, id, drawn)?;
         self.window.land(unit.handed.first_row + nth as u64, &row)?;
         self.refused.count(&row)?;
@@ -353,12 +362,9 @@ impl Refused {
 /// Why a judge is not asked about an answer that was refused. That it was counts where it was drawn.
 pub(super) const NO_ANSWER: &str = "an answer was refused: there is nothing to compare";
 
-/// Adds what has been spent, where it is money.
-fn with_cost(note: String, spent: Spent) -> String {
-    let Some(money) = spent.money else { return note };
-    let thousands = spent.prompt_tokens.saturating_add(spent.completion_tokens) / 1000;
-    let cost = format!("{thousands}k tokens, cost {money:.2}");
-    if note.is_empty() { cost } else { format!("{note}  {cost}") }
+/// What has been spent, where it is money.
+fn cost(spent: Spent) -> Option<Figure> {
+    Some(Figure::of("cost", Measure::Money, spent.money?))
 }
 
 /// A model replied to what it was not asked.

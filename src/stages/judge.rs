@@ -10,7 +10,7 @@ use super::live::Live;
 use super::{Choices, Rule, Sampling, Template, Thinking};
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, FinishReason, Judgement, JudgementId, PromptId, ResponseId};
-use crate::runner::{Io, Signature, Stage, StageError};
+use crate::runner::{Figure, Io, Signature, Stage, StageError};
 
 /// Draws judgements.
 #[derive(Debug, Clone, Serialize)]
@@ -167,8 +167,9 @@ impl Drawing for Judge {
         Ok(Judgement { judgement_id, prompt_id, response_id, sample, weighed, ..drawn.into() })
     }
 
-    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &self.rule);
+    fn watch(&self, live: &mut Live, drawn: &Drawn) -> Vec<Figure> {
+        let verdict = self.rule.explain(&drawn.text, drawn.finish_reason, &self.thinking).verdict;
+        live.read(drawn, verdict);
         live.scores()
     }
 }

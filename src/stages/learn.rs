@@ -7,6 +7,7 @@ use std::thread::{Scope, ScopedJoinHandle, scope};
 
 use super::adapted::adapted;
 use super::checkpoint::{Content, Contents, keep, keep_epochs as keep_each};
+use super::course::{Course, figures};
 use super::form::Form;
 use super::kept_epochs::KeptEpochs;
 use super::memory::check;
@@ -15,7 +16,7 @@ use super::unmoved::Watch;
 use crate::model::adapter::Adapter;
 use crate::model::{self, Keep, thread_count};
 use crate::records::{Id, Metric};
-use crate::runner::{Interrupted, Io, StageError};
+use crate::runner::{Fault, Interrupted, Io, StageError};
 use crate::store::States;
 use crate::train::{
     Chunk, Error, Learner, Metrics, Objective, Plan, Saved, Settings, Start as Begin, State,
@@ -75,6 +76,7 @@ impl<O: Objective, I: Id> Lesson<O, I> {
     ) -> Result<(), StageError> {
         let steps = learner.steps();
         let each = (0..steps).map(Ok::<usize, StageError>);
+        let mut course = Course::default();
         io.each_shard(steps as u64, STEPS_PER_SHARD, each, |shard, meter| {
             let done = shard.first().copied().unwrap_or(0);
             states.reach(learner, done, &|text| meter.warn(text))?;
@@ -84,7 +86,10 @@ impl<O: Objective, I: Id> Lesson<O, I> {
                 if let Some(metrics) = step.map_err(|error| self.at_fault(error))? {
                     states.keep_epoch(learner)?;
                     watch.see(&metrics);
-                    meter.note(said(&metrics));
+                    meter.watch(figures(&metrics));
+                    if let Some(text) = course.see(&metrics) {
+                        meter.warn_of(Fault::Rising, text);
+                    }
                     rows.extend(metric_rows(metrics)?);
                     meter.add(1);
                 }
@@ -289,15 +294,6 @@ impl<'s> Reached<'s, '_> {
         }
         Ok(())
     }
-}
-
-/// `loss 0.642, accuracies 0.71`: what a person watches.
-fn said(metrics: &Metrics) -> String {
-    let watched = ["loss", "rewards/accuracies", "rewards/margins"];
-    let values = metrics.values.iter().filter(|(name, _)| watched.contains(&name.as_ref()));
-    let said = values
-        .map(|(name, value)| format!("{} {value:.3}", name.rsplit('/').next().unwrap_or(name)));
-    said.collect::<Vec<_>>().join(", ")
 }
 
 fn metric_rows(metrics: Metrics) -> Result<Vec<Metric>, StageError> {

@@ -17,7 +17,7 @@ use super::numbers::mean_and_variance;
 use super::{BuiltIn, Choices, Rule, Sampling, Template, Thinking};
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, JudgementId, MetaJudgement, MetaJudgementId, PromptId, ResponseId};
-use crate::runner::{Io, Signature, Stage, StageError};
+use crate::runner::{Figure, Io, Signature, Stage, StageError};
 use crate::store::Digest;
 
 /// Draws meta-judgements.
@@ -192,8 +192,9 @@ impl Drawing for MetaJudge {
         })
     }
 
-    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &self.rule);
+    fn watch(&self, live: &mut Live, drawn: &Drawn) -> Vec<Figure> {
+        let verdict = self.rule.explain(&drawn.text, drawn.finish_reason, &self.thinking).verdict;
+        live.read(drawn, verdict);
         live.winners()
     }
 }

@@ -15,6 +15,7 @@ mod checkpoint;
 mod choose;
 mod columns;
 mod conversation;
+mod course;
 mod draw;
 mod engines;
 mod epoch;

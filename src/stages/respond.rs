@@ -7,7 +7,7 @@ use super::live::Live;
 use super::{Sampling, Thinking};
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Message, PromptId, Response, ResponseId};
-use crate::runner::{Io, Signature, Stage, StageError};
+use crate::runner::{Figure, Io, Signature, Stage, StageError};
 
 /// Draws responses.
 #[derive(Debug, Clone, Serialize)]
@@ -81,8 +81,8 @@ impl Drawing for Respond {
         Ok(Response { response_id, prompt_id, sample, ..drawn.into() })
     }
 
-    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.count(drawn);
+    fn watch(&self, live: &mut Live, drawn: &Drawn) -> Vec<Figure> {
+        live.answer(drawn);
         live.lengths()
     }
 }

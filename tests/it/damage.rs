@@ -72,7 +72,7 @@ struct Ear(Mutex<Vec<String>>);
 
 impl Listener for Ear {
     fn hear(&self, event: &Event) {
-        if let Event::Warned { node, text } = event {
+        if let Event::Warned { node, text, .. } = event {
             self.0.lock().unwrap().push(format!("{node}: {text}"));
         }
     }

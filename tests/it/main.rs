@@ -22,6 +22,7 @@ mod experiment;
 mod exports;
 mod folders;
 mod gguf;
+mod going_wrong;
 mod gpu;
 mod help;
 mod ids;

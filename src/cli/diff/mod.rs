@@ -13,6 +13,7 @@ use super::host::host;
 use super::machine::Here;
 use super::memory::for_cache;
 use super::place::StorePlace;
+use super::screen::Eta;
 use super::tables::format_of;
 use super::ui::Ui;
 use crate::query::{Format, MemoryLimit};
@@ -72,7 +73,8 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
         let text = format!("expected two models, found `{first}` twice");
         return Err(Failure::new(Kind::Usage, text));
     }
-    let (interrupt, display) = (Interrupt::default(), Display::new(ui, false));
+    let (interrupt, display) =
+        (Interrupt::default(), Display::new(ui, false, ui.is_live.then(Eta::default)));
     let runner = Runner {
         store: &store,
         listener: &display,
@@ -85,6 +87,7 @@ pub(super) fn run(args: &Args, place: &StorePlace, ui: &Ui) -> Result<(), Failur
     };
     let here = Here::look(place)?;
     let games = play::play(&runner, &sides, &here.machine(&args.device))?;
+    display.close();
     let comparison = Comparison::of(&store, &sides, games)?;
     print::print(&comparison, args.rows, args.format, ui)?;
     match (args.fail_under, comparison.win_rate()) {

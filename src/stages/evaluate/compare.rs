@@ -9,7 +9,7 @@ use super::game::{Game, games};
 use super::order::Order;
 use crate::model::{Arguments, Engine};
 use crate::records::{Drawn, Shown, Verdict, VerdictId, soft_value};
-use crate::runner::{Io, Signature, Stage, StageError};
+use crate::runner::{Figure, Io, Signature, Stage, StageError};
 use crate::stages::draw::{Draft, Drawer, Drawing, NO_ANSWER};
 use crate::stages::engines::SERVED;
 use crate::stages::live::Live;
@@ -142,8 +142,9 @@ impl Drawing for Compare {
         })
     }
 
-    fn note(&self, live: &mut Live, drawn: &Drawn) -> String {
-        live.read(drawn, &self.rule);
+    fn watch(&self, live: &mut Live, drawn: &Drawn) -> Vec<Figure> {
+        let verdict = self.rule.read(&drawn.text, drawn.finish_reason);
+        live.read(drawn, verdict);
         live.winners()
     }
 }
