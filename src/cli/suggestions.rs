@@ -6,7 +6,7 @@ use super::ui::{Label, Ui};
 pub(super) fn suggest(next: &[(String, &str)], ui: &Ui) {
     ui.say("");
     for (command, what) in next {
-        ui.say(&format!("{}  {command}", ui.paint(Label::Dim, &format!("{what:>16}"))));
+        ui.say(&format!("{}  {command}", ui.paint(Label::Dim, &format!("{what:>17}"))));
     }
 }
 

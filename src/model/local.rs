@@ -15,7 +15,7 @@ use super::feed::Feed;
 use super::generate::{Job, groups};
 use super::language::{Language, Tokenised};
 use super::network::{Network, Part};
-use super::ops::Packed;
+use super::ops::{BLOCK, Packed};
 use super::queue::Queue;
 use super::refusal::Refusal;
 use super::score::score;
@@ -117,14 +117,34 @@ impl Local {
 /// Texts that one worker has in flight.
 const ROWS: usize = 64;
 
-/// The same, where threads share a product: every weight that is read from memory serves so many rows.
-const ROWS_OF_WIDE: usize = 96;
+/// The same of a large model: every weight that is read from memory serves so many rows.
+const ROWS_OF_WIDE: usize = 128;
+
+/// Texts for each worker from which on a large model is worth reading for each of them.
+const ROWS_APART: usize = 32;
+
+/// Threads that each read a large model for themselves, at most: what they read comes out of one memory.
+const MOST_APART: usize = 4;
 
 /// Bytes of keys and values that are kept, where nobody says.
 pub(super) const CACHE_MEMORY: u64 = 1 << 30;
 
-/// From this many weights on, threads share a product rather than the requests.
+/// From this many weights on, threads share a product rather than the requests, but where they are few and the
+/// requests many: then nobody waits for anybody.
 const WIDE: usize = 64 << 20;
+
+impl Local {
+    /// Whether each of so many threads may have requests of its own, though the model is large.
+    fn apart(&self, threads: usize, draws: usize) -> bool {
+        let config = self.network.config();
+        let longest =
+            config.max_position_embeddings.div_ceil(BLOCK) * Cache::bytes_per_block(config);
+        self.network.device().is_cpu()
+            && threads <= MOST_APART
+            && draws >= threads * ROWS_APART
+            && self.cache_memory / threads as u64 >= longest as u64
+    }
+}
 
 impl LanguageModel for Local {
     fn as_any(&self) -> &dyn Any {
@@ -139,7 +159,8 @@ impl LanguageModel for Local {
             return Ok(());
         }
         let wide = self.network.numbers() >= WIDE;
-        let threads = if wide { 1 } else { rayon::current_num_threads() };
+        let threads = rayon::current_num_threads();
+        let threads = if wide && !self.apart(threads, queue.draws()) { 1 } else { threads };
         let workers = threads.min(queue.prompts()).max(1);
         let rows = if wide { ROWS_OF_WIDE } else { ROWS };
         let job = Job {

@@ -8,11 +8,13 @@ use std::time::Duration;
 use crate::lab::{Lab, PROJECT, copy_folder};
 
 /// Settings under which the quickstart takes seconds. What it learns is little.
-pub(crate) const SMALL: [&str; 20] = [
+pub(crate) const SMALL: [&str; 22] = [
     "--set",
     "sft.max_steps=30",
     "--set",
     "iterations=2",
+    "--set",
+    "pairs.judge.enabled=[true, true]",
     "--set",
     "prompts.per_iteration=6",
     "--set",

@@ -70,6 +70,7 @@ fn every_command_prints_what_the_readme_shows() {
         if quickstart && words[0] == "run" {
             words.extend(SMALL);
             words.extend(["--set", "iterations=4"]);
+            words.extend(["--set", "pairs.judge.enabled=[true, true, false, false]"]);
         }
         let outcome = lab.mrx(&words).success();
         let printed: Vec<String> =
