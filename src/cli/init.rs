@@ -166,9 +166,15 @@ fn own(text: &str, name: &str, model: Option<&str>) -> Result<String, Failure> {
     let line = text.lines().find(|line| line.starts_with("name = "));
     let line = line.ok_or_else(|| Failure::new(Kind::Bug, "the template has no name"))?;
     let text = text.replacen(line, &format!("name = {}", quoted(name)), 1);
-    let text = match model {
-        Some(model) => text.replacen(MODEL, &format!("path = {}", quoted(model)), 1),
-        None => text,
+    let path = |line: &str| {
+        line.strip_prefix(MODEL).map(|rest| (line.to_owned(), rest.trim_start().to_owned()))
+    };
+    let text = match (model, text.lines().find_map(path)) {
+        (Some(model), Some((line, comment))) => {
+            let path = format!("path = {}", quoted(model));
+            text.replacen(&line, format!("{path:<29} {comment}").trim_end(), 1)
+        }
+        _ => text,
     };
     Ok(format!("#:schema ./{SCHEMA}\n{text}"))
 }

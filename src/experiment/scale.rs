@@ -4,7 +4,7 @@ use super::loop_::Loop;
 use super::named::Files;
 use super::settings::Iteration;
 use crate::stages::remote::Prices;
-use crate::stages::{Compare, Engine, Template};
+use crate::stages::{Choices, Compare, Engine, Sampling, Template};
 
 /// What an iteration takes at most. Equal answers are judged once, so there may be fewer judgements; a
 /// text may end before its limit.
@@ -64,7 +64,8 @@ impl Load {
     /// What deciding some games takes, between answers of so many tokens.
     pub(super) fn of_games(compare: &Compare, games: u64, answer: u32) -> Self {
         let read = tokens_of(&compare.template) + 2 * u64::from(answer);
-        Self::of(&compare.engine, games, (read, compare.sampling.max_tokens))
+        let drawn = at_most(compare.choices.as_ref(), &compare.sampling);
+        Self::of(&compare.engine, games, (read, drawn))
     }
 
     pub(super) fn of(engine: &Engine, calls: u64, (read, drawn): (u64, u32)) -> Self {
@@ -85,6 +86,11 @@ fn tokens_of(template: &Template) -> u64 {
     template.text().len() as u64 / BYTES_PER_TOKEN
 }
 
+/// Tokens of a verdict, which draws none where it is weighed.
+fn at_most(choices: Option<&Choices>, sampling: &Sampling) -> u32 {
+    if choices.is_some() { 0 } else { sampling.max_tokens }
+}
+
 impl Scale {
     /// What iteration t takes at most, where the file says how many prompts it has.
     pub(super) fn of(all: &Loop<'_>, t: usize) -> Option<Self> {
@@ -95,7 +101,8 @@ impl Scale {
         let judgements = responses.saturating_mul(samples);
         let orders = samples.saturating_mul(samples.saturating_sub(1));
         let meta_judgements = meta_judge.as_ref().map_or(0, |_| prompts.saturating_mul(orders));
-        let (answer, verdict) = (respond.sampling.max_tokens, judge.sampling.max_tokens);
+        let answer = respond.sampling.max_tokens;
+        let verdict = at_most(judge.choices.as_ref(), &judge.sampling);
         let judged = tokens_of(&judge.template) + u64::from(answer);
         let mut asked = vec![
             Load::of(&respond.engine, responses, (0, answer)),
@@ -103,7 +110,8 @@ impl Scale {
         ];
         asked.extend(meta_judge.as_ref().map(|stage| {
             let read = tokens_of(&stage.template) + u64::from(answer) + 2 * u64::from(verdict);
-            Load::of(&stage.engine, meta_judgements, (read, stage.sampling.max_tokens))
+            let drawn = at_most(stage.choices.as_ref(), &stage.sampling);
+            Load::of(&stage.engine, meta_judgements, (read, drawn))
         }));
         let drawn = asked.iter().map(|load| load.completion_tokens);
         let tokens = drawn.fold(0, u64::saturating_add);

@@ -48,9 +48,10 @@ impl<'f> Feed<'f> {
     pub(super) fn fill(&mut self) -> Result<ControlFlow<()>, Error> {
         let mut asks = Vec::new();
         let mut draws = self.queue.draws();
+        let mut are_all = false;
         while draws < MOST_WAITING {
             let Some(ask) = self.asker.next() else {
-                self.queue.complete();
+                are_all = true;
                 break;
             };
             draws += ask.seeds.len();
@@ -74,6 +75,10 @@ impl<'f> Feed<'f> {
             }
         }
         self.queue.add(prompts);
+        // Only now: who waits for more goes home when it hears that, and would miss these.
+        if are_all {
+            self.queue.complete();
+        }
         Ok(ControlFlow::Continue(()))
     }
 

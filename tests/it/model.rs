@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use candle_core::{DType, Device, Tensor};
 use mrx::model::{
@@ -295,6 +296,48 @@ fn a_stream_of_asks_gives_each_draw_what_it_gets_alone() {
     for at in (0..asks.len()).step_by(97) {
         assert_eq!(draw_all(&model, &asks[at..=at]).unwrap()[0], together[at], "ask {at}");
     }
+}
+
+/// Who lets everybody wait before the last asks come, which are the most of all.
+#[derive(Default)]
+struct Late {
+    asked: u32,
+    taken: u32,
+}
+
+impl Late {
+    const EARLY: u32 = 1024;
+    const ALL: u32 = 2000;
+}
+
+impl Asker for Late {
+    fn next(&mut self) -> Option<Ask> {
+        if self.asked == Self::EARLY {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        if self.asked == Self::ALL {
+            return None;
+        }
+        self.asked += 1;
+        let decoding = Decoding { temperature: 1.0, max_tokens: 1, ..Decoding::default() };
+        let length = if self.asked > Self::EARLY { 100 } else { 1 };
+        let prompt = Prompt::Tokens(vec![4 + self.asked % 90; length]);
+        Some(Ask { prompt, decoding, stop: Vec::new(), seeds: vec![0], names: Vec::new() })
+    }
+
+    fn take(&mut self, _: usize, _: usize, _: Reply) -> ControlFlow<()> {
+        self.taken += 1;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Those who draw have nothing left when the last asks come, and must not take that for the end.
+#[test]
+fn what_is_asked_last_is_drawn_however_long_it_was_waited_for() {
+    let model = local(network(&data("models/smollm"), DType::F32), &[2]);
+    let mut late = Late::default();
+    model.generate(&mut late).unwrap();
+    assert_eq!(late.taken, Late::ALL);
 }
 
 /// Who stops in the middle.

@@ -79,7 +79,12 @@ fn a_model_of_ones_own_goes_round_the_loop() {
         .success()
         .prints("mine/experiment.schema.json")
         .says("mrx plan mine");
-    lab.mrx(&["plan", "mine"]).success();
+    let file = std::fs::read_to_string(lab.path.join("mine/experiment.toml")).unwrap();
+    assert!(file.contains("/my model\" # a folder as transformers saves it"), "{file}");
+    // 24 answers of 48 tokens; of a verdict that is weighed nothing is drawn.
+    let plan = lab.mrx(&["plan", "mine"]).success();
+    let m0 = |line: &str| line.split_whitespace().take(5).eq(["m0", "24", "24", "0", "1,152"]);
+    assert!(plan.stdout.lines().any(m0), "{}", plan.report());
     lab.mrx(&["run", "mine"]).success();
     let known = "SELECT count(DISTINCT model) FROM estimates WHERE name = 'win_rate'";
     assert_eq!(lab.ask(known), "2");

@@ -7,8 +7,8 @@
 //!
 //! What a unit does with 32 inputs is written down (Intel's manual, `TDPBF16PS`): the products of the even ones and
 //! those of the odd ones are summed apart, each along the inputs, both are added to what there was, and numbers too
-//! small to be normal are 0. That is done for one product of parts after the other, the small ones first. So a sum
-//! depends on nothing but its row and its column.
+//! small to be normal are 0. That is done for one product of parts after the other, always in one order. So a sum depends
+//! on nothing but its row and its column.
 
 mod multiply;
 mod one_row;

@@ -153,7 +153,7 @@ macro_rules! columns {
     };
 }
 
-/// What six of the nine products of parts come to, in a step: the small ones first.
+/// What six of the nine products of parts come to, in a step.
 macro_rules! of_split {
     ($strips:ident) => {
         concat!(

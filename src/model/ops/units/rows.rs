@@ -68,7 +68,9 @@ pub(crate) fn times_all<P: SplitPanels>(
             (*weight, &mut y[nth * at_a_time * outputs..][..x.len() / inputs * outputs])
         });
         share_out(some.collect(), |weight, panels, y| rows.run(weight, panels, y));
-        KEPT.set(rows.split);
+        if !rows.split.is_empty() {
+            KEPT.set(rows.split);
+        }
     }
 }
 
@@ -97,7 +99,7 @@ struct Rows {
 impl Rows {
     fn single(units: Units, x: &[f32]) -> Self {
         let (inputs, steps) = (x.len(), x.len() / DEPTH);
-        Self { units, split: KEPT.take(), single: units.split_each(x), inputs, steps }
+        Self { units, split: Vec::new(), single: units.split_each(x), inputs, steps }
     }
 
     fn split(units: Units, x: &[f32], inputs: usize) -> Self {
