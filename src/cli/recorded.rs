@@ -29,17 +29,17 @@ pub(super) fn find(plans: &[RecordedPlan], named: &str) -> Result<Option<Recorde
     }
 }
 
-/// Finds all experiments that a name or a file means: one, or those that a file makes of seeds and of what it sweeps.
+/// Finds all experiments that a name or a file means: those that a file made of seeds and of what it sweeps, where they
+/// are several, or else the one that has the name.
 pub(super) fn find_all(plans: &[RecordedPlan], named: &str) -> Result<Vec<RecordedPlan>, Failure> {
     let of = |is: &dyn Fn(&RecordedPlan) -> bool| -> Vec<RecordedPlan> {
         plans.iter().filter(|plan| is(plan)).cloned().collect()
     };
     let is_of_family =
         |plan: &RecordedPlan| plan.variant.as_ref().is_some_and(|variant| variant.family == named);
-    let known = match of(&|plan| plan.experiment == named) {
-        none if none.is_empty() => of(&is_of_family),
-        one => one,
-    };
+    let family = of(&is_of_family);
+    let one = of(&|plan| plan.experiment == named);
+    let known = if family.len() > 1 || one.is_empty() { family } else { one };
     if !known.is_empty() || named.is_empty() || !Path::new(named).exists() {
         return Ok(known);
     }

@@ -121,6 +121,12 @@ fn one_seed_is_told_by_itself_and_two_that_are_named_stand_beside_each_other() {
     assert!(!one.contains("\"together\"") && !one.contains("\"shown_seed\""));
     let both = told(&lab, &["scripted@seed=0", "scripted@seed=1"]);
     assert_eq!((list(&both["experiments"]).len(), &both["together"]), (2, &Value::Null));
+    // Who tried one seed first has an experiment of the file's own name: it still means all seeds.
+    let first = toml.replace("seeds = 2", "seed = 9");
+    lab.write("loop/first.toml", &first);
+    lab.mrx(&["run", "loop/first.toml"]).success();
+    let all = told(&lab, &["scripted"]);
+    assert_eq!(list(&all["experiments"][0]["seeds"]).len(), 2);
 }
 
 const SWEPT: &str = "seeds = 2\n\n[sweep]\n\"judge.temperature\" = [0.8, 0.6]\n\n\
