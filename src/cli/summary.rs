@@ -9,7 +9,7 @@ use super::suggestions::{page_of, suggest, suggestions};
 use super::ui::{Ui, seconds};
 use crate::experiment::{Claimed, Experiment};
 use crate::store::{RecordedPlan, Store};
-use crate::study::{self, Claim, Holds, Mean, ModelNumbers, OverSeeds, Place, Tested};
+use crate::study::{self, COMPARED, Claim, Holds, Mean, ModelNumbers, OverSeeds, Place, Tested};
 
 /// A line as it is printed.
 #[derive(Serialize, Deserialize)]
@@ -91,10 +91,6 @@ struct SeedsLine {
     chars: Option<String>,
 }
 
-/// What the table over seeds shows.
-const SHOWN: [&str; 4] =
-    ["win_rate", "length_controlled_win_rate", "judge_agreement", "response_chars"];
-
 /// Writes `70.2 % ± 4.2`.
 fn percent(mean: Mean) -> String {
     let half = mean.half.map_or(String::new(), |half| format!(" ± {:.1}", 100.0 * half));
@@ -135,14 +131,14 @@ pub(super) fn others_claimed(
 }
 
 fn tell_over_seeds(numbers: &OverSeeds, family: &str, ui: &Ui) -> Result<(), Failure> {
-    let places = numbers.places(family, &SHOWN);
+    let places = numbers.places(family, &COMPARED);
     if places.is_empty() {
         return Ok(());
     }
     let swept = places.iter().any(|place| !place.swept.is_empty());
     let line = |place: &Place| {
         let [win_rate, length_controlled, agreement, chars] =
-            SHOWN.map(|name| numbers.mean(place, name));
+            COMPARED.map(|name| numbers.mean(place, name));
         let all = [win_rate, length_controlled, agreement, chars].into_iter().flatten();
         SeedsLine {
             swept: swept.then(|| place.swept.clone()),
@@ -210,10 +206,10 @@ fn tell_differences(numbers: &OverSeeds, places: &[Place], ui: &Ui) -> Result<()
 }
 
 /// Writes `0.062 [0.042, 0.081]`.
-fn signed(Mean { mean, half, .. }: Mean) -> String {
-    match half {
-        Some(half) => format!("{mean:.3} [{:.3}, {:.3}]", mean - half, mean + half),
-        None => format!("{mean:.3}"),
+fn signed(of: Mean) -> String {
+    match of.low().zip(of.high()) {
+        Some((low, high)) => format!("{:.3} [{low:.3}, {high:.3}]", of.mean),
+        None => format!("{:.3}", of.mean),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::over_seeds::{Holds, Mean, OverSeeds, Place, Tested};
+use super::over_seeds::{Holds, OverSeeds, Place, Tested};
 
 /// A number of two models.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,17 +57,17 @@ impl Beside {
         name: &str,
         tested: &Tested,
     ) -> Option<Self> {
-        let Mean { seeds, mean, half, .. } = tested.difference?;
+        let difference = tested.difference?;
         Some(Self {
             model: model.to_string(),
             against: against.to_string(),
             name: name.to_owned(),
-            seeds,
+            seeds: difference.seeds,
             before: numbers.mean(against, name)?.mean,
             after: numbers.mean(model, name)?.mean,
-            difference: mean,
-            low: half.map(|half| mean - half),
-            high: half.map(|half| mean + half),
+            difference: difference.mean,
+            low: difference.low(),
+            high: difference.high(),
             p_holm: tested.p_holm,
             more: tested.holds,
         })

@@ -23,7 +23,7 @@ pub use compared::Compared;
 pub use comparison::{Comparison, Games};
 pub use flipped::Flipped;
 pub use models::{ModelNumbers, models};
-pub use over_seeds::{Claim, Holds, Mean, OverSeeds, Place, Tested};
+pub use over_seeds::{COMPARED, Claim, Holds, Mean, OverSeeds, Place, Tested};
 pub use overview::{Asked, Overview};
 pub use recorded::{Error, RecordedModel};
 pub use settings::ChangedSetting;

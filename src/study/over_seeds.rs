@@ -11,6 +11,10 @@ use crate::query::Session;
 use crate::stats::{Clusters, Values, holm};
 use crate::store::{RecordedPlan, Store};
 
+/// The numbers that models are compared by over seeds.
+pub const COMPARED: [&str; 4] =
+    ["win_rate", "length_controlled_win_rate", "judge_agreement", "response_chars"];
+
 /// Nominal coverage of the intervals.
 const LEVEL: f64 = 0.95;
 
@@ -267,6 +271,18 @@ impl Mean {
         let mean = values.mean()?;
         let half = values.interval(LEVEL).map(|(interval, _)| interval.high - mean);
         Some(Self { seeds, mean, half, p: values.p_value() })
+    }
+
+    /// The interval's lower end.
+    #[must_use]
+    pub fn low(&self) -> Option<f64> {
+        self.half.map(|half| self.mean - half)
+    }
+
+    /// The interval's upper end.
+    #[must_use]
+    pub fn high(&self) -> Option<f64> {
+        self.half.map(|half| self.mean + half)
     }
 }
 

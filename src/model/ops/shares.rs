@@ -18,11 +18,6 @@ pub(super) trait Panels: Sync {
     }
 }
 
-/// Threads of the pool that this runs in.
-pub(super) fn threads() -> usize {
-    rayon::current_num_threads()
-}
-
 /// A share of a product.
 struct Share<'p, 'y, P> {
     weight: &'p P,
@@ -39,7 +34,8 @@ pub(super) fn share_out<P: Panels>(
     work: impl Fn(&P, Range<usize>, &mut [&mut [f32]]) + Sync,
 ) {
     let all: usize = products.iter().map(|(weight, _)| weight.panels()).sum();
-    let shares = if threads() == 1 { 1 } else { SHARES_PER_THREAD * threads() };
+    let threads = rayon::current_num_threads();
+    let shares = if threads == 1 { 1 } else { SHARES_PER_THREAD * threads };
     let per_share = all.div_ceil(shares).max(1);
     let mut tasks: Vec<Share<'_, '_, P>> = Vec::new();
     for (weight, y) in products {
@@ -54,7 +50,7 @@ pub(super) fn share_out<P: Panels>(
         }
     }
     let work = |Share { weight, panels, mut y }: Share<'_, '_, P>| work(weight, panels, &mut y);
-    if threads() == 1 {
+    if threads == 1 {
         tasks.into_iter().for_each(work);
     } else {
         tasks.into_par_iter().for_each(work);

@@ -51,7 +51,6 @@ fn mean(
         points.map(|(seed, value)| SeedPoint { seed, value }).collect();
     points.sort_by_key(|point| point.seed);
     let mean = Mean::of(points.iter().map(|point| point.value).collect());
-    let half = mean.and_then(|mean| mean.half);
     Some(Number {
         experiment: first.experiment.clone(),
         model: first.model.clone(),
@@ -59,8 +58,8 @@ fn mean(
         name: first.name.clone(),
         group: first.group.clone(),
         value: mean.map(|mean| mean.mean),
-        low: mean.zip(half).map(|(mean, half)| mean.mean - half),
-        high: mean.zip(half).map(|(mean, half)| mean.mean + half),
+        low: mean.and_then(|mean| mean.low()),
+        high: mean.and_then(|mean| mean.high()),
         n: mean.and_then(|mean| i64::try_from(mean.seeds).ok()).unwrap_or(0),
         method: match mean {
             Some(mean) => method(mean, seeds),

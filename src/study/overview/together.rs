@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::series::{Asked, Series};
 use crate::store::{RecordedPlan, Store};
 use crate::study::beside::Beside;
-use crate::study::over_seeds::{Holds, OverSeeds, Place, Tested};
+use crate::study::over_seeds::{COMPARED, Holds, OverSeeds, Place, Tested};
 use crate::study::recorded::Error;
 
 /// What is shown over seeds.
@@ -47,10 +47,6 @@ pub struct ToldClaim {
     pub holds: Holds,
 }
 
-/// Numbers that experiments are compared by.
-const COMPARED: [&str; 4] =
-    ["win_rate", "length_controlled_win_rate", "judge_agreement", "response_chars"];
-
 /// Tells what is shown over seeds, where there are several of anything; `others` are experiments that claims name
 /// and nobody asked for.
 pub(super) fn together(
@@ -76,19 +72,16 @@ pub(super) fn together(
 fn claims(numbers: &OverSeeds, asked: &Asked) -> Vec<ToldClaim> {
     let family = asked.plans.iter().find_map(|plan| plan.variant.as_ref()).map(|v| &v.family);
     let Some(family) = family else { return Vec::new() };
-    let told = |Tested { name, by, difference, p_holm, holds }: Tested| {
-        let (mean, half) = (difference.map(|d| d.mean), difference.and_then(|d| d.half));
-        ToldClaim {
-            family: family.clone(),
-            name,
-            by,
-            seeds: difference.map_or(0, |difference| difference.seeds),
-            difference: mean,
-            low: mean.zip(half).map(|(mean, half)| mean - half),
-            high: mean.zip(half).map(|(mean, half)| mean + half),
-            p_holm,
-            holds,
-        }
+    let told = |Tested { name, by, difference, p_holm, holds }: Tested| ToldClaim {
+        family: family.clone(),
+        name,
+        by,
+        seeds: difference.map_or(0, |difference| difference.seeds),
+        difference: difference.map(|difference| difference.mean),
+        low: difference.and_then(|difference| difference.low()),
+        high: difference.and_then(|difference| difference.high()),
+        p_holm,
+        holds,
     };
     numbers.test(family, &asked.claims).into_iter().map(told).collect()
 }

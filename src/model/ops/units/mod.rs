@@ -1,7 +1,7 @@
 //! Rows times packed weights on the matrix units of newer Intel processors (AMX), which multiply bf16 and add f32.
 //!
 //! A number of f32 is the sum of three of bf16, and the product of two is that of six of the nine products of their
-//! parts: the other three are below 2⁻²⁵ of it, less than a sum of f32 rounds off (Henry, Tang, Heinecke:
+//! parts: the other three come to 2⁻²⁴ of it at most, what f32 rounds off in one addition (Henry, Tang, Heinecke:
 //! *Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations*, ARITH 2019). Weights
 //! in bf16 are their own first part, so there are three, and nothing is left out.
 //!

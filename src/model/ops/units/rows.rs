@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::shares::{Panels, share_out, threads};
+use super::super::shares::{Panels, share_out};
 use super::super::tile::WIDTH;
 use super::multiply::{Ahead, Columns, SIDE, Sums, Units, Within};
 use super::tiles::{DEPTH, LANES, PARTS, Parts, Split, Tile};
@@ -113,7 +113,7 @@ impl Rows {
             }
         };
         let strips = split.chunks_exact_mut(steps).zip(x.chunks(strip_len));
-        if threads() == 1 || strips.len() <= SIDE / LANES {
+        if rayon::current_num_threads() == 1 || strips.len() <= SIDE / LANES {
             strips.for_each(work);
         } else {
             split.par_chunks_exact_mut(steps).zip(x.par_chunks(strip_len)).for_each(work);
