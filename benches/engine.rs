@@ -36,6 +36,9 @@ use serde_json::json;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Bytes of keys and values that may be kept: what `mrx` takes by itself where 16 GiB are free.
+const CACHE_MEMORY: u64 = 8 << 30;
+
 /// Prompts, draws of each, tokens of a prompt that all share, tokens of its own at least and at most, tokens
 /// of a draw; and how many draws are asked for at a time.
 struct Work {
@@ -101,7 +104,7 @@ fn main() -> Outcome {
     };
     let began = Instant::now();
     let files = listed(Path::new(&folder))?;
-    let model = endless(&files, Local::open(&files, &Device::Cpu)?)?;
+    let model = endless(&files, Local::open(&files, &Device::Cpu)?)?.with_cache_memory(CACHE_MEMORY);
     let opened = format!("opened in {:.2} s; tokens a second", began.elapsed().as_secs_f64());
     let others = others(&folder);
     let mut head = row!["work", "mrx"];
