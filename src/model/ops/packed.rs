@@ -139,7 +139,7 @@ impl Packed {
         let inputs = self.inputs;
         match &self.panels {
             Panels::F32(w) => {
-                let panels = some(w, inputs * WIDTH, panels).map(Plain).collect();
+                let panels = some(w, inputs * WIDTH, panels).map(Plain::of).collect();
                 Arch::new().dispatch(Product { x, inputs, panels, y });
             }
             Panels::Bf16(w) => {
@@ -212,7 +212,7 @@ fn run_widened(
     for (nth, panel) in panels.enumerate() {
         widen(panel, &mut wide);
         let mut y: Vec<&mut [f32]> = y.iter_mut().map(|y| columns(y, nth)).collect();
-        Arch::new().dispatch(Product { x, inputs, panels: vec![Plain(&wide)], y: &mut y });
+        Arch::new().dispatch(Product { x, inputs, panels: vec![Plain::of(&wide)], y: &mut y });
     }
 }
 

@@ -24,7 +24,18 @@ pub(super) trait Panel: Copy {
 
 /// A panel of f32.
 #[derive(Clone, Copy)]
-pub(super) struct Plain<'p>(pub(super) &'p [f32]);
+pub(super) struct Plain<'p> {
+    pub(super) panel: &'p [f32],
+    /// What will be read after it: memory is asked for that meanwhile.
+    pub(super) next: &'p [f32],
+}
+
+impl<'p> Plain<'p> {
+    /// A panel whose next one lies behind it, where a processor looks by itself.
+    pub(super) const fn of(panel: &'p [f32]) -> Self {
+        Self { panel, next: &[] }
+    }
+}
 
 impl Panel for Plain<'_> {
     #[inline(always)]
@@ -34,9 +45,12 @@ impl Panel for Plain<'_> {
         x: [&[f32]; R],
         mut sums: [[S::f32s; V]; R],
     ) -> [[S::f32s; V]; R] {
-        let (vectors, _) = S::as_simd_f32s(self.0);
+        let (vectors, _) = S::as_simd_f32s(self.panel);
         let (inputs, _) = vectors.as_chunks::<V>();
         for k in 0..inputs.len().min(x[0].len()) {
+            if let Some(next) = self.next.get(k * WIDTH..(k + 1) * WIDTH) {
+                fetch(next);
+            }
             let panel = inputs[k];
             for r in 0..R {
                 let x = simd.splat_f32s(x[r][k]);
@@ -46,6 +60,21 @@ impl Panel for Plain<'_> {
             }
         }
         sums
+    }
+}
+
+/// Asks for numbers that are read soon.
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint takes a pointer"))]
+#[inline(always)]
+fn fetch(numbers: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it changes nothing, and the numbers are there.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(numbers.as_ptr().wrapping_add(16).cast());
+        }
     }
 }
 
@@ -101,6 +130,18 @@ pub(super) fn store<S: Simd, const V: usize>(sums: [S::f32s; V], to: &mut [f32])
     store::<S, V>(sums, &mut room);
     let count = to.len();
     to.copy_from_slice(&room[..count]);
+}
+
+/// The first `WIDTH` numbers of a slice, or all that it has and zeros.
+#[inline(always)]
+pub(super) fn load<S: Simd, const V: usize>(from: &[f32]) -> [S::f32s; V] {
+    let (vectors, _) = S::as_simd_f32s(from);
+    if let Some(whole) = vectors.first_chunk::<V>() {
+        return *whole;
+    }
+    let mut room = [0.0; WIDTH];
+    room[..from.len()].copy_from_slice(from);
+    load::<S, V>(&room)
 }
 
 /// Takes `$rows` in tiles of as many as fit beside a panel in this machine's registers (`$most`): calls
