@@ -7,7 +7,7 @@
 //! `MRX_BENCH_PYTHON=` measures mrx alone;
 //! `MRX_BENCH_CHECKPOINTING=1` has it run layers again on the way back.
 
-#![expect(unsafe_code, reason = "an environment variable for candle")]
+#![expect(unsafe_code, reason = "what is settled for the process wants it to be alone")]
 #![expect(clippy::cast_precision_loss, reason = "counts of tokens and bytes are small")]
 
 #[path = "support/compare.rs"]
@@ -104,8 +104,8 @@ impl Measured {
 
 fn main() -> Outcome {
     // As `mrx` does.
-    // SAFETY: there is no other thread yet that could read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    // SAFETY: there is no other thread yet.
+    unsafe { mrx::model::settle() };
     let Some(model) = std::env::var_os("MRX_BENCH_MODEL").map(PathBuf::from) else {
         return Ok(());
     };

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench learn`. `MRX_BENCH_SCALE` shrinks the number of steps.
 
-#![expect(unsafe_code, reason = "an environment variable for candle")]
+#![expect(unsafe_code, reason = "what is settled for the process wants it to be alone")]
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
 
 #[path = "support/compare.rs"]
@@ -39,8 +39,8 @@ fn main() -> Outcome {
         return Ok(());
     }
     // As `mrx` does.
-    // SAFETY: there is no other thread yet that could read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    // SAFETY: there is no other thread yet.
+    unsafe { mrx::model::settle() };
     std::env::set_current_dir(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart"),
     )?;

@@ -4,7 +4,7 @@
 //! `MRX_BENCH_PYTHON=python3 cargo bench --bench model`. Python needs torch, transformers and trl.
 //! `MRX_BENCH_SCALE` shrinks the number of steps, `MRX_BENCH_ROUNDS` is how often all is measured, `MRX_BENCH_PYTHON=` measures mrx alone.
 
-#![expect(unsafe_code, reason = "an environment variable for candle")]
+#![expect(unsafe_code, reason = "what is settled for the process wants it to be alone")]
 #![expect(clippy::cast_precision_loss, reason = "counts of tokens and weights are small")]
 
 #[path = "support/compare.rs"]
@@ -60,8 +60,8 @@ fn main() -> Outcome {
         return Ok(());
     }
     // As `mrx` does.
-    // SAFETY: there is no other thread yet that could read the environment.
-    unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
+    // SAFETY: there is no other thread yet.
+    unsafe { mrx::model::settle() };
     let folder = tempfile::tempdir()?;
     let (config, weights) = model(folder.path())?;
     let network = Network::new(config.clone(), &weights)?;

@@ -70,7 +70,7 @@ pub(super) struct Job<'j> {
 }
 
 /// Tokens of prompts that one run of the network takes, about.
-pub(super) const PROMPT_TOKENS_PER_RUN: usize = 1024;
+pub(super) const PROMPT_TOKENS_PER_RUN: usize = 256;
 
 /// Rows whose logits are computed at once.
 pub(super) const LOGITS_AT_ONCE: usize = 128;
