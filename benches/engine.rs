@@ -16,6 +16,8 @@ mod compare;
 mod process;
 #[path = "support/python.rs"]
 mod python;
+#[path = "../src/settle.rs"]
+mod settle;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -98,7 +100,7 @@ fn main() -> Outcome {
     }
     // As `mrx` does.
     // SAFETY: there is no other thread yet.
-    unsafe { mrx::model::settle() };
+    unsafe { settle::settle() };
     let Some(folder) = std::env::var_os("MRX_BENCH_MODEL") else {
         return Err("MRX_BENCH_MODEL names no model's folder".into());
     };

@@ -16,6 +16,8 @@ mod compare;
 mod process;
 #[path = "support/python.rs"]
 mod python;
+#[path = "../src/settle.rs"]
+mod settle;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -105,7 +107,7 @@ impl Measured {
 fn main() -> Outcome {
     // As `mrx` does.
     // SAFETY: there is no other thread yet.
-    unsafe { mrx::model::settle() };
+    unsafe { settle::settle() };
     let Some(model) = std::env::var_os("MRX_BENCH_MODEL").map(PathBuf::from) else {
         return Ok(());
     };

@@ -8,6 +8,8 @@
 
 #[path = "support/compare.rs"]
 mod compare;
+#[path = "../src/settle.rs"]
+mod settle;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +42,7 @@ fn main() -> Outcome {
     }
     // As `mrx` does.
     // SAFETY: there is no other thread yet.
-    unsafe { mrx::model::settle() };
+    unsafe { settle::settle() };
     std::env::set_current_dir(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/quickstart"),
     )?;

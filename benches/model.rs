@@ -13,6 +13,8 @@ mod compare;
 mod process;
 #[path = "support/python.rs"]
 mod python;
+#[path = "../src/settle.rs"]
+mod settle;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +63,7 @@ fn main() -> Outcome {
     }
     // As `mrx` does.
     // SAFETY: there is no other thread yet.
-    unsafe { mrx::model::settle() };
+    unsafe { settle::settle() };
     let folder = tempfile::tempdir()?;
     let (config, weights) = model(folder.path())?;
     let network = Network::new(config.clone(), &weights)?;

@@ -242,4 +242,41 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn texts_that_begin_alike_attend_as_each_would_alone() {
+        let heads = Heads { heads: 9, kv_heads: 3, dim: 40 };
+        let written = [
+            placed(0..71, 0, &[0, 1, 2]),
+            placed(71..83, 64, &[0, 1, 3]),
+            placed(83..92, 32, &[0, 4]),
+            placed(92..98, 0, &[5]),
+        ];
+        let asked = [
+            placed(0..1, 70, &[0, 1, 2]),
+            placed(1..2, 75, &[0, 1, 3]),
+            placed(2..3, 63, &[0, 1]),
+            placed(3..4, 40, &[0, 4]),
+            placed(4..5, 41, &[0, 4]),
+            placed(5..6, 5, &[5]),
+        ];
+        for window in [None, Some(1), Some(37)] {
+            let kept = Kept::Blocks(Vec::new());
+            let mut cache = Cache { kept, heads, windows: vec![window] };
+            cache.reach(6);
+            let [k, v] = [1, 2].map(|seed| numbers(98, 3 * 40, seed));
+            cache.keep(0, &k, &v, &written).unwrap();
+            let q = numbers(asked.len(), 9 * 40, 3);
+            let attend = |q: &Tensor, rows: &[Placed]| {
+                let out = cache.attend(0, q, rows, &cache.rows(rows)).unwrap();
+                out.to_vec2::<f32>().unwrap()
+            };
+            let together = attend(&q, &asked);
+            for (nth, row) in asked.iter().enumerate() {
+                let alone = Placed { queries: 0..1, ..row.clone() };
+                let alone = attend(&q.narrow(0, nth, 1).unwrap(), &[alone]);
+                assert_eq!(together[nth], alone[0], "{window:?}, row {nth}");
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::cache::Cache;
 use super::config::Config;
-use super::generate::{LOGITS_AT_ONCE, PROMPT_TOKENS_PER_RUN};
+use super::generate::{LOGITS_AT_ONCE, PROMPT_TOKENS_ON_DEVICE};
 use super::ops::BLOCK;
 use super::weights::files_read;
 
@@ -30,7 +30,7 @@ impl Footprint {
         let size = |name: &String| std::fs::metadata(files.get(name)?).ok().map(|file| file.len());
         let weights = names.iter().filter_map(size).sum();
         let inner = 3 * config.intermediate_size + 6 * config.hidden_size;
-        let work = PROMPT_TOKENS_PER_RUN * inner + LOGITS_AT_ONCE * config.vocab_size;
+        let work = PROMPT_TOKENS_ON_DEVICE * inner + LOGITS_AT_ONCE * config.vocab_size;
         let tokens = tokens.min(config.max_position_embeddings);
         let text = tokens.div_ceil(BLOCK) * Cache::bytes_per_block(&config);
         Some(Self { weights, work: (work * size_of::<f32>()) as u64, text: text as u64 })

@@ -69,8 +69,10 @@ pub(super) struct Job<'j> {
     pub(super) blocks: usize,
 }
 
-/// Tokens of prompts that one run of the network takes, about.
-pub(super) const PROMPT_TOKENS_PER_RUN: usize = 256;
+/// Tokens of prompts that one run of the network takes, about: on the CPU, whose caches hold what they need between
+/// two operations, and on a device, which wants to be full.
+const PROMPT_TOKENS_PER_RUN: usize = 256;
+pub(super) const PROMPT_TOKENS_ON_DEVICE: usize = 1024;
 
 /// Rows whose logits are computed at once.
 pub(super) const LOGITS_AT_ONCE: usize = 128;
@@ -217,7 +219,9 @@ impl<'j> Worker<'j> {
         let mut batch = Builder::default();
         let mut begun = Vec::new();
         let mut waiting = 0;
-        while waiting < self.job.rows - self.active.len() && batch.len() < PROMPT_TOKENS_PER_RUN {
+        let on_cpu = self.job.network.device().is_cpu();
+        let most = if on_cpu { PROMPT_TOKENS_PER_RUN } else { PROMPT_TOKENS_ON_DEVICE };
+        while waiting < self.job.rows - self.active.len() && batch.len() < most {
             if let Some(mut row) = self.put_back.pop_front() {
                 let Some(blocks) = self.reserve(&row.run(), begun.is_empty(), &mut batch) else {
                     self.put_back.push_front(row);

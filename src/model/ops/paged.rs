@@ -115,8 +115,9 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Blocks that some members of a task see, as its queries: what the blocks hold is read once for all of them.
+/// Blocks that some queries of a task see: what they hold is read once for all of these.
 struct Stretch {
+    /// Places of the queries in the task; in [`Scores`] each counts once for every head.
     queries: Range<usize>,
     blocks: Range<usize>,
     /// The member whose blocks they are.
@@ -186,7 +187,8 @@ impl<'b, B: Fn(usize) -> &'b [f32] + Sync> Attention<'_, B> {
     }
 }
 
-/// Adds what some members, each of one query or alone, see from a block on.
+/// Adds the stretches of some members, each of one query or alone, from a block on: of each query in the order of its
+/// positions.
 fn stretch(members: &[Member<'_>], which: Range<usize>, from: usize, to: &mut Vec<Stretch>) {
     let (of, first) = (which.start, &members[which.start]);
     if which.len() == 1 {

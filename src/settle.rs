@@ -10,7 +10,7 @@ use libmimalloc_sys::{mi_option_get, mi_option_set, mi_option_t};
 ///
 /// # Safety
 /// There must be no other thread yet.
-pub unsafe fn settle() {
+pub(crate) unsafe fn settle() {
     // SAFETY: as the caller promises.
     unsafe {
         keep_candle_from_starting_threads();
@@ -37,10 +37,10 @@ unsafe fn keep_candle_from_starting_threads() {
 }
 
 /// The option of mimalloc's that says after how many milliseconds freed memory is given back.
-const PURGE_DELAY: mi_option_t = 15;
+pub(crate) const PURGE_DELAY: mi_option_t = 15;
 
 /// What it is where nobody says.
-const OWN_CHOICE: c_long = 1000;
+pub(crate) const OWN_CHOICE: c_long = 1000;
 
 /// Keeps freed memory for a minute, unless `MIMALLOC_PURGE_DELAY` says something else: a network frees at every
 /// token what it takes again for the next, and giving a part of a large page back leaves small ones.
@@ -49,19 +49,6 @@ unsafe fn keep_freed_memory() {
     unsafe {
         if mi_option_get(PURGE_DELAY) == OWN_CHOICE {
             mi_option_set(PURGE_DELAY, 60 * OWN_CHOICE);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_allocator_numbers_its_options_as_is_thought() {
-        if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
-            // SAFETY: nothing in this process writes options.
-            assert_eq!(unsafe { mi_option_get(PURGE_DELAY) }, OWN_CHOICE);
         }
     }
 }
