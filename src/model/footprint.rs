@@ -30,6 +30,7 @@ impl Footprint {
         let size = |name: &String| std::fs::metadata(files.get(name)?).ok().map(|file| file.len());
         let weights = names.iter().filter_map(size).sum();
         let inner = 3 * config.intermediate_size + 6 * config.hidden_size;
+        // No file says what draws: a device takes most.
         let work = PROMPT_TOKENS_ON_DEVICE * inner + LOGITS_AT_ONCE * config.vocab_size;
         let tokens = tokens.min(config.max_position_embeddings);
         let text = tokens.div_ceil(BLOCK) * Cache::bytes_per_block(&config);

@@ -69,9 +69,11 @@ pub(super) struct Job<'j> {
     pub(super) blocks: usize,
 }
 
-/// Tokens of prompts that one run of the network takes, about: on the CPU, whose caches hold what they need between
-/// two operations, and on a device, which wants to be full.
-const PROMPT_TOKENS_PER_RUN: usize = 256;
+/// Tokens of prompts that one run of the network takes on the CPU, about: what one operation makes of them is still
+/// near when the next one reads it.
+const PROMPT_TOKENS_ON_CPU: usize = 256;
+
+/// The same on a device, which wants to be full.
 pub(super) const PROMPT_TOKENS_ON_DEVICE: usize = 1024;
 
 /// Rows whose logits are computed at once.
@@ -220,7 +222,7 @@ impl<'j> Worker<'j> {
         let mut begun = Vec::new();
         let mut waiting = 0;
         let on_cpu = self.job.network.device().is_cpu();
-        let most = if on_cpu { PROMPT_TOKENS_PER_RUN } else { PROMPT_TOKENS_ON_DEVICE };
+        let most = if on_cpu { PROMPT_TOKENS_ON_CPU } else { PROMPT_TOKENS_ON_DEVICE };
         while waiting < self.job.rows - self.active.len() && batch.len() < most {
             if let Some(mut row) = self.put_back.pop_front() {
                 let Some(blocks) = self.reserve(&row.run(), begun.is_empty(), &mut batch) else {

@@ -157,7 +157,7 @@ impl<'b, B: Fn(usize) -> &'b [f32] + Sync> Attention<'_, B> {
     }
 
     /// All queries in their order, in parts for a task each: those of a row, or of neighbours that begin alike
-    /// and have one query each.
+    /// and have one query each, no more than leave a part for every thread.
     fn members(&self) -> Vec<Vec<Member<'_>>> {
         let per_thread = self.rows.len().div_ceil(rayon::current_num_threads());
         let most = QUERIES_PER_TASK.min(per_thread);
